@@ -1,0 +1,103 @@
+"""The base image of lab nodes: a minimal Debian 12 plus an offline package repository.
+
+Built once with mmdebstrap and cached outside the repository; the name of the cache folder
+carries a digest of the recipe, so that a changed recipe is a new image.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.host import run
+
+SUITE = "bookworm"
+INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,wireguard-go"
+"""wireguard-go stands in for the kernel module; what provisioning installs is left out."""
+OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron")
+RECIPE = 3
+
+
+def cache() -> Path:
+    root = os.environ.get("VPNCTL_LAB_CACHE")
+    return Path(root) if root else Path.home() / ".cache" / "vpnctl-lab"
+
+
+def mirror() -> str:
+    """Return the mirror that this machine's own apt uses for Debian 12."""
+    listing = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages")
+    for line in listing.splitlines():
+        uri, release, component = line.split()
+        if release == SUITE and component == "main":
+            return uri
+    raise RuntimeError(f"no {SUITE} mirror among this machine's apt sources; run: apt-get update")
+
+
+def base(say: Callable[[str], None] = lambda _text: None) -> Path:
+    """Return the folder of the base image, building it when it is not there yet."""
+    digest = hashlib.sha256(f"{RECIPE} {INCLUDE} {OFFERED}".encode()).hexdigest()[:12]
+    home = cache()
+    home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    ready = home / f"base-{digest}"
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            say("building the base image of the lab (once, under a minute)")
+            _build(home / f"building-{digest}", ready)
+    return ready
+
+
+def _build(work: Path, ready: Path) -> None:
+    if work.exists():
+        shutil.rmtree(work)
+    uri = mirror()
+    run(
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        f"--include={INCLUDE}",
+        SUITE,
+        str(work),
+        uri,
+        timeout=600,
+    )
+    _offline_repository(work)
+    (work / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/apt ./\n")
+    for host_key in (work / "etc/ssh").glob("ssh_host_*"):
+        host_key.unlink()
+    sshd = work / "etc/ssh/sshd_config.d/lab.conf"
+    sshd.write_text("PermitRootLogin yes\nUseDNS no\nMaxStartups 200\nMaxSessions 100\n")
+    (work / "etc/resolv.conf").unlink(missing_ok=True)
+    (work / "etc/resolv.conf").write_text("")
+    work.rename(ready)
+
+
+def _offline_repository(work: Path) -> None:
+    """Put the packages that nodes install into /srv/apt: nodes have no way to a mirror."""
+    debs = work / "srv/apt"
+    debs.mkdir(parents=True)
+    (debs / "partial").mkdir()
+    shutil.chown(debs / "partial", "_apt")
+    run(
+        "apt-get",
+        "-qq",
+        "-o",
+        f"Dir::State::status={work}/var/lib/dpkg/status",
+        "-o",
+        f"Dir::Cache::archives={debs}",
+        "--no-install-recommends",
+        "--download-only",
+        "-y",
+        "install",
+        *OFFERED,
+        timeout=600,
+    )
+    shutil.rmtree(debs / "partial")
+    (debs / "lock").unlink(missing_ok=True)
+    listing = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=debs, capture_output=True, text=True, check=True)
+    (debs / "Packages").write_text(listing.stdout)

@@ -1,0 +1,150 @@
+"""A bridge, an "internet" behind it, nodes and clients: one laboratory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from tests.lab import host, image
+from tests.lab.client import Client
+from tests.lab.host import run
+from tests.lab.node import Node
+
+LABS = 8
+LOCKS = Path("/run/vpnctl-lab")
+FAR_V4, FAR_V6 = "10.200.0.1", "fd00:200::1"
+"""Addresses of the far side. Only nodes have a route to them: a client gets there by tunnel or not at all."""
+
+ECHO = """
+import http.server, socket
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.client_address[0].removeprefix("::ffff:").encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+Server(("::", 80), Echo).serve_forever()
+"""
+
+
+class Lab:
+    """Takes a free number (so that several labs run side by side), names everything after it, cleans up after it."""
+
+    def __init__(self, say: Callable[[str], None] = lambda _text: None) -> None:
+        self.say = say
+        self.nodes: list[Node] = []
+        self.clients: list[Client] = []
+
+    def __enter__(self) -> Lab:
+        host.install()
+        self.base = image.base(self.say)
+        self.number, self._lock = _free_number()
+        self.name = f"vl{self.number}"
+        self.prefix = f"10.{100 + self.number}"
+        self.prefix6 = f"fd{self.number:02d}:99"
+        self.home = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=image.cache()))
+        self.home.chmod(0o755)
+        self._sweep()
+        self._up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self.clients:
+            client.down()
+        for node in self.nodes:
+            node.destroy()
+        self.echo.terminate()
+        self.echo.wait()
+        self._sweep()
+        shutil.rmtree(self.home, ignore_errors=True)
+        self._lock.close()
+
+    def node(self, **options: str) -> Node:
+        """Boot one more bare server and wait until its sshd answers."""
+        number = len(self.nodes) + 1
+        node = Node(self, number, **options)
+        self.nodes.append(node)
+        node.up()
+        return node
+
+    def fleet(self, count: int) -> list[Node]:
+        """Boot `count` servers side by side."""
+        nodes = [Node(self, len(self.nodes) + 1 + index) for index in range(count)]
+        self.nodes.extend(nodes)
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            node.wait()
+        return nodes
+
+    def client(self) -> Client:
+        """Make one more machine of a user: a network namespace on the same bridge."""
+        client = Client(self, len(self.clients) + 1)
+        self.clients.append(client)
+        client.up()
+        return client
+
+    def _up(self) -> None:
+        run("ip", "link", "add", self.name, "type", "bridge")
+        run("ip", "link", "set", self.name, "up")
+        run("ip", "addr", "add", f"{self.prefix}.0.2/16", "dev", self.name)
+        run("ip", "addr", "add", f"{self.prefix6}::2/64", "dev", self.name, "nodad")
+        far = f"{self.name}-far"
+        self.join(far, f"{self.prefix}.0.1/16", f"{self.prefix6}::1/64")
+        run("ip", "-n", far, "addr", "add", f"{FAR_V4}/32", "dev", "lo")
+        run("ip", "-n", far, "addr", "add", f"{FAR_V6}/128", "dev", "lo", "nodad")
+        import subprocess
+        import sys
+
+        self.echo = subprocess.Popen(
+            ["ip", "netns", "exec", far, sys.executable, "-c", ECHO],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def join(self, namespace: str, *addresses: str) -> None:
+        """Make a namespace whose eth0 is on the bridge."""
+        outside = f"v{namespace}"[:15]
+        run("ip", "netns", "add", namespace)
+        run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+        run("ip", "link", "set", outside, "master", self.name, "up")
+        run("ip", "-n", namespace, "link", "set", "lo", "up")
+        for address in addresses:
+            run("ip", "-n", namespace, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        run("ip", "-n", namespace, "link", "set", "eth0", "up")
+
+    def leave(self, namespace: str) -> None:
+        run("ip", "netns", "del", namespace, check=False)
+        run("ip", "link", "del", f"v{namespace}"[:15], check=False)
+
+    def _sweep(self) -> None:
+        """Remove what an earlier, killed lab with this number left behind; touch no other name."""
+        for line in run("ip", "netns", "list").splitlines():
+            namespace = line.split()[0]
+            if namespace.startswith(f"{self.name}-"):
+                self.leave(namespace)
+        run("ip", "link", "del", self.name, check=False)
+
+
+def _free_number() -> tuple[int, object]:
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    for number in range(1, LABS + 1):
+        lock = (LOCKS / str(number)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        os.set_inheritable(lock.fileno(), False)
+        return number, lock
+    raise RuntimeError(f"{LABS} labs are running already")

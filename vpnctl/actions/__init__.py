@@ -1,0 +1,1 @@
+"""The verbs, one file per noun. A verb is one transaction; `settle` alone changes nodes."""

@@ -1,0 +1,302 @@
+"""Inventory: YAML in (one way, previewed) and YAML out. Never secrets; recovery is the business of backups.
+
+What is in the file is added or changed; what is missing from it is reported and left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vpnctl.actions import endpoints, find, nodes
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import InvalidInput, VpnctlError
+from vpnctl.remote.shell import Login
+from vpnctl.rules import grammar, yamldoc
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node, User
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EndpointEntry(_Strict):
+    """One endpoint of a node."""
+
+    protocol: str
+    interface: str
+    port: int
+    pool: str
+    pool_v6: str | None = None
+    dns: str = endpoints.DEFAULT_DNS
+    mtu: int = endpoints.DEFAULT_MTU
+    allowed_ips: str = endpoints.ALL_TRAFFIC
+    keepalive: int = endpoints.DEFAULT_KEEPALIVE
+    isolation: bool = True
+    forward_rule: str = "none"
+
+
+class NodeEntry(_Strict):
+    """One server."""
+
+    name: str
+    host: str | None = None
+    local: bool = False
+    host_key: str = ""
+    jump: str | None = None
+    public_host: str | None = None
+    region: str = ""
+    capacity: int | None = None
+    rent_due: str | None = None
+    endpoints: list[EndpointEntry] = Field(default_factory=list)
+
+
+class UserEntry(_Strict):
+    """One person."""
+
+    name: str
+    display_name: str = ""
+    telegram_id: int | None = None
+    locale: str = "en"
+    devices: int | None = None
+    unlimited: bool = True
+    blocked: bool = False
+    note: str = ""
+
+
+class Inventory(_Strict):
+    """A whole file."""
+
+    nodes: list[NodeEntry] = Field(default_factory=list)
+    users: list[UserEntry] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying does: a line per change, and the nodes to settle."""
+
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+    node_ids: tuple[str, ...]
+
+
+def parse(text: str, name: str) -> tuple[Inventory, yamldoc.Document]:
+    """Return the inventory in `text`. Raises InvalidInput with file, line, and what was expected."""
+    document = yamldoc.load(text, name)
+    try:
+        return Inventory.model_validate(document.data or {}), document
+    except ValidationError as error:
+        problems = []
+        for each in error.errors()[:5]:
+            path = tuple(each["loc"])
+            label = ".".join(str(part) for part in path)
+            message = (
+                "unknown key"
+                if each["type"] == "extra_forbidden"
+                else each["msg"].lower().replace("input should be", "expected")
+            )
+            problems.append(f"{document.where(path)}: {grammar.clean(label)}: {message}")
+        raise InvalidInput("; ".join(problems), "inventory/README.md describes every key") from None
+
+
+def preview(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
+    """Return what `apply` would do; nothing is changed."""
+    with app.store.rehearsal() as store:
+        return apply(replace(app, store=store), inventory, document)
+
+
+def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
+    """Add and change what the file says, in one transaction."""
+    lines: list[str] = []
+    touched: set[str] = set()
+    with app.store.write() as tx:
+        for index, entry in enumerate(inventory.nodes):
+            with _located(document, ("nodes", index)):
+                touched |= _node(tx, app, entry, lines)
+        for index, person in enumerate(inventory.users):
+            with _located(document, ("users", index)):
+                touched |= set(_user(tx, app, person, lines))
+        notes = _unlisted(tx, inventory)
+    return Applied(tuple(lines), tuple(notes), tuple(sorted(touched)))
+
+
+class _located:  # noqa: N801 - reads as a word
+    """Prefix errors of ours with the place in the file."""
+
+    def __init__(self, document: yamldoc.Document, path: yamldoc.Path) -> None:
+        self._where = document.where(path)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, VpnctlError):
+            raise type(error)(f"{self._where}: {error.what}", error.hint) from None
+
+
+def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
+    name = grammar.name(entry.name, "node name")
+    row = tx.one(Node, models.node.c.name == name, models.node.c.retired_at.is_(None))
+    details = nodes.checked_details(
+        {
+            "public_host": entry.public_host,
+            "region": entry.region,
+            "capacity": entry.capacity,
+            "rent_due": entry.rent_due,
+        }
+    )
+    if row is None:
+        jump = find.node(tx, entry.jump) if entry.jump else None
+        row = nodes.save(tx, app, _login(entry, name), jump, details)
+        lines.append(f"add node {name} ({row.host})")
+    else:
+        new = {key: value for key, value in details.items() if getattr(row, key) != value}
+        if new:
+            tx.update(Node, models.node.c.id == row.id, **new)
+            after = {key: value.isoformat() if isinstance(value, date) else value for key, value in new.items()}
+            events.record(tx, stamp(app), "node.set", ("node", row.id, name), None, after)
+            lines.append(f"change node {name}: {', '.join(sorted(new))}")
+    changed = [_endpoint(tx, app, row, each, lines) for each in entry.endpoints]
+    return {row.id} if any(changed) else set()
+
+
+def _login(entry: NodeEntry, name: str) -> Login:
+    if entry.local == (entry.host is not None):
+        raise InvalidInput(f"node {name}: give either `host` or `local: true`")
+    if entry.host is None:
+        return Login(name, "local", "localhost", 0, "root", "")
+    where = grammar.target(entry.host)
+    return Login(name, "ssh", where.host, where.port, where.login, grammar.host_key(entry.host_key))
+
+
+def _endpoint(tx: Tx, app: App, node: Node, entry: EndpointEntry, lines: list[str]) -> bool:
+    options = entry.model_dump(exclude={"protocol", "pool"}) | {"pool_v4": entry.pool}
+    options["pool_v6"] = entry.pool_v6 or "none"
+    there = {each.interface: each for each in find.endpoints(tx, node)}
+    found = there.get(entry.interface)
+    if found is None:
+        endpoints.create(tx, app, node, entry.protocol, options)
+        lines.append(f"add endpoint {node.name} {entry.interface} ({entry.protocol}, port {entry.port})")
+        return True
+    if (found.protocol, found.pool_v4, found.pool_v6) != (entry.protocol, entry.pool, entry.pool_v6):
+        raise InvalidInput(
+            f"{node.name} {entry.interface}: protocol and pools of an endpoint do not change", "add another endpoint"
+        )
+    values = endpoints.checked({key: options[key] for key in options if not key.startswith("pool_")})
+    new = {key: value for key, value in values.items() if getattr(found, key) != value}
+    if new:
+        tx.update(Endpoint, models.endpoint.c.id == found.id, changed_at=app.clock(), **new)
+        events.record(
+            tx, stamp(app), "endpoint.set", ("endpoint", found.id, f"{node.name} {entry.interface}"), None, new
+        )
+        lines.append(f"change endpoint {node.name} {entry.interface}: {', '.join(sorted(new))}")
+    return bool(new)
+
+
+def _user(tx: Tx, app: App, entry: UserEntry, lines: list[str]) -> list[str]:
+    from vpnctl.actions import users
+
+    inside = replace(app, store=_Joined(tx))  # type: ignore[arg-type]
+    details = {
+        "display_name": entry.display_name,
+        "telegram_id": entry.telegram_id,
+        "locale": entry.locale,
+        "device_limit": entry.devices,
+        "unlimited": entry.unlimited,
+        "note": entry.note,
+    }
+    name = grammar.name(entry.name, "user name")
+    row = tx.one(User, models.user.c.name == name, models.user.c.removed_at.is_(None))
+    if row is None:
+        users.add(inside, [name], **details)
+        lines.append(f"add user {name}")
+    else:
+        new = {key: value for key, value in details.items() if value is not None and getattr(row, key) != value}
+        if new:
+            users.change(inside, name, new)
+            lines.append(f"change user {name}: {', '.join(sorted(new))}")
+    blocked = row is not None and row.blocked_at is not None
+    if blocked != entry.blocked:
+        lines.append(f"{'block' if entry.blocked else 'unblock'} user {name}")
+        return (users.block if entry.blocked else users.unblock)(inside, name)[1]
+    return []
+
+
+class _Joined:
+    """Lets a verb take part in the transaction that is open already."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def write(self) -> _Joined:
+        return self
+
+    def __enter__(self) -> Tx:
+        return self._tx
+
+    def __exit__(self, *_details: object) -> None:
+        return None
+
+
+def _unlisted(tx: Tx, inventory: Inventory) -> list[str]:
+    listed = {entry.name for entry in inventory.nodes}
+    there = [row.name for row in tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)]
+    return [f"node {name} is not in the file; it stays" for name in there if inventory.nodes and name not in listed]
+
+
+def export(app: App, *, users: bool = False) -> str:
+    """Return the inventory as YAML: nodes and endpoints without keys, and people if asked for."""
+    import yaml
+
+    with app.store.read() as tx:
+        rows = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.created_at)
+        names = {row.id: row.name for row in rows}
+        body: dict[str, Any] = {"nodes": [_node_entry(tx, row, names) for row in rows]}
+        if users:
+            people = tx.all(User, models.user.c.removed_at.is_(None), order=models.user.c.name)
+            body["users"] = [_user_entry(row) for row in people]
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
+    host = f"[{row.host}]" if ":" in row.host else row.host
+    where = (
+        {"local": True} if row.kind == "local" else {"host": f"{row.login}@{host}:{row.port}", "host_key": row.host_key}
+    )
+    entry = {
+        "name": row.name,
+        **where,
+        "jump": names.get(row.jump_id or ""),
+        "public_host": row.public_host,
+        "region": row.region,
+        "capacity": row.capacity,
+        "rent_due": row.rent_due.isoformat() if row.rent_due else None,
+        "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
+    }
+    return {key: value for key, value in entry.items() if value not in (None, "")}
+
+
+def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
+    names = [name for name in EndpointEntry.model_fields if name != "pool"]
+    entry = {name: getattr(row, name) for name in names} | {"pool": row.pool_v4}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _user_entry(row: User) -> dict[str, Any]:
+    entry = {
+        "name": row.name,
+        "display_name": row.display_name,
+        "telegram_id": row.telegram_id,
+        "locale": row.locale,
+        "devices": row.device_limit,
+        "unlimited": row.unlimited,
+        "blocked": row.blocked_at is not None,
+        "note": row.note,
+    }
+    return {key: value for key, value in entry.items() if value not in (None, "")}

@@ -1,0 +1,249 @@
+"""Issuing peers: where there is room, which address, which keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from vpnctl.actions import find
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Conflict, NotFound
+from vpnctl.protocols import plugin
+from vpnctl.rules import addresses, grammar
+from vpnctl.rules.secret import Secret
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User
+
+QUARANTINE = timedelta(hours=24)
+"""An address is not given to somebody else until this long after its peer was seen absent."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A peer to be added."""
+
+    user: str
+    device: str = "main"
+    node: str | None = None
+    protocol: str = "wireguard"
+    public_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A peer that now exists in the database. `secret` is its private key if we made it, whatever is stored."""
+
+    user: User
+    peer: Peer
+    endpoint: Endpoint
+    node: Node
+    secret: Secret | None
+    psk: Secret | None
+
+
+def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
+    """Add peers inside a transaction. Raises NotFound, or Conflict: taken device name, device limit, full pool."""
+    room = Room(tx, app)
+    issued = []
+    for wish in wanted:
+        owner = room.user(wish.user)
+        device = grammar.name(wish.device, "device name")
+        room.claim(owner, device)
+        endpoint, node = room.endpoint(wish)
+        issued.append(mint(app, owner, endpoint, node, device, room.addresses(endpoint), wish.public_key))
+    refuse_known_keys(tx, [each for each, wish in zip(issued, wanted, strict=True) if wish.public_key])
+    tx.insert_all([each.peer for each in issued])
+    events.record_all(
+        tx,
+        stamp(app),
+        "peer.add",
+        [
+            (("peer", each.peer.id, f"{each.user.name}/{each.peer.device}"), None, {"node": each.node.name})
+            for each in issued
+        ],
+    )
+    return issued
+
+
+class Room:
+    """What there is room for, read once for many peers."""
+
+    def __init__(self, tx: Tx, app: App) -> None:
+        self._tx = tx
+        self._app = app
+        self._users: dict[str, User] = {}
+        self._devices: dict[str, list[str]] = {}
+        self._endpoints: dict[tuple[str, str], tuple[Endpoint, Node]] = {}
+        self._load: Counter[str] = Counter()
+        self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
+
+    def user(self, name: str) -> User:
+        if name not in self._users:
+            self._users[name] = find.user(self._tx, name)
+        return self._users[name]
+
+    def claim(self, owner: User, device: str) -> None:
+        """Refuse a device name in use and a user at the limit."""
+        if owner.id not in self._devices:
+            table = models.peer.c
+            where = (table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None))
+            self._devices[owner.id] = list(self._tx.execute(sa.select(table.device).where(*where)).scalars())
+        devices = self._devices[owner.id]
+        if device in devices:
+            raise Conflict(
+                f"{owner.name}/{device} exists already",
+                f"another name: --device NAME   a new key for it: vpnctl peer regen {owner.name}/{device}",
+            )
+        if owner.device_limit is not None and len(devices) >= owner.device_limit:
+            raise Conflict(
+                f"{owner.name} has {len(devices)} of {owner.device_limit} devices",
+                f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
+            )
+        devices.append(device)
+
+    def endpoint(self, wish: Wanted) -> tuple[Endpoint, Node]:
+        """Return where the peer goes: on the named node, else on the one with most room."""
+        choices = self._choices(wish)
+        best = max(choices, key=lambda pair: (_spare(pair[1], self._load[pair[1].id]), pair[1].name))
+        self._load[best[1].id] += 1
+        return best
+
+    def _choices(self, wish: Wanted) -> list[tuple[Endpoint, Node]]:
+        if not self._endpoints:
+            self._read_endpoints()
+        plugin(wish.protocol)
+        if wish.node is not None:
+            find.node(self._tx, wish.node)
+        choices = [
+            pair
+            for pair in self._endpoints.values()
+            if pair[0].protocol == wish.protocol
+            and (pair[1].name == wish.node if wish.node else pair[1].draining_at is None)
+        ]
+        if not choices and wish.node:
+            raise Conflict(
+                f"node {wish.node} does not serve {wish.protocol}", f"vpnctl endpoint add {wish.node} {wish.protocol}"
+            )
+        if not choices:
+            raise NotFound(f"no node serves {wish.protocol} yet", "vpnctl node add NAME HOST --provision")
+        return choices
+
+    def _read_endpoints(self) -> None:
+        table = models.node.c
+        nodes = {node.id: node for node in self._tx.all(Node, table.retired_at.is_(None))}
+        for endpoint in self._tx.all(
+            Endpoint, models.endpoint.c.removed_at.is_(None), order=models.endpoint.c.interface
+        ):
+            if endpoint.node_id in nodes:
+                self._endpoints.setdefault((endpoint.node_id, endpoint.protocol), (endpoint, nodes[endpoint.node_id]))
+        live = sa.select(models.endpoint.c.node_id, sa.func.count()).join(
+            models.peer, models.peer.c.endpoint_id == models.endpoint.c.id
+        )
+        for node_id, count in self._tx.execute(
+            live.where(models.peer.c.revoked_at.is_(None)).group_by(models.endpoint.c.node_id)
+        ):
+            self._load[node_id] = count
+
+    def addresses(self, endpoint: Endpoint) -> tuple[str, str | None]:
+        """Return the next free address pair of the endpoint's pools."""
+        if endpoint.id not in self._free:
+            taken = _taken(self._tx, self._app, endpoint)
+            v4 = addresses.free(grammar.network(endpoint.pool_v4), taken[4])
+            v6 = addresses.free(grammar.network(endpoint.pool_v6), taken[6]) if endpoint.pool_v6 else None
+            self._free[endpoint.id] = (v4, v6)
+        v4, pool6 = self._free[endpoint.id]
+        return next(v4), next(pool6) if pool6 else None
+
+
+def _spare(node: Node, load: int) -> tuple[int, int]:
+    """Nodes without a stated capacity count as roomy; among them the emptier one comes first."""
+    return (node.capacity - load if node.capacity is not None else 10**9, -load)
+
+
+def _taken(tx: Tx, app: App, endpoint: Endpoint) -> dict[int, set[str]]:
+    """Return the addresses in use, after taking back those whose quarantine is over. On PostgreSQL this queues adds."""
+    tx.execute(sa.select(models.endpoint.c.id).where(models.endpoint.c.id == endpoint.id).with_for_update())
+    table = models.peer.c
+    tx.update(
+        Peer,
+        table.endpoint_id == endpoint.id,
+        table.revoked_at.is_not(None),
+        table.absent_at < app.clock() - QUARANTINE,
+        ipv4=None,
+        ipv6=None,
+    )
+    taken: dict[int, set[str]] = defaultdict(set)
+    for ipv4, ipv6 in tx.execute(sa.select(table.ipv4, table.ipv6).where(table.endpoint_id == endpoint.id)):
+        taken[4] |= {ipv4} if ipv4 else set()
+        taken[6] |= {ipv6} if ipv6 else set()
+    for alien in tx.all(Alien, models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None)):
+        for text in filter(None, alien.allowed_ips.split(", ")):
+            network = grammar.network(text)
+            if network.num_addresses == 1:
+                taken[network.version].add(str(network.network_address))
+    return taken
+
+
+def mint(
+    app: App,
+    owner: User,
+    endpoint: Endpoint,
+    node: Node,
+    device: str,
+    pair: tuple[str | None, str | None],
+    public_key: str | None,
+) -> Issued:
+    """Make keys and the row of a new peer."""
+    protocol = plugin(endpoint.protocol)
+    peer_id = str(uuid.uuid4())
+    psk = protocol.psk()
+    secret: Secret | None = None
+    if public_key is None:
+        secret, public_key = protocol.keypair()
+    else:
+        public_key = grammar.key(public_key, "public key")
+    stored = (
+        app.vault.seal("peer.secret", peer_id, secret) if secret and app.settings.client_secrets == "store" else None
+    )
+    peer = Peer(
+        id=peer_id,
+        endpoint_id=endpoint.id,
+        user_id=owner.id,
+        device=device,
+        public_key=public_key,
+        own_key=secret is None,
+        secret_sealed=stored,
+        psk_sealed=app.vault.seal("peer.psk", peer_id, psk),
+        ipv4=pair[0],
+        ipv6=pair[1],
+        created_at=app.clock(),
+        suspended_at=None,
+        revoked_at=None,
+        retiring_at=None,
+        expires_at=None,
+        replaces_id=None,
+        delivered_at=None,
+        delivered_how=None,
+        present_at=None,
+        absent_at=None,
+        handshake_at=None,
+        rx=0,
+        tx=0,
+    )
+    return Issued(owner, peer, endpoint, node, secret, psk)
+
+
+def refuse_known_keys(tx: Tx, issued: Sequence[Issued]) -> None:
+    """A key that was here before, revoked or alien, does not come back under another name."""
+    for each in issued:
+        for table in (models.peer.c, models.alien.c):
+            same = (table.endpoint_id == each.endpoint.id, table.public_key == each.peer.public_key)
+            if tx.execute(sa.select(table.id).where(*same)).first() or each.peer.public_key == each.endpoint.public_key:
+                raise Conflict("that public key is or was in use on this node", "make a new key pair: wg genkey")

@@ -1,0 +1,103 @@
+"""Moving people: make before break, resumable at every step.
+
+Issue on the target, settle it, deliver; the old peer lives until the new one's first handshake, or until the
+grace after confirmed delivery is over. Undelivered, the old peer stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vpnctl.actions import find
+from vpnctl.actions.desired import peer_spec
+from vpnctl.actions.issue import Issued, Wanted, issue
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.peers import place
+from vpnctl.app import App
+from vpnctl.errors import Conflict, NotFound
+from vpnctl.rules.access import Reason, why_not
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Node, Peer, User, standing
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One device on its way: the peer on the target, and the one that it replaces."""
+
+    new: Issued
+    old: Peer
+    old_node: Node
+
+
+def start(app: App, name: str, target: str, *, device: str | None = None, source: str | None = None) -> list[Moved]:
+    """Issue successors on `target` for each live peer of the user that is elsewhere.
+
+    Run again it returns the same successors: no duplicate. An empty list means that everybody is there already.
+    """
+    with app.store.write() as tx:
+        owner, goal = find.user(tx, name), find.node(tx, target)
+        if goal.draining_at is not None:
+            raise Conflict(f"node {goal.name} is being drained", "choose another target")
+        from_id = find.node(tx, source).id if source else None
+        if from_id == goal.id:
+            raise Conflict("source and target are the same node", "vpnctl node list")
+        moved = _underway(tx, app, owner, goal)
+        movable = [pair for pair in _elsewhere(tx, app, owner, goal) if from_id in (None, pair[1].id)]
+        for old, node in movable:
+            if device is None or old.device == device:
+                moved.append(_move(tx, app, owner, old, node, goal))
+        if device is not None and all(each.old.device != device for each in moved):
+            raise NotFound(
+                f"{owner.name}/{device} has nothing to move to {goal.name}", f"vpnctl peer list --user {owner.name}"
+            )
+    return [each for each in moved if device in (None, each.old.device)]
+
+
+def _elsewhere(tx: Tx, app: App, owner: User, goal: Node) -> list[tuple[Peer, Node]]:
+    table = models.peer.c
+    found = []
+    for peer in tx.all(
+        Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None), order=table.device
+    ):
+        node = place(tx, peer)[1]
+        if node.id != goal.id and why_not(standing(owner, peer), app.clock()) is not Reason.EXPIRED:
+            found.append((peer, node))
+    return found
+
+
+def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
+    """Return moves to `goal` that an earlier run began and nobody has finished."""
+    table = models.peer.c
+    moved = []
+    for peer in tx.all(
+        Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.replaces_id.is_not(None), order=table.device
+    ):
+        endpoint, node = place(tx, peer)
+        old = tx.one(Peer, table.id == peer.replaces_id)
+        if node.id == goal.id and old is not None and old.revoked_at is None:
+            secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
+            issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).psk)
+            moved.append(Moved(issued, old, place(tx, old)[1]))
+    return moved
+
+
+def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
+    protocol = place(tx, old)[0].protocol
+    tx.update(Peer, models.peer.c.id == old.id, retiring_at=app.clock())
+    own_key = old.public_key if old.own_key else None
+    limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
+    new = issue(tx, app, [limitless])[0]
+    peer = replace(new.peer, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
+    tx.update(
+        Peer, models.peer.c.id == peer.id, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at
+    )
+    before, after = {"node": node.name}, {"node": goal.name, "replaces": old.id}
+    events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
+    return Moved(replace(new, peer=peer), old, node)
+
+
+def nodes(moved: Sequence[Moved]) -> list[str]:
+    """Return the ids of the target nodes."""
+    return sorted({each.new.node.id for each in moved})

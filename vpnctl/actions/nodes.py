@@ -1,0 +1,296 @@
+"""Verbs on nodes: get in and pin, change details, trust anew, retire."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions import endpoints, find
+from vpnctl.actions.desired import login as login_of
+from vpnctl.actions.outcome import Settled, stamp
+from vpnctl.actions.settle import Wish, settle
+from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
+from vpnctl.errors import Conflict, Distrust, InvalidInput, VpnctlError
+from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
+from vpnctl.remote import enroll
+from vpnctl.remote.shell import Login
+from vpnctl.rules import grammar
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.secret import Secret
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Node
+from vpnctl.store.vault import NIL
+
+Confirm = Callable[[str], bool]
+"""Shown a fingerprint, says whether a person vouches for it."""
+
+
+@dataclass(frozen=True)
+class NewNode:
+    """A server to be added."""
+
+    name: str
+    target: str | None
+    """`[USER@]HOST[:PORT]`, or None for the machine itself."""
+    host_key_fp: str | None = None
+    known_hosts: str | None = None
+    """The text of a known_hosts file."""
+    jump: str | None = None
+    means: enroll.Means = field(default_factory=enroll.Means)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def add(app: App, new: NewNode, confirm: Confirm) -> Node:
+    """Get in, pin the host key, install our key, check for root, and only then save."""
+    name = grammar.name(new.name, "node name")
+    details = checked_details(new.details)
+    with app.store.read() as tx:
+        _refuse_taken(tx, name)
+        jump = find.node(tx, new.jump) if new.jump else None
+        via = login_of(tx, jump) if jump else None
+    if new.target is None:
+        login = Login(name, "local", "localhost", 0, "root", "")
+        if "public_host" not in details:
+            raise InvalidInput("clients must know how to reach this machine", "give --public-host NAME_OR_ADDRESS")
+    else:
+        where = grammar.target(new.target)
+        login = Login(name, "ssh", where.host, where.port, where.login, "", via)
+        login = _pinned(app, login, new, confirm)
+        if new.means:
+            enroll.install_key(login, new.means, public_line(app), ssh_key(app))
+    shell = app.connect(login)
+    try:
+        enroll.check_root(shell, login)
+    finally:
+        shell.close()
+    with app.store.write() as tx:
+        return save(tx, app, login, jump, details)
+
+
+def _pinned(app: App, login: Login, new: NewNode, confirm: Confirm) -> Login:
+    """Return the login with the host key that a person or a file vouches for; Distrust otherwise."""
+    from dataclasses import replace
+
+    from vpnctl.remote import ssh
+
+    shown = grammar.host_key(ssh.scan(login, ssh_key(app) if login.via else None))
+    print_ = ssh.fingerprint(shown)
+    if new.host_key_fp is not None:
+        if grammar.fingerprint(new.host_key_fp) != print_:
+            raise Distrust(
+                f"{login.host} shows host key {print_}, not {new.host_key_fp}",
+                "compare with your provider's console; nothing was sent",
+            )
+    elif new.known_hosts is not None:
+        if shown not in _known(new.known_hosts, login):
+            raise Distrust(
+                f"{login.host} shows host key {print_}, which the known_hosts file does not list for it",
+                "give --host-key-fp SHA256:…",
+            )
+    elif not confirm(print_):
+        raise Distrust(
+            f"nobody vouches for the host key {print_} of {login.host}",
+            f"give --host-key-fp {print_} if it is the right one",
+        )
+    return replace(login, host_key=shown)
+
+
+def _known(text: str, login: Login) -> list[str]:
+    """Return the host keys that a known_hosts file lists for a host. Hashed names are understood, markers refuse."""
+    from paramiko.hostkeys import HostKeys
+
+    label = login.host if login.port == 22 else f"[{login.host}]:{login.port}"  # noqa: PLR2004
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 3 or words[0].startswith(("#", "@")):  # noqa: PLR2004
+            continue
+        for pattern in words[0].split(","):
+            same = HostKeys.hash_host(label, pattern) == pattern if pattern.startswith("|1|") else pattern == label
+            if same:
+                found.append(f"{words[1]} {words[2]}")
+    return found
+
+
+def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:
+    """Insert a node with a pinned host key; Conflict when the name is taken."""
+    row = Node(
+        **{
+            "id": str(uuid.uuid4()),
+            "name": login.node,
+            "region": "",
+            "kind": login.kind,
+            "host": login.host,
+            "port": login.port,
+            "login": login.user,
+            "host_key": login.host_key,
+            "jump_id": jump.id if jump else None,
+            "public_host": login.host,
+            "capacity": None,
+            "rent_due": None,
+            "token": None,
+            "boot_id": None,
+            "seen_at": None,
+            "last_error": None,
+            "last_error_code": None,
+            "created_at": app.clock(),
+            "draining_at": None,
+            "retired_at": None,
+            **details,
+        }
+    )
+    _refuse_taken(tx, row.name)
+    tx.insert(row)
+    after = {"kind": row.kind, "host": row.host, "port": row.port, "public_host": row.public_host}
+    events.record(tx, stamp(app), "node.add", ("node", row.id, row.name), None, after)
+    return row
+
+
+def _refuse_taken(tx: Tx, name: str) -> None:
+    if tx.one(Node, models.node.c.name == name, models.node.c.retired_at.is_(None)) is not None:
+        raise Conflict(f"node {name!r} exists already", f"vpnctl node show {name}")
+
+
+def change(app: App, name: str, details: dict[str, Any]) -> Node:
+    """Change details of a node; those that are None stay."""
+    values = checked_details(details)
+    with app.store.write() as tx:
+        row = find.node(tx, name)
+        new = {key: value for key, value in values.items() if getattr(row, key) != value}
+        if new:
+            tx.update(Node, models.node.c.id == row.id, **new)
+            before = {key: _plain(getattr(row, key)) for key in new}
+            after = {key: _plain(value) for key, value in new.items()}
+            events.record(tx, stamp(app), "node.set", ("node", row.id, row.name), before, after)
+        return find.node(tx, name)
+
+
+def checked_details(details: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given of public_host, region, capacity, rent_due, host, port, in canonical form."""
+    values = {key: value for key, value in details.items() if value is not None}
+    for key in ("public_host", "host"):
+        if key in values:
+            values[key] = grammar.host(values[key])
+    if "region" in values:
+        values["region"] = grammar.free_text(values["region"], "region")
+    if values.get("capacity", 0) < 0:
+        raise InvalidInput("a capacity is a number of peers", "for example 200")
+    if isinstance(values.get("rent_due"), str):
+        try:
+            values["rent_due"] = date.fromisoformat(values["rent_due"])
+        except ValueError:
+            raise InvalidInput(
+                f"{grammar.clean(values['rent_due'])!r} is not a date", "for example 2027-01-31"
+            ) from None
+    return values
+
+
+def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None = None) -> Node:
+    """Pin the host key that the server shows now, vouched for as in `add`; or accept a foreign token as ours.
+
+    Accepting a token means: the other controller is gone, this database is the truth from now on.
+    """
+    with app.store.read() as tx:
+        row = find.node(tx, name)
+        login = login_of(tx, row)
+    if token is not None:
+        _adopt_token(app, row, token)
+        return row
+    pinned = _pinned(app, login, new, confirm)
+    from vpnctl.remote import ssh
+
+    before = {"host_key": ssh.fingerprint(row.host_key)}
+    after = {"host_key": ssh.fingerprint(pinned.host_key)}
+    if new.means:
+        enroll.install_key(pinned, new.means, public_line(app), ssh_key(app))
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == row.id, host_key=pinned.host_key)
+        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), before, after)
+        return find.node(tx, name)
+
+
+def _adopt_token(app: App, row: Node, token: str) -> None:
+    if not (token.isascii() and token.isalnum() and len(token) <= 40):  # noqa: PLR2004
+        raise InvalidInput("that is not a node token", "copy it from the error message")
+    with app.store.write() as tx:
+        known = tx.execute(sa.select(models.token.c.seq).where(models.token.c.value == token)).first()
+        if known is None:
+            tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
+        tx.update(Node, models.node.c.id == row.id, token=token)
+        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
+
+
+def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False) -> tuple[Node, Settled]:
+    """Take a node out of service: remove what we installed on it, then forget how to log in.
+
+    With `destroyed` the machine is gone: nothing is contacted, and its peers count as absent on the operator's word.
+    """
+    with app.store.write() as tx:
+        row = find.node(tx, name)
+        behind = tx.one(Node, models.node.c.jump_id == row.id, models.node.c.retired_at.is_(None))
+        if behind is not None:
+            raise Conflict(f"node {behind.name} is reached through {row.name}", f"retire {behind.name} first")
+        for endpoint in find.endpoints(tx, row):
+            endpoints.dissolve(tx, app, row, endpoint, revoke=revoke)
+    outcome = Settled(row.id, row.name, 0)
+    if not destroyed:
+        outcome = settle(app, [row.id], Wish(scope=SYSTEM, always=True))[0]
+        outcome = _clear(app, row) if outcome.code == 0 else outcome
+    if outcome.code == 0:
+        _forget(app, row, destroyed=destroyed)
+    return row, outcome
+
+
+def _clear(app: App, row: Node) -> Settled:
+    """Remove what every node has of ours, our key last."""
+    with app.store.read() as tx:
+        login = login_of(tx, row)
+    try:
+        shell = app.connect(login)
+        try:
+            shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN), seconds=20)
+            shell.run(("rmdir", "--ignore-fail-on-non-empty", "/etc/vpnctl", "/var/lib/vpnctl"), seconds=20)
+            shell.run(("systemctl", "daemon-reload"), seconds=30)
+            if login.kind == "ssh":
+                enroll.remove_key(shell, login, public_line(app))
+        finally:
+            shell.close()
+    except VpnctlError as error:
+        return Settled(row.id, row.name, 3, error=error.what, hint=error.hint)
+    return Settled(row.id, row.name, 0)
+
+
+def _forget(app: App, row: Node, *, destroyed: bool) -> None:
+    now = app.clock()
+    of_node = sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == row.id)
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == row.id, retired_at=now, last_error=None, last_error_code=None)
+        if destroyed:
+            gone = sa.update(models.peer).where(
+                models.peer.c.endpoint_id.in_(of_node), models.peer.c.absent_at.is_(None)
+            )
+            tx.execute(gone.values(absent_at=now, present_at=None))
+        after = {"destroyed": destroyed}
+        events.record(tx, stamp(app), "node.retire", ("node", row.id, row.name), None, after)
+
+
+def ssh_key(app: App) -> Secret:
+    """Return our private SSH key."""
+    with app.store.read() as tx:
+        return app.vault.open("meta.ssh_key", NIL, tx.meta(SSH_KEY) or "")
+
+
+def public_line(app: App) -> str:
+    """Return our public SSH key as a line of authorized_keys."""
+    with app.store.read() as tx:
+        return tx.meta(SSH_PUBLIC) or ""
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,163 @@
+"""Verbs on peers: one device's credential on one endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions import find
+from vpnctl.actions.desired import endpoint_spec, peer_spec
+from vpnctl.actions.issue import Issued, Room, Wanted, issue, mint, refuse_known_keys
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.users import expect_change
+from vpnctl.app import App
+from vpnctl.errors import Conflict
+from vpnctl.protocols import plugin
+from vpnctl.protocols.interface import PeerSpec
+from vpnctl.rules import grammar
+from vpnctl.rules.secret import Secret
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node, Peer, User
+
+
+def add(app: App, wanted: Sequence[Wanted]) -> list[Issued]:
+    """Add peers, all or none, in one transaction."""
+    with app.store.write() as tx:
+        return issue(tx, app, wanted)
+
+
+def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool = False) -> Issued:
+    """Give a device new keys. The old key ends at once; with `overlap`, at the new one's first handshake or after the grace."""
+    with app.store.write() as tx:
+        owner, old = find.peer(tx, text)
+        endpoint, node = place(tx, old)
+        if public_key is None and old.own_key:
+            raise Conflict(
+                f"the private key of {owner.name}/{old.device} is the user's own", "give the new one: --public-key KEY"
+            )
+        if overlap:
+            pair = Room(tx, app).addresses(endpoint)
+            tx.update(Peer, models.peer.c.id == old.id, retiring_at=app.clock())
+        else:
+            pair = (old.ipv4 or "", old.ipv6)
+            revoke_rows(tx, app, [old], owner.name, release=True)
+        new = mint(app, owner, endpoint, node, old.device, pair, public_key)
+        peer = replace(new.peer, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
+        refuse_known_keys(tx, [new] if public_key else [])
+        tx.insert(peer)
+        after = {"replaces": old.id, "overlap": overlap}
+        events.record(tx, stamp(app), "peer.regen", ("peer", peer.id, f"{owner.name}/{old.device}"), None, after)
+        return replace(new, peer=peer)
+
+
+def suspend(app: App, text: str) -> tuple[User, Peer, Node]:
+    """Cut a peer for now; key and address are kept."""
+    return _mark(app, text, "peer.suspend", {"suspended_at": app.clock()}, unless="suspended_at")
+
+
+def resume(app: App, text: str) -> tuple[User, Peer, Node]:
+    """Let a suspended peer in again."""
+    return _mark(app, text, "peer.resume", {"suspended_at": None})
+
+
+def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = "") -> tuple[User, Peer, Node]:
+    with app.store.write() as tx:
+        owner, peer = find.peer(tx, text)
+        changed = {key: value for key, value in values.items() if getattr(peer, key) != value}
+        if changed and not (unless and getattr(peer, unless)):
+            tx.update(Peer, models.peer.c.id == peer.id, **changed)
+            expect_change(tx, models.peer.c.id == peer.id)
+            events.record(tx, stamp(app), verb, ("peer", peer.id, f"{owner.name}/{peer.device}"))
+        return owner, _again(tx, peer), place(tx, peer)[1]
+
+
+def revoke(app: App, text: str) -> tuple[User, Peer, Node]:
+    """Revoke a peer for good. It is *revoked* once its absence was read on the node."""
+    with app.store.write() as tx:
+        owner, peer = find.peer(tx, text)
+        revoke_rows(tx, app, [peer], owner.name)
+        return owner, _again(tx, peer), place(tx, peer)[1]
+
+
+def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release: bool = False) -> None:
+    """Turn live peers into tombstones: secrets are erased, the public identity stays. `release` frees the address now."""
+    for peer in peers:
+        expect_change(tx, models.peer.c.id == peer.id)
+        values: dict[str, Any] = {"revoked_at": app.clock(), "secret_sealed": None, "psk_sealed": None}
+        values |= {"ipv4": None, "ipv6": None} if release else {}
+        tx.update(Peer, models.peer.c.id == peer.id, **values)
+        events.record(tx, stamp(app), "peer.revoke", ("peer", peer.id, f"{owner}/{peer.device}"))
+
+
+def change(app: App, text: str, device: str) -> tuple[User, Peer, Node]:
+    """Rename a device."""
+    with app.store.write() as tx:
+        owner, peer = find.peer(tx, text)
+        if device != peer.device:
+            Room(tx, app).claim(replace(owner, device_limit=None), grammar.name(device, "device name"))
+            tx.update(Peer, models.peer.c.id == peer.id, device=device)
+            before, after = {"device": peer.device}, {"device": device}
+            events.record(tx, stamp(app), "peer.set", ("peer", peer.id, f"{owner.name}/{device}"), before, after)
+        return owner, _again(tx, peer), place(tx, peer)[1]
+
+
+def reveal(app: App, text: str) -> Issued:
+    """Return a peer with its secrets, to hand out its config. Conflict when its private key is not kept here."""
+    with app.store.read() as tx:
+        owner, peer = find.peer(tx, text)
+        endpoint, node = place(tx, peer)
+    secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
+    if secret is None and not peer.own_key:
+        raise Conflict(
+            f"the private key of {owner.name}/{peer.device} was not kept",
+            f"vpnctl peer regen {owner.name}/{peer.device}",
+        )
+    return Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).psk)
+
+
+def config(issued: Issued) -> Secret:
+    """Return the client's file."""
+    peer = issued.peer
+    spec = PeerSpec(peer.id, peer.public_key, issued.psk, peer.ipv4 or "", peer.ipv6)
+    return plugin(issued.endpoint.protocol).client_config(
+        endpoint_spec(issued.endpoint), issued.node.public_host, spec, issued.secret
+    )
+
+
+def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
+    """Note that configs reached their people; from now on the grace of the peers they replace runs."""
+    now = app.clock()
+    ends = now + timedelta(hours=app.settings.migration_grace_hours)
+    table = models.peer.c
+    with app.store.write() as tx:
+        for peer in tx.all(Peer, table.id.in_(peer_ids)):
+            tx.update(Peer, table.id == peer.id, delivered_at=now, delivered_how=how)
+            if peer.replaces_id is not None and peer.delivered_at is None:
+                tx.update(
+                    Peer,
+                    table.id == peer.replaces_id,
+                    table.retiring_at.is_not(None),
+                    table.revoked_at.is_(None),
+                    sa.or_(table.expires_at.is_(None), table.expires_at > ends),
+                    expires_at=ends,
+                )
+
+
+def place(tx: Tx, peer: Peer) -> tuple[Endpoint, Node]:
+    """Return where a peer lives."""
+    endpoint = tx.one(Endpoint, models.endpoint.c.id == peer.endpoint_id)
+    assert endpoint is not None  # noqa: S101 - a foreign key
+    node = tx.one(Node, models.node.c.id == endpoint.node_id)
+    assert node is not None  # noqa: S101
+    return endpoint, node
+
+
+def _again(tx: Tx, peer: Peer) -> Peer:
+    found = tx.one(Peer, models.peer.c.id == peer.id)
+    assert found is not None  # noqa: S101
+    return found

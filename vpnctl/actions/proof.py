@@ -1,0 +1,225 @@
+"""What was read on a node becomes rows: tokens, aliens, presence and absence, traffic, errors."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.desired import View
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Distrust, NodeFailed, VpnctlError
+from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Alien, Endpoint, Node, Peer
+
+NONE = "-"
+"""What a node shows that has no token."""
+
+
+def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
+    """Return whether the node was rolled back: it shows an older token of ours than it did, or none any more.
+
+    Raises Distrust when the node is driven by another controller, or our database is an old copy.
+    """
+    if observed.token == NONE:
+        return node.token is not None
+    table = models.token.c
+    query = sa.select(table.seq).where(table.node_id == node.id)
+    shown = tx.execute(query.where(table.value == observed.token)).scalar()
+    if shown is None:
+        raise Distrust(
+            f"{node.name} was last changed by another controller, or by a newer copy of this database; nothing was written",
+            "use the newest database; if the other one is gone for good: vpnctl node trust "
+            f"{node.name} --token {observed.token}",
+        )
+    proven = tx.execute(query.where(table.value == node.token)).scalar()
+    return proven is not None and shown < proven
+
+
+def record_rollback(app: App, node: Node, observed: Observed) -> None:
+    """Note once that the node went back in time (a snapshot, a reinstallation); settling heals it."""
+    after = {"shows": "no token" if observed.token == NONE else "an older token"}
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == node.id, token=None if observed.token == NONE else observed.token)
+        events.record(tx, stamp(app), "node.rolled_back", ("node", node.id, node.name), None, after)
+
+
+def check_server_keys(node: Node, want: Desired, observed: Observed) -> None:
+    """Raise Distrust when the node serves with a key that is not ours: it is never overwritten."""
+    for link in want.links:
+        seen = observed.links.get(link.interface)
+        if seen is not None and seen.public_key not in ("", link.public_key):
+            raise _foreign(node, link, f"{link.interface} is up with another server key")
+        found = observed.files.get(link.config.path)
+        key = observed.facts.get(f"key:{link.config.path}", "")
+        if found is not None and found[0] != link.config.digest and key not in ("", link.public_key):
+            raise _foreign(node, link, f"{link.config.path} holds another server key")
+
+
+def check_ports(node: Node, want: Desired, observed: Observed) -> None:
+    """Raise NodeFailed when something else listens on a port of ours before our interface is up."""
+    used = observed.facts.get("udp_ports", "").split()
+    for link in want.links:
+        if not link.removed and link.interface not in observed.links and str(link.port) in used:
+            raise NodeFailed(
+                f"{node.name}: UDP port {link.port} is used by another program",
+                f"vpnctl endpoint set {node.name} {link.interface} --port N",
+            )
+
+
+def _foreign(node: Node, link: Link, what: str) -> Distrust:
+    return Distrust(
+        f"{node.name}: {what}; nothing was written",
+        f"serve beside it: vpnctl endpoint remove {node.name} {link.interface}, then "
+        f"vpnctl endpoint add {node.name} {link.protocol} --interface {link.interface[:2]}7 --port N",
+    )
+
+
+def issue_token(app: App, node: Node) -> str:
+    """Commit a fresh token before the node hears of it."""
+    value = secrets.token_hex(16)
+    with app.store.write() as tx:
+        tx.execute(sa.insert(models.token).values(node_id=node.id, value=value, issued_at=app.clock()))
+    return value
+
+
+def record_aliens(app: App, node_id: str, observed: Observed) -> None:
+    """Record peers of the node that are not ours; write nothing when there are no new ones."""
+    table = models.endpoint.c
+    with app.store.read() as tx:
+        endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
+        found = [(endpoint, peer) for endpoint in endpoints for peer in _strangers(tx, endpoint, observed)]
+    if not found:
+        return
+    with app.store.write() as tx:
+        for endpoint, peer in found:
+            known = sa.and_(models.alien.c.endpoint_id == endpoint.id, models.alien.c.public_key == peer.key)
+            ours = sa.and_(models.peer.c.endpoint_id == endpoint.id, models.peer.c.public_key == peer.key)
+            if tx.one(Alien, known) is not None or tx.one(Peer, ours) is not None:
+                continue
+            alien_id = str(uuid.uuid4())
+            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if peer.psk else None
+            ips = ", ".join(sorted(peer.allowed_ips))
+            tx.insert(Alien(alien_id, endpoint.id, peer.key, sealed, ips, app.clock(), None))
+            events.record(
+                tx, stamp(app), "alien.found", ("endpoint", endpoint.id, endpoint.interface), None, {"key": peer.key}
+            )
+
+
+def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
+    link = observed.links.get(endpoint.interface)
+    if link is None or link.public_key != endpoint.public_key:
+        return []
+    known = {
+        key
+        for table in (models.peer, models.alien)
+        for key in tx.execute(sa.select(table.c.public_key).where(table.c.endpoint_id == endpoint.id)).scalars()
+    }
+    return [peer for key, peer in link.peers.items() if key not in known]
+
+
+def record(app: App, view: View, want: Desired, observed: Observed, scope: str, *, agreed: bool) -> None:
+    """Write what was read. Presence and absence are written when they change, and only from what was seen."""
+    now = app.clock()
+    endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
+    with app.store.write() as tx:
+        _record_node(tx, view.node, observed, now)
+        for link in want.links:
+            peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
+            _record_peers(tx, app, link, peers, observed, now)
+            values: dict[str, Any] = {"digest": link.config.digest, "proven_at": now}
+            # Where the endpoint itself changed, having read people's part of it proves nothing.
+            if agreed and (scope == SYSTEM or not _changed(endpoints[link.endpoint_id])):
+                tx.update(Endpoint, models.endpoint.c.id == link.endpoint_id, **values)
+
+
+def _changed(endpoint: Endpoint) -> bool:
+    return endpoint.proven_at is None or endpoint.changed_at > endpoint.proven_at
+
+
+def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
+    tx.update(
+        Node,
+        models.node.c.id == node.id,
+        token=None if observed.token == NONE else observed.token,
+        boot_id=observed.boot_id,
+        seen_at=now,
+        last_error=None,
+        last_error_code=None,
+    )
+
+
+def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, now: datetime) -> None:
+    seen = observed.links.get(link.interface)
+    live = seen.peers if seen is not None else {}
+    file = observed.files.get(link.config.path)
+    settled = file is None if link.removed else file is not None and file[0] == link.config.digest
+    for peer in peers:
+        found = live.get(peer.public_key)
+        values = _counters(peer, found)
+        want = link.peers.get(peer.public_key)
+        if settled and want is not None and found is not None and peer.present_at is None:
+            if (want.psk, want.allowed_ips) == (found.psk, found.allowed_ips):
+                values |= {"present_at": now, "absent_at": None}
+        elif settled and found is None and want is None and peer.absent_at is None:
+            values |= {"absent_at": now, "present_at": None}
+            if peer.retiring_at is not None and peer.revoked_at is None:
+                values |= {"revoked_at": now, "secret_sealed": None, "psk_sealed": None}
+            if "revoked_at" in values or peer.revoked_at is not None:
+                events.record(tx, stamp(app), "peer.seen_absent", ("peer", peer.id, peer.device))
+        elif want is not None and found is None and peer.present_at is not None:
+            values |= {"present_at": None}
+        elif want is None and found is not None and peer.absent_at is not None:
+            values |= {"absent_at": None}
+        if values:
+            tx.update(Peer, models.peer.c.id == peer.id, **values)
+        if "handshake_at" in values:
+            _finish_migration(tx, peer, now)
+
+
+def _counters(peer: Peer, found: SeenPeer | None) -> dict[str, Any]:
+    """Return what changed of the last handshake and the counters. The node's word on time is capped at the present."""
+    values: dict[str, Any] = {}
+    if found is None:
+        return values
+    if found.handshake:
+        at = datetime.fromtimestamp(min(found.handshake, 2**32), UTC)
+        if peer.handshake_at is None or at > peer.handshake_at:
+            values["handshake_at"] = at
+    if (found.rx, found.tx) != (peer.rx, peer.tx):
+        values |= {"rx": found.rx, "tx": found.tx}
+    return values
+
+
+def _finish_migration(tx: Tx, peer: Peer, now: datetime) -> None:
+    """The successor shook hands: the peer that it replaces ends now."""
+    if peer.replaces_id is not None:
+        table = models.peer.c
+        tx.update(
+            Peer,
+            table.id == peer.replaces_id,
+            table.retiring_at.is_not(None),
+            table.revoked_at.is_(None),
+            sa.or_(table.expires_at.is_(None), table.expires_at > now),
+            expires_at=now,
+        )
+
+
+def failed(app: App, node_id: str, error: VpnctlError) -> None:
+    """Note on the node why it is not settled; a change of the reason is an event."""
+    try:
+        with app.store.write() as tx:
+            node = tx.one(Node, models.node.c.id == node_id)
+            if node is None or node.last_error == error.what:
+                return
+            tx.update(Node, models.node.c.id == node_id, last_error=error.what, last_error_code=error.code)
+            after = {"error": error.what, "code": error.code}
+            events.record(tx, stamp(app), "node.unsettled", ("node", node.id, node.name), None, after)
+    except VpnctlError:
+        return  # the reason is on its way to the operator already; a database that cannot note it changes nothing

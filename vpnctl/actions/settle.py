@@ -1,0 +1,241 @@
+"""Make nodes agree with the database, and prove it. Nothing else ever changes a node.
+
+Per node: connect, observe, read the database, desired, changes; nothing to change: done, nothing was written.
+Else commit a fresh token, apply, and record what was read afterwards. Because the database is read after the
+observation, and because the node refuses a plan made for another token, whoever applies last has read the
+newest database.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vpnctl.actions import proof
+from vpnctl.actions.desired import View, desired, load, login
+from vpnctl.actions.outcome import Settled
+from vpnctl.app import App
+from vpnctl.errors import Busy, Distrust, NodeFailed, Stopped, VpnctlError
+from vpnctl.remote import node as node_script
+from vpnctl.remote import plan
+from vpnctl.remote.shell import Shell
+from vpnctl.rules.brake import held_back
+from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, Desired, Observed, difference
+from vpnctl.store import models
+from vpnctl.store.queue import pending_nodes
+from vpnctl.store.rows import Node
+
+TRIES = 6
+QUEUE_SECONDS = 120.0
+"""How long a settle waits for another one of this machine on the same node."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to settle."""
+
+    scope: str = PEOPLE
+    always: bool = False
+    """Go there even if nothing is pending."""
+    cut_all: bool = False
+    """Lift the brake."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is wanted of a node, what was found, and the difference."""
+
+    want: Desired
+    changes: tuple[Change, ...]
+    held: int
+    """Peers that the brake keeps although their time is over."""
+
+
+def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[Settled]:
+    """Settle nodes side by side; a dead one delays nobody. Never raises for a node: its outcome says what happened."""
+    ids = sorted(set(node_ids))
+    if not ids:
+        return []
+    how = wish or Wish()
+    with app.progress("nodes", len(ids)) as advance:
+
+        def one(node_id: str) -> Settled:
+            try:
+                return _settle(app, node_id, how)
+            finally:
+                advance()
+
+        if len(ids) == 1:
+            return [one(ids[0])]
+        with ThreadPoolExecutor(min(app.settings.parallel, len(ids))) as pool:
+            return list(pool.map(one, ids))
+
+
+def _settle(app: App, node_id: str, wish: Wish) -> Settled:
+    name = node_id
+    try:
+        with app.store.read() as tx:
+            node = tx.one(Node, models.node.c.id == node_id)
+            assert node is not None  # noqa: S101
+            name = node.name
+        with _queue(app, node):
+            if not wish.always and not _pending(app, node_id):
+                return Settled(node_id, name, 0)
+            return _converge(app, node_id, wish)
+    except VpnctlError as error:
+        proof.failed(app, node_id, error)
+        code = error.code if error.code in (Stopped.code, Distrust.code) else 3
+        return Settled(node_id, name, code, error=error.what, hint=error.hint)
+
+
+def _pending(app: App, node_id: str) -> bool:
+    with app.store.read() as tx:
+        return bool(pending_nodes(tx, app.clock(), node_id))
+
+
+def _converge(app: App, node_id: str, wish: Wish) -> Settled:
+    with app.store.read() as tx:
+        node = tx.one(Node, models.node.c.id == node_id)
+        assert node is not None  # noqa: S101
+        where = login(tx, node)
+    shell = app.connect(where)
+    try:
+        for attempt in range(TRIES):
+            settled = _attempt(app, node_id, shell, wish)
+            if settled is not None:
+                return settled
+            time.sleep(0.05 * attempt)
+        raise Busy(f"{node.name} kept changing while we looked", "another controller is at work; try again")
+    finally:
+        shell.close()
+
+
+def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None:
+    """Observe and, where needed, apply once. None: the node moved meanwhile, look again."""
+    with app.store.read() as tx:
+        looked = load(tx, node_id, app.clock(), people=False)
+    observed = look(app, looked, shell, wish.scope)
+    proof.record_aliens(app, node_id, observed)
+    with app.store.read() as tx:
+        view = load(tx, node_id, app.clock())
+        rolled_back = proof.check_token(tx, view.node, observed)
+    if view.endpoints != looked.endpoints:
+        return None
+    if rolled_back:
+        proof.record_rollback(app, view.node, observed)
+    found = compare(app, view, observed, wish)
+    name = view.node.name
+    if wish.scope == PEOPLE:
+        _check_up(name, found.changes)
+    if found.changes:
+        if not _apply(app, view, shell, observed, found, wish):
+            return None
+    else:
+        proof.record(app, view, found.want, observed, wish.scope, agreed=True)
+    if found.held:
+        raise Stopped(
+            f"{name}: {found.held} peers are due to be cut by time alone; that many at once needs a word from you",
+            f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
+        )
+    return Settled(node_id, name, 0, found.changes)
+
+
+def _apply(app: App, view: View, shell: Shell, observed: Observed, found: Comparison, wish: Wish) -> bool:
+    """Apply, read again, record. False: the node is not as observed any more, nothing was done."""
+    name = view.node.name
+    fresh = proof.issue_token(app, view.node)
+    orders = plan.apply(found.want, observed, found.changes, fresh, wish.scope)
+    answer = node_script.call(shell, name, _protocols(view), orders, plan.look(found.want, wish.scope))
+    if answer.refused == "moved":
+        return False
+    if answer.refused:
+        raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
+    left = _relevant(difference(found.want, answer.observed, _alien_keys(view)), wish.scope)
+    proof.record(app, view, found.want, answer.observed, wish.scope, agreed=not left and not answer.failed)
+    if answer.failed:
+        raise NodeFailed(f"{name}: {answer.failed}", f"mend that on the node, then: vpnctl node sync {name}")
+    if left:
+        raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
+    return True
+
+
+def look(app: App, view: View, shell: Shell, scope: str) -> Observed:
+    """Read the node, writing nothing on it."""
+    want = desired(app, replace(view, peers=(), aliens=()))
+    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), plan.look(want, scope)).observed
+
+
+def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
+    """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
+    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons)
+    want = desired(app, view, held)
+    proof.check_server_keys(view.node, want, observed)
+    proof.check_ports(view.node, want, observed)
+    changes = _relevant(difference(want, observed, _alien_keys(view)), wish.scope)
+    return Comparison(want, tuple(changes), len(held))
+
+
+def _present(view: View, observed: Observed) -> list[str]:
+    """Return the ids of our peers that are live on the node."""
+    interface = {endpoint.id: endpoint.interface for endpoint in view.endpoints}
+    live = {name: link.peers for name, link in observed.links.items()}
+    return [peer.id for peer in view.peers if peer.public_key in live.get(interface[peer.endpoint_id], {})]
+
+
+def _relevant(changes: list[Change], scope: str) -> list[Change]:
+    return [
+        change for change in changes if scope == SYSTEM or change.scope == PEOPLE or change.kind == "interface down"
+    ]
+
+
+def _check_up(name: str, changes: Iterable[Change]) -> None:
+    """People's business needs a running interface; starting one is the business of provision and sync."""
+    down = next((change for change in changes if change.kind == "interface down"), None)
+    if down is not None:
+        raise NodeFailed(f"{name}: {down.subject} is not up", f"vpnctl node sync {name}")
+
+
+def _alien_keys(view: View) -> list[str]:
+    return [alien.public_key for alien in view.aliens]
+
+
+def _protocols(view: View) -> dict[str, str]:
+    return {endpoint.interface: endpoint.protocol for endpoint in view.endpoints}
+
+
+@contextmanager
+def _queue(app: App, node: Node) -> Iterator[None]:
+    """Let the settles of this machine pass one by one per node; the kernel frees the lock of a killed one."""
+    folder = app.settings.state_dir / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(folder / node.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        yield  # a read-only disk: the node's own lock and token still hold
+        return
+    try:
+        _wait(lambda: _flock(handle), node)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait(ready: Callable[[], bool], node: Node) -> None:
+    end = time.monotonic() + QUEUE_SECONDS
+    while not ready():
+        if time.monotonic() > end:
+            raise Busy(f"{node.name}: another vpnctl of this machine is at work there", "vpnctl status")
+        time.sleep(0.05)
+
+
+def _flock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

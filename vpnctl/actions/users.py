@@ -1,0 +1,178 @@
+"""Verbs on people. `user add` on the command line approves, and means unlimited until plans are used."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions import find
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput
+from vpnctl.rules import grammar
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Peer, User
+
+LOCALES = ("en", "ru", "fa")
+MAX_DEVICES = 1000
+MAX_TELEGRAM_ID = 2**52
+
+
+def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
+    """Add approved users. Raises Conflict when one of the names is taken; then none is added."""
+    values = _details(details)
+    now = app.clock()
+    rows = [
+        User(
+            **{
+                "id": str(uuid.uuid4()),
+                "name": grammar.name(name, "user name"),
+                "display_name": "",
+                "telegram_id": None,
+                "locale": "en",
+                "requested_at": now,
+                "approved_at": now,
+                "approved_by": app.actor,
+                "blocked_at": None,
+                "blocked_by": None,
+                "unlimited": True,
+                "device_limit": None,
+                "note": "",
+                "created_at": now,
+                "removed_at": None,
+                **values,
+            }
+        )
+        for name in names
+    ]
+    twice = sorted(name for name, count in Counter(row.name for row in rows).items() if count > 1)
+    if twice:
+        raise InvalidInput(f"a name is given twice: {', '.join(twice[:5])}", "remove one of them")
+    with app.store.write() as tx:
+        _refuse_taken(tx, [row.name for row in rows])
+        tx.insert_all(rows)
+        events.record_all(
+            tx, stamp(app), "user.add", [(("user", row.id, row.name), None, {"unlimited": True}) for row in rows]
+        )
+    return rows
+
+
+def _refuse_taken(tx: Tx, names: list[str]) -> None:
+    table = models.user.c
+    for start in range(0, len(names), 500):
+        part = names[start : start + 500]
+        taken = tx.execute(sa.select(table.name).where(table.name.in_(part), table.removed_at.is_(None))).scalar()
+        if taken is not None:
+            raise Conflict(f"user {taken!r} exists already", f"vpnctl user show {taken}")
+
+
+def change(app: App, name: str, details: dict[str, Any]) -> User:
+    """Change details of a user (`name` among them); details that are None stay as they are."""
+    values = _details(details)
+    with app.store.write() as tx:
+        row = find.user(tx, name)
+        if values.get("name", row.name) != row.name:
+            _refuse_taken(tx, [values["name"]])
+        if values:
+            tx.update(User, models.user.c.id == row.id, **values)
+            shown = [key for key in values if key not in ("display_name", "note")]
+            before = {key: getattr(row, key) for key in shown}
+            events.record(
+                tx, stamp(app), "user.set", ("user", row.id, row.name), before, {key: values[key] for key in shown}
+            )
+        return find.user(tx, values.get("name", name))
+
+
+def _details(details: dict[str, Any]) -> dict[str, Any]:
+    values = {key: value for key, value in details.items() if value is not None}
+    if "name" in values:
+        values["name"] = grammar.name(values["name"], "user name")
+    if "display_name" in values:
+        values["display_name"] = grammar.free_text(values["display_name"], "display name")
+    if "note" in values:
+        values["note"] = grammar.free_text(values["note"], "note")
+    if "locale" in values and values["locale"] not in LOCALES:
+        raise InvalidInput(f"{grammar.clean(values['locale'])!r} is not a language", f"one of: {', '.join(LOCALES)}")
+    if not 0 <= values.get("device_limit", 0) <= MAX_DEVICES:
+        raise InvalidInput("the device limit is out of range", f"0 to {MAX_DEVICES}; 0 means no limit")
+    if values.get("device_limit") == 0:
+        values["device_limit"] = None
+    if not 0 < values.get("telegram_id", 1) <= MAX_TELEGRAM_ID:
+        raise InvalidInput("that is not a Telegram user id", "a positive number; usernames are not ids")
+    return values
+
+
+def block(app: App, name: str) -> tuple[User, list[str]]:
+    """Cut all peers of a user until `unblock`; keys and addresses are kept. Return (user, nodes to settle)."""
+    return _set_block(app, name, blocked=True)
+
+
+def unblock(app: App, name: str) -> tuple[User, list[str]]:
+    """Let a blocked user in again."""
+    return _set_block(app, name, blocked=False)
+
+
+def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
+    with app.store.write() as tx:
+        row = find.user(tx, name)
+        if (row.blocked_at is not None) != blocked:
+            values = {"blocked_at": app.clock() if blocked else None, "blocked_by": app.actor if blocked else None}
+            tx.update(User, models.user.c.id == row.id, **values)
+            expect_change(tx, models.peer.c.user_id == row.id)
+            events.record(tx, stamp(app), "user.block" if blocked else "user.unblock", ("user", row.id, row.name))
+        return find.user(tx, name), nodes_of(tx, row)
+
+
+def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]]:
+    """Remove a user and revoke all peers. With `erase`, everything about the person goes; tombstones have no name."""
+    from vpnctl.actions.peers import revoke_rows
+
+    with app.store.write() as tx:
+        row = find.user(tx, name)
+        nodes = nodes_of(tx, row)
+        live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
+        revoke_rows(tx, app, live, row.name)
+        values: dict[str, Any] = {"removed_at": app.clock()}
+        if erase:
+            values |= {"name": row.id, "display_name": "", "telegram_id": None, "note": "", "locale": "en"}
+            _erase_labels(tx, row)
+        tx.update(User, models.user.c.id == row.id, **values)
+        label = row.id if erase else row.name
+        events.record(tx, stamp(app), "user.erase" if erase else "user.remove", ("user", row.id, label))
+    return row, nodes
+
+
+def _erase_labels(tx: Tx, row: User) -> None:
+    """Take the name out of the audit, and the devices' names out of tombstones."""
+    peers = sa.select(models.peer.c.id).where(models.peer.c.user_id == row.id)
+    table = models.event
+    tx.execute(
+        sa.update(table)
+        .where(sa.or_(table.c.subject_id == row.id, table.c.subject_id.in_(peers)))
+        .values(subject=table.c.subject_id)
+    )
+    tx.update(Peer, models.peer.c.user_id == row.id, device="erased")
+
+
+def nodes_of(tx: Tx, row: User) -> list[str]:
+    """Return the ids of nodes on which a user has live peers."""
+    query = (
+        sa.select(models.endpoint.c.node_id)
+        .join(models.peer, models.peer.c.endpoint_id == models.endpoint.c.id)
+        .where(models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
+        .distinct()
+    )
+    return sorted(tx.execute(query).scalars())
+
+
+def expect_change(tx: Tx, *where: Any) -> None:
+    """Forget what was last read of these peers: their wanted state changes now and must be proven anew.
+
+    Without it a peer that is suspended and resumed between two looks would count as proven by an old look.
+    """
+    tx.update(Peer, models.peer.c.revoked_at.is_(None), *where, present_at=None, absent_at=None)

@@ -1,0 +1,94 @@
+"""Handing configs to people from the command line: stdout, a file, a QR code, a picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vpnctl import handout
+from vpnctl.cli.front import Front
+from vpnctl.errors import InvalidInput
+from vpnctl.rules.grammar import clean
+
+if TYPE_CHECKING:
+    from vpnctl.actions.issue import Issued
+    from vpnctl.rules.secret import Secret
+
+
+def hand_over(
+    front: Front,
+    issued: Sequence[Issued],
+    *,
+    out: Path | None = None,
+    qr: bool = False,
+    png: Path | None = None,
+    steps: bool = False,
+) -> list[dict[str, Any]]:
+    """Hand out the configs as asked, then note that they were delivered. Return rows for --json, configs included.
+
+    What is noted comes after what is printed: killed between the two, a config counts as undelivered.
+    """
+    from vpnctl.actions import peers
+
+    rows = []
+    several = len(issued) > 1
+    if several and out is not None and not out.is_dir():
+        out.mkdir(parents=True, mode=0o700)
+    for each in issued:
+        config = peers.config(each)
+        name = handout.file_name(each.user.name, each.peer.device, each.peer.id)
+        row = {
+            "user": each.user.name,
+            "device": each.peer.device,
+            "node": each.node.name,
+            "id": each.peer.id,
+            "file_name": name,
+        }
+        if front.json:
+            row["config"] = config.reveal()
+        _write(front, config, name, out, qr=qr, png=png, several=several)
+        if steps and not several:
+            front.say("\n" + handout.all_steps(name))
+        rows.append(row)
+    sys.stdout.flush()
+    peers.delivered(front.app, [each.peer.id for each in issued], "file" if out else "picture" if png else "printed")
+    return rows
+
+
+def _write(
+    front: Front, config: Secret, name: str, out: Path | None, *, qr: bool, png: Path | None, several: bool
+) -> None:
+    from vpnctl.store.vault import write_private
+
+    if out is not None:
+        target = out / name if out.is_dir() else out
+        write_private(target, config.reveal())
+        if not several:
+            front.say(f"wrote {target}")
+    if png is not None:
+        if several:
+            raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
+        write_picture(png, config)
+        front.say(f"wrote {png}")
+    if front.json:
+        return
+    if qr:
+        sys.stdout.write(handout.terminal_qr(config))
+    elif out is None and png is None:
+        sys.stdout.write((f"# {clean(name)}\n" if several else "") + config.reveal() + ("\n" if several else ""))
+
+
+def write_picture(path: Path, config: Secret) -> None:
+    """Write the QR code as a PNG, readable by us alone, refusing to overwrite."""
+    import os
+
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists already", "name another file") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
+    with os.fdopen(handle, "wb") as picture:
+        picture.write(handout.png(config))

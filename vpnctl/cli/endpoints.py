@@ -1,0 +1,177 @@
+"""`vpnctl endpoint …`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import complete_nodes, current
+
+commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Protocols that a node serves.")
+
+Node = Annotated[str, typer.Argument(metavar="NODE", help="Node name.", autocompletion=complete_nodes)]
+Interface = Annotated[str, typer.Argument(metavar="INTERFACE", help="Such as wg0.")]
+Port = Annotated[int | None, typer.Option("--port", help="UDP port.")]
+Dns = Annotated[
+    str | None, typer.Option("--dns", metavar="ADDRESSES", help="Resolvers for clients, comma separated; '' for none.")
+]
+Mtu = Annotated[int | None, typer.Option("--mtu", help="MTU of server and clients.")]
+AllowedIps = Annotated[
+    str | None, typer.Option("--allowed-ips", metavar="NETWORKS", help="What clients send through the tunnel.")
+]
+Keepalive = Annotated[
+    int | None, typer.Option("--keepalive", metavar="SECONDS", help="PersistentKeepalive of clients; 0 for none.")
+]
+Isolation = Annotated[
+    bool | None, typer.Option("--isolation/--no-isolation", help="Whether clients are kept from each other.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+
+
+@commands.command("add")
+def add(
+    node: Node,
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="wireguard")],
+    interface: Annotated[
+        str | None, typer.Option("--interface", help="Its name; the next free one unless told.")
+    ] = None,
+    port: Port = None,
+    pool_v4: Annotated[str | None, typer.Option("--pool", metavar="NETWORK", help="IPv4 pool of the peers.")] = None,
+    pool_v6: Annotated[str | None, typer.Option("--pool-v6", metavar="NETWORK", help="IPv6 pool, or none.")] = None,
+    dns: Dns = None,
+    mtu: Mtu = None,
+    allowed_ips: AllowedIps = None,
+    keepalive: Keepalive = None,
+    isolation: Isolation = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Serve one more protocol on a node."""
+    from vpnctl.actions import endpoints
+
+    options = {
+        "interface": interface, "port": port, "pool_v4": pool_v4, "pool_v6": pool_v6, "dns": dns, "mtu": mtu,
+        "allowed_ips": allowed_ips, "keepalive": keepalive, "isolation": isolation,
+    }  # fmt: skip
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [endpoints.add(trial, node, protocol, options)[1].id])
+    row, owner = endpoints.add(front.app, node, protocol, options)
+    return _settle(owner.id, f"{node} serves {protocol} on {row.interface}, port {row.port}", row.interface)
+
+
+def _preview(verb: Any) -> int:
+    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.settle import Wish
+    from vpnctl.rules.changes import SYSTEM
+
+    front = current()
+    return output.show_preview(front, rehearse(front.app, verb, Wish(scope=SYSTEM)))
+
+
+def _settle(node_id: str, what: str, interface: str) -> int:
+    from vpnctl import reports
+    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.rules.changes import SYSTEM
+
+    front = current()
+    settled = settle(front.app, [node_id], Wish(scope=SYSTEM, always=True))
+    with front.app.store.read() as tx:
+        rows = [row for row in reports.endpoints(tx, node_id) if row.interface == interface]
+    return output.finish(front, settled, what, endpoints=rows)
+
+
+@commands.command("list")
+def list_(
+    node: Annotated[
+        str | None, typer.Argument(metavar="[NODE]", help="Only of this node.", autocompletion=complete_nodes)
+    ] = None,
+) -> int:
+    """List endpoints."""
+    from vpnctl import reports
+    from vpnctl.actions import find
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = reports.endpoints(tx, find.node(tx, node).id if node else None)
+    return output.show_list(
+        front, rows, ("node", "interface", "protocol", "port", "pool_v4", "pool_v6", "peers", "proven_at")
+    )
+
+
+@commands.command("show")
+def show(node: Node, interface: Interface) -> int:
+    """Show one endpoint."""
+    from vpnctl import reports
+    from vpnctl.actions import find
+
+    front = current()
+    with front.app.store.read() as tx:
+        row = find.endpoint(tx, find.node(tx, node), interface)
+        view = next(each for each in reports.endpoints(tx, row.node_id) if each.interface == interface)
+    return output.show_one(front, view)
+
+
+@commands.command("set")
+def set_(
+    node: Node,
+    interface: Interface,
+    port: Port = None,
+    dns: Dns = None,
+    mtu: Mtu = None,
+    allowed_ips: AllowedIps = None,
+    keepalive: Keepalive = None,
+    isolation: Isolation = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Change an endpoint. What stands in clients' files is only changed with --yes or an answer."""
+    from vpnctl.actions import endpoints
+
+    options = {
+        "port": port,
+        "dns": dns,
+        "mtu": mtu,
+        "allowed_ips": allowed_ips,
+        "keepalive": keepalive,
+        "isolation": isolation,
+    }
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [endpoints.change(trial, node, interface, options)[1].id])
+    if any(options[key] is not None for key in endpoints.RENEWS_CLIENTS):
+        _ask(node, interface, port)
+    row, owner, concerned = endpoints.change(front.app, node, interface, options)
+    if concerned:
+        front.say("these devices need a new file (vpnctl peer config …): " + ", ".join(concerned))
+    return _settle(owner.id, f"changed {node} {interface}", row.interface)
+
+
+def _ask(node: str, interface: str, port: int | None) -> None:
+    from vpnctl import reports
+    from vpnctl.actions import find
+
+    front = current()
+    with front.app.store.read() as tx:
+        row = find.endpoint(tx, find.node(tx, node), interface)
+        peers = next(each.peers for each in reports.endpoints(tx, row.node_id) if each.interface == interface)
+    if peers and port not in (None, row.port):
+        front.confirm(f"{peers} devices dial port {row.port} and are cut off until they get a new file. Go on?")
+
+
+@commands.command("remove")
+def remove(
+    node: Node,
+    interface: Interface,
+    revoke_peers: Annotated[bool, typer.Option("--revoke-peers", help="Revoke the peers that live on it.")] = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Stop serving a protocol and remove its files from the node."""
+    from vpnctl.actions import endpoints
+
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [endpoints.remove(trial, node, interface, revoke=revoke_peers)[1].id])
+    front.confirm(f"Remove {interface} from {node}?")
+    _, owner = endpoints.remove(front.app, node, interface, revoke=revoke_peers)
+    return _settle(owner.id, f"removed {interface} from {node}", interface)

@@ -1,0 +1,32 @@
+"""`vpnctl event …`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+
+commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The audit: who changed what.")
+
+
+@commands.callback()
+def _noun() -> None:
+    """The audit: who changed what."""
+
+
+@commands.command("list")
+def list_(
+    subject: Annotated[str, typer.Option("--subject", help="Only events whose subject contains this.")] = "",
+    verb: Annotated[str, typer.Option("--verb", help="Only verbs that begin with this, such as peer.revoke.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+) -> int:
+    """List the newest events, oldest first."""
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = reports.events(tx, subject=subject, verb=verb, limit=limit)
+    return output.show_list(front, rows, ("seq", "at", "actor", "verb", "subject", "before", "after"))

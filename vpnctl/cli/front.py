@@ -1,0 +1,142 @@
+"""The command line's side of every command: its flags, its app, its questions, its progress."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vpnctl.app import App, open_app, silent, whoami
+from vpnctl.errors import Stopped
+from vpnctl.rules.grammar import clean
+from vpnctl.settings import Settings, load
+
+if TYPE_CHECKING:
+    from vpnctl.rules.secret import Secret
+
+
+@dataclass
+class Front:
+    """The global options of one call, and what is opened on their behalf."""
+
+    json: bool = False
+    yes: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    config: Path | None = None
+    _settings: Settings | None = field(default=None, repr=False)
+    _app: App | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        if self._settings is None:
+            self._settings = load(self.config)
+        return self._settings
+
+    @property
+    def app(self) -> App:
+        """The opened app."""
+        if self._app is None:
+            self._app = open_app(self.settings, whoami(), self.progress if self._lively() else silent)
+        return self._app
+
+    def _lively(self) -> bool:
+        return sys.stderr.isatty() and not self.quiet and not self.json
+
+    def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """Show a progress bar on stderr; it disappears when the work is done."""
+        return _bar(what, total)
+
+    def say(self, text: str) -> None:
+        """Talk to the person, on stderr."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+
+    def confirm(self, question: str, flag: str = "--yes") -> None:
+        """Ask; without a terminal the answer must have been given by the flag. Raises Stopped on no."""
+        if self.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Stopped(f"{question} Nobody was there to answer", f"give {flag}")
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Stopped("not confirmed; nothing was changed")
+
+    def read_secret(self, what: str, flag: str) -> Secret:
+        """Read a secret from stdin; on a terminal it is not echoed."""
+        from vpnctl.errors import InvalidInput
+        from vpnctl.rules.secret import Secret
+
+        if sys.stdin.isatty():
+            import getpass
+
+            text = getpass.getpass(f"{what}: ", stream=sys.stderr)
+        else:
+            text = sys.stdin.readline().rstrip("\n")
+        if not text:
+            raise InvalidInput(f"no {what} was given", f"pipe it into {flag}, or type it on a terminal")
+        return Secret(text)
+
+
+def current() -> Front:
+    """Return the front of the running command."""
+    found = click.get_current_context().find_root().obj
+    return found if isinstance(found, Front) else Front()
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def complete_nodes(incomplete: str) -> list[str]:
+    """Return the node names that begin with what was typed, for the shell."""
+    return _complete("node", "retired_at", incomplete)
+
+
+def complete_users(incomplete: str) -> list[str]:
+    """Return the user names that begin with what was typed, for the shell."""
+    return _complete("user", "removed_at", incomplete)
+
+
+def _complete(table: str, dead: str, incomplete: str) -> list[str]:
+    import sqlalchemy as sa
+
+    from vpnctl.errors import VpnctlError
+    from vpnctl.store import models
+    from vpnctl.store.engine import Store
+
+    try:
+        column = models.metadata.tables[table].c
+        with Store(load().database_url).read() as tx:
+            query = sa.select(column.name).where(
+                column.name.startswith(incomplete, autoescape=True), column[dead].is_(None)
+            )
+            return list(tx.execute(query.order_by(column.name).limit(50)).scalars())
+    except VpnctlError:
+        return []
+
+
+def shown(text: str) -> str:
+    """Return text of any origin fit for the terminal."""
+    return clean(text)

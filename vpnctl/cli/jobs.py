@@ -1,0 +1,113 @@
+"""`vpnctl jobs …`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+from vpnctl.rules.grammar import clean
+
+commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Work on a timer.")
+
+SYSTEMD = Path("/etc/systemd/system")
+
+
+@commands.command("list")
+def list_() -> int:
+    """List the jobs and their last runs."""
+    from vpnctl import jobs
+
+    front = current()
+    rows = jobs.overview(front.app)
+    return output.show_list(front, rows, ("job", "summary", "every", "last_started_at", "last_code"))
+
+
+@commands.command("run")
+def run(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Which jobs.")]) -> int:
+    """Run jobs now. Exit 0 also when nodes are only pending, so that a dead node is no failed run."""
+    from vpnctl import jobs
+    from vpnctl.errors import worst
+
+    front = current()
+    for name in names:
+        jobs.module(name)
+    reports = [jobs.run(front.app, name) for name in names]
+    if front.json:
+        output.dump(reports)
+    for report in reports:
+        front.say(f"{report.job}: {report.what}")
+        for node, error in report.detail.get("pending", {}).items():
+            front.say(f"  {node}: {clean(str(error))}")
+    return worst(report.code for report in reports)
+
+
+@commands.command("install")
+def install(
+    cron: Annotated[bool, typer.Option("--cron", help="Print crontab lines instead.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the units instead of installing them.")] = False,
+) -> int:
+    """Write systemd timers that run the jobs, and start them."""
+    from vpnctl.errors import InvalidInput
+    from vpnctl.jobs import timers
+
+    front = current()
+    program, config = _program(), _config()
+    if cron or not (show or Path("/run/systemd/system").is_dir()):
+        front.say("add these lines with `crontab -e`:")
+        sys.stdout.write(timers.crontab(program, config))
+        return 0
+    texts = timers.units(program, config, getpass.getuser(), front.settings.state_dir)
+    if show:
+        sys.stdout.write("\n".join(f"# {SYSTEMD / name}\n{text}" for name, text in texts.items()))
+        return 0
+    if os.geteuid() != 0:
+        raise InvalidInput("only root writes to /etc/systemd/system", "as root, or: vpnctl jobs install --cron")
+    front.confirm(f"Write {', '.join(texts)} to {SYSTEMD} and start the timers?")
+    for name, text in texts.items():
+        (SYSTEMD / name).write_text(text, encoding="ascii")
+        (SYSTEMD / name).chmod(0o644)
+    timers_ = [name for name in texts if name.endswith(".timer")]
+    for command in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "-q", *timers_]):
+        subprocess.run(command, check=True)
+    return output.finish(
+        front, [], "installed; look at them with: systemctl list-timers 'vpnctl-*'", units=sorted(texts)
+    )
+
+
+def _program() -> str:
+    """Return the absolute path of the program that runs now."""
+    from vpnctl.errors import StateTrouble
+
+    here = Path(sys.argv[0])
+    found = str(here.resolve()) if here.name == "vpnctl" and here.exists() else shutil.which("vpnctl")
+    if found is None:
+        raise StateTrouble("the vpnctl program is not on the PATH", "install it: pipx install vpnctl")
+    return found
+
+
+def _config() -> Path:
+    """Return the absolute path of the config file in force; an empty one is written when there is none.
+
+    A timer must not depend on who runs it: with a path it either finds the same settings or fails loudly.
+    """
+    from vpnctl.settings import default_file
+
+    front = current()
+    path = (front.config or default_file(os.environ, os.geteuid() == 0)).absolute()
+    if not path.exists():
+        from vpnctl.store.vault import write_private
+
+        settings = front.settings
+        lines = {"state_dir": settings.state_dir, "database_url": settings.database_url, "key_file": settings.key_file}
+        write_private(path, "".join(f"{key}: {value}\n" for key, value in lines.items()))
+        front.say(f"wrote {path}")
+    return path

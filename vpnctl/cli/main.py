@@ -1,0 +1,170 @@
+"""The root command: nouns are loaded when they are used, errors are printed here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from vpnctl import __version__
+from vpnctl.cli.front import Front
+from vpnctl.errors import VpnctlError
+
+NOUNS = {
+    "init": ("state", "Create the state: key file, database, SSH key, recovery key."),
+    "doctor": ("state", "Check this machine, keys, nodes and timers."),
+    "status": ("state", "Show the service on one page: what needs attention."),
+    "node": ("nodes", "Servers: add, provision, check, sync, retire."),
+    "endpoint": ("endpoints", "Protocols that a node serves."),
+    "user": ("users", "People: add, block, migrate, remove."),
+    "peer": ("peers", "Devices: add, hand out, regenerate, suspend, revoke."),
+    "inventory": ("inventory", "YAML in and out."),
+    "event": ("events", "The audit: who changed what."),
+    "jobs": ("jobs", "Work on a timer."),
+    "db": ("db", "The database: upgrade, current."),
+    "vault": ("vault", "The keys that seal secrets: rotate, recover."),
+}
+_FLAGS = {
+    "--json": "json",
+    "--yes": "yes",
+    "-y": "yes",
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--verbose": "verbose",
+    "-v": "verbose",
+}
+_EPILOG = "Global options may stand anywhere. Each noun has its own --help."
+INTERRUPTED = 130
+
+
+class LazyGroup(TyperGroup):
+    """Knows the nouns without importing them, so that `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the nouns in the order of use."""
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the noun's module and return its command."""
+        if cmd_name not in NOUNS:
+            return None
+        module = import_module(f"vpnctl.cli.{NOUNS[cmd_name][0]}")
+        command = typer.main.get_command(module.commands)
+        if isinstance(command, click.Group) and cmd_name in command.commands and NOUNS[cmd_name][0] == "state":
+            return command.commands[cmd_name]
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in NOUNS.items()])
+
+
+root = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@root.callback()
+def _root(
+    ctx: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk and no progress on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done on the nodes.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Config file.")] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Run a VPN service from one command line."""
+    if version:
+        typer.echo(f"vpnctl {__version__}")
+        raise typer.Exit
+    ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    os.umask(0o077)
+    args = global_first(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in args
+    command = typer.main.get_command(root)
+    try:
+        result = command.main(args=args, prog_name="vpnctl", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except VpnctlError as error:
+        return _fail(as_json, error.what, error.code, error.hint)
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "vpnctl"
+        return _fail(as_json, error.format_message(), 2, f"{where} --help")
+    except click.ClickException as error:
+        return _fail(as_json, error.format_message(), 2, "vpnctl --help")
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; that is not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the edge: a bug is reported in one line, without the values around it
+        return _fail(as_json, _bug(error), 1, "please report this line")
+
+
+def _bug(error: Exception) -> str:
+    """Name a bug by type and place only: texts of unknown exceptions may hold secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else "?"
+    return f"a bug in vpnctl: {type(error).__name__} at {place}"
+
+
+def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
+    from vpnctl.rules.grammar import clean
+
+    what, hint = clean(what, 2000), clean(hint, 500)
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps({"error": what, "code": code, "hint": hint}) + "\n")
+    else:
+        sys.stderr.write(f"error: {what}\n" + (f"hint: {hint}\n" if hint else ""))
+    return code
+
+
+def global_first(args: list[str]) -> list[str]:
+    """Return the arguments with global options, wherever they stand, moved to the front."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(args)
+    for arg in waiting:
+        if arg == "--":
+            rest += [arg, *waiting]
+        elif arg in _FLAGS:
+            front.append(arg)
+        elif arg == "--config":
+            front += [arg, *([value] if (value := next(waiting, None)) is not None else [])]
+        elif arg.startswith("--config="):
+            front.append(arg)
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+def describe() -> Any:
+    """Return the whole command tree, for docs/cli.md."""
+    return typer.main.get_command(root)

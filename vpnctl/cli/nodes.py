@@ -1,0 +1,323 @@
+"""`vpnctl node …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import complete_nodes, current
+
+commands = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Servers: add, provision, check, sync, retire."
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Nodes; all when none is named.", autocompletion=complete_nodes),
+]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option("--host-key-fp", metavar="SHA256:…", help="The host key's fingerprint, from your provider's console."),
+]
+KnownHosts = Annotated[
+    Path | None, typer.Option("--known-hosts", metavar="FILE", help="Take the host key from a known_hosts file.")
+]
+Identity = Annotated[Path | None, typer.Option("--identity", metavar="FILE", help="Private key for the first login.")]
+Password = Annotated[bool, typer.Option("--password-stdin", help="Read the password for the first login from stdin.")]
+Agent = Annotated[bool, typer.Option("--agent", help="Use the SSH agent for the first login.")]
+PublicHost = Annotated[
+    str | None,
+    typer.Option("--public-host", metavar="HOST", help="What clients dial; a DNS name survives a lost server."),
+]
+Region = Annotated[str | None, typer.Option("--region", help="Free text, such as Helsinki.")]
+Capacity = Annotated[int | None, typer.Option("--capacity", metavar="PEERS", help="How many peers it is meant for.")]
+RentDue = Annotated[str | None, typer.Option("--rent-due", metavar="YYYY-MM-DD", help="When the server's rent is due.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+
+COLUMNS = ("name", "state", "address", "protocols", "peers", "online", "capacity", "region", "seen_at")
+
+
+@commands.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="How you will call it.")],
+    target: Annotated[
+        str | None, typer.Argument(metavar="[USER@]HOST[:PORT]", help="Where to log in; user root unless told.")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="The machine itself, without SSH.")] = False,
+    host_key_fp: Fingerprint = None,
+    known_hosts: KnownHosts = None,
+    identity: Identity = None,
+    password_stdin: Password = False,
+    agent: Agent = False,
+    jump: Annotated[
+        str | None,
+        typer.Option("--jump", metavar="NODE", help="Reach it through this node.", autocompletion=complete_nodes),
+    ] = None,
+    public_host: PublicHost = None,
+    region: Region = None,
+    capacity: Capacity = None,
+    rent_due: RentDue = None,
+    provision: Annotated[bool, typer.Option("--provision", help="Go on with `node provision`.")] = False,
+) -> int:
+    """Get in, pin the host key, install our SSH key, and record the server."""
+    from vpnctl.actions import nodes
+    from vpnctl.errors import InvalidInput
+
+    front = current()
+    if local == (target is not None):
+        raise InvalidInput("name a server to log in at, or give --local", "vpnctl node add NAME root@HOST")
+    means = _means(identity, password_stdin, agent)
+    details = {"public_host": public_host, "region": region, "capacity": capacity, "rent_due": rent_due}
+    new = nodes.NewNode(name, target, host_key_fp, _text(known_hosts), jump, means, details)
+    row = nodes.add(front.app, new, _ask_host_key)
+    if not provision:
+        what = f"added {row.name}; next: vpnctl node provision {row.name}"
+        return output.finish(front, [], what, nodes=[_view(row.name)])
+    front.say(f"added {row.name}, provisioning it")
+    return _provision(row.name, None, "none", dry_run=False)
+
+
+def _means(identity: Path | None, password_stdin: bool, agent: bool) -> Any:
+    from vpnctl.errors import InvalidInput
+    from vpnctl.remote.enroll import Means
+
+    if sum((identity is not None, password_stdin, agent)) > 1:
+        raise InvalidInput("give one of --identity, --password-stdin, --agent")
+    password = current().read_secret("password", "--password-stdin") if password_stdin else None
+    return Means(identity, password, agent)
+
+
+def _text(path: Path | None) -> str | None:
+    from vpnctl.errors import InvalidInput
+
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path is not None else None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
+
+
+def _ask_host_key(fingerprint: str) -> bool:
+    """Ask on a terminal only, and want a part of the fingerprint typed: a plain yes is too easy to give."""
+    front = current()
+    if not sys.stdin.isatty():
+        return False
+    front.say(f"The server shows the host key {fingerprint}\nCompare it with your provider's console.")
+    sys.stderr.write("Type its last 6 characters to trust it: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == fingerprint[-6:]
+
+
+def _view(name: str) -> Any:
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        return next(iter(reports.nodes(tx, front.app.clock(), retired=True, name=name)), None)
+
+
+@commands.command("key")
+def key() -> int:
+    """Print our public SSH key, to be put into a server's authorized_keys by hand."""
+    from vpnctl.actions import nodes
+
+    sys.stdout.write(nodes.public_line(current().app) + "\n")
+    return 0
+
+
+@commands.command("list")
+def list_(retired: Annotated[bool, typer.Option("--retired", help="Retired ones too.")] = False) -> int:
+    """List nodes with their observed state."""
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = reports.nodes(tx, front.app.clock(), retired=retired)
+    if not rows:
+        front.say("no nodes yet; vpnctl node add NAME [USER@]HOST --provision")
+    return output.show_list(front, rows, COLUMNS)
+
+
+@commands.command("show")
+def show(name: Name) -> int:
+    """Show one node, its endpoints and its aliens."""
+    from vpnctl import reports
+    from vpnctl.actions import find
+    from vpnctl.store import models
+    from vpnctl.store.rows import Alien
+
+    front = current()
+    with front.app.store.read() as tx:
+        row = find.node(tx, name)
+        endpoints = reports.endpoints(tx, row.id)
+        ids = [endpoint.id for endpoint in find.endpoints(tx, row)]
+        aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), models.alien.c.pruned_at.is_(None))
+    shown = [
+        {"public_key": each.public_key, "allowed_ips": each.allowed_ips, "first_seen_at": each.first_seen_at}
+        for each in aliens
+    ]
+    output.show_one(front, _view(name), endpoints=endpoints, aliens=shown)
+    if not front.json:
+        sys.stdout.write("\n")
+        output.show_list(
+            front, endpoints, ("interface", "protocol", "port", "pool_v4", "pool_v6", "peers", "proven_at")
+        )
+        for alien in aliens:
+            sys.stdout.write(f"alien {alien.public_key} {alien.allowed_ips}\n")
+    return 0
+
+
+@commands.command("set")
+def set_(
+    name: Name,
+    public_host: PublicHost = None,
+    host: Annotated[str | None, typer.Option("--host", help="Where we log in.")] = None,
+    region: Region = None,
+    capacity: Capacity = None,
+    rent_due: RentDue = None,
+) -> int:
+    """Change details of a node."""
+    from vpnctl.actions import nodes
+
+    front = current()
+    before = _view(name)
+    details = {"public_host": public_host, "host": host, "region": region, "capacity": capacity, "rent_due": rent_due}
+    row = nodes.change(front.app, name, details)
+    if public_host and before.public_host != row.public_host and before.peers:
+        front.say(
+            f"note: {before.peers} devices of {name} still dial {before.public_host}; hand out new files: vpnctl peer config …"
+        )
+    return output.finish(front, [], f"changed {name}", nodes=[_view(name)])
+
+
+@commands.command("provision")
+def provision(
+    name: Name,
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Protocols to serve; wireguard unless told.")
+    ] = None,
+    forward_rule: Annotated[
+        str, typer.Option("--forward-rule", help="What to do about Docker's or ufw's FORWARD policy: auto, none.")
+    ] = "auto",
+    dry_run: DryRun = False,
+) -> int:
+    """Turn a bare server into a serving node; run again, it changes nothing."""
+    return _provision(name, protocol, forward_rule, dry_run=dry_run)
+
+
+def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry_run: bool) -> int:
+    from vpnctl.actions import provision as work
+
+    front = current()
+    if dry_run:
+        return output.show_preview(front, work.preview(front.app, name, protocols or ["wireguard"]))
+
+    def ask(question: str) -> bool:
+        front.confirm(question, "--forward-rule none to leave it, or --yes")
+        return True
+
+    result = work.provision(front.app, name, protocols or ["wireguard"], ask if forward_rule != "none" else None)
+    for note in result.notes:
+        front.say(note)
+    return output.finish(
+        front,
+        [result.settled],
+        f"{name} serves: seen to agree with the database",
+        changed=bool(result.settled.changes),
+        forwarding=result.forwarding,
+        nodes=[_view(name)],
+    )
+
+
+@commands.command("sync")
+def sync(
+    names: Names = None,
+    dry_run: DryRun = False,
+    cut_all: Annotated[bool, typer.Option("--cut-all", help="Lift the brake on many removals by time.")] = False,
+    prune_aliens: Annotated[
+        bool, typer.Option("--prune-aliens", help="Remove peers on the node that are not ours.")
+    ] = False,
+) -> int:
+    """Make nodes agree with the database, in everything, and prove it."""
+    from vpnctl.actions import aliens, find
+    from vpnctl.actions.preview import drift
+    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.rules.changes import SYSTEM
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = find.nodes(tx, names or [])
+    ids = [row.id for row in rows]
+    wish = Wish(scope=SYSTEM, always=True, cut_all=cut_all)
+    if dry_run:
+        return output.show_preview(front, drift(front.app, ids, wish))
+    if prune_aliens:
+        doomed = aliens.count(front.app, ids)
+        if doomed:
+            front.confirm(f"Remove {doomed} peers that are not ours from {', '.join(row.name for row in rows)}?")
+        aliens.prune(front.app, ids)
+    settled = settle(front.app, ids, wish)
+    changed = sum(1 for each in settled if each.changes)
+    what = f"{len(settled)} nodes agree with the database, {changed} of them were changed"
+    return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
+
+
+@commands.command("check")
+def check(names: Names = None) -> int:
+    """Compare nodes with the database; nothing is written. Exit 4 when they differ."""
+    from vpnctl.actions import find
+    from vpnctl.actions.preview import drift
+    from vpnctl.actions.settle import Wish
+    from vpnctl.rules.changes import SYSTEM
+
+    front = current()
+    with front.app.store.read() as tx:
+        ids = [row.id for row in find.nodes(tx, names or [])]
+    return output.show_preview(front, drift(front.app, ids, Wish(scope=SYSTEM)), drift=True)
+
+
+@commands.command("trust")
+def trust(
+    name: Name,
+    host_key_fp: Fingerprint = None,
+    known_hosts: KnownHosts = None,
+    identity: Identity = None,
+    password_stdin: Password = False,
+    agent: Agent = False,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Accept this foreign token: the other controller is gone for good.")
+    ] = None,
+) -> int:
+    """Pin the host key that a reinstalled server shows now."""
+    from vpnctl.actions import nodes
+
+    front = current()
+    new = nodes.NewNode(name, None, host_key_fp, _text(known_hosts), None, _means(identity, password_stdin, agent))
+    if token is not None:
+        front.confirm(f"Is this database the only one that drives {name} from now on?")
+    nodes.trust(front.app, name, new, _ask_host_key, token)
+    return output.finish(front, [], f"{name} is trusted; next: vpnctl node sync {name}", nodes=[_view(name)])
+
+
+@commands.command("retire")
+def retire(
+    name: Name,
+    revoke_peers: Annotated[
+        bool, typer.Option("--revoke-peers", help="Revoke the peers that still live there.")
+    ] = False,
+    destroyed: Annotated[bool, typer.Option("--destroyed", help="The machine is gone: contact nothing.")] = False,
+) -> int:
+    """Take a node out of service and remove what we installed there."""
+    from vpnctl.actions import nodes
+
+    front = current()
+    view = _view(name)
+    if view is not None and view.state != "retired":
+        front.confirm(f"Retire {view.name} ({view.address}, {view.peers} peers)?")
+    _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
+    left = "" if destroyed else "; left there: installed packages and the forwarding setting until a reboot"
+    return output.finish(front, [settled], f"retired {name}{left}", nodes=[_view(name)])

@@ -1,0 +1,167 @@
+"""One place decides between table and JSON, and how a value is written in either."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from vpnctl.actions.outcome import Settled
+from vpnctl.cli.front import Front
+from vpnctl.errors import worst
+from vpnctl.rules.grammar import clean
+from vpnctl.rules.secret import Secret
+
+_BYTES = ("received", "sent")
+_UNIT = 1024
+
+
+def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
+    """Print rows: an array of whole rows as JSON, the named columns as a table."""
+    if front.json:
+        _dump([plain(row) for row in rows])
+    elif rows:
+        cells = [[_cell(front, name, getattr(row, name)) for name in columns] for row in rows]
+        _table([name.replace("_", " ") for name in columns], cells)
+    return 0
+
+
+def show_one(front: Front, row: Any, **more: Any) -> int:
+    """Print one object: as JSON, or a line per field."""
+    if front.json:
+        _dump(plain(row) | {key: plain(value) for key, value in more.items()})
+        return 0
+    items = [(each.name, getattr(row, each.name)) for each in fields(row)]
+    width = max(len(name) for name, _ in items)
+    for name, value in items:
+        sys.stdout.write(f"{name.replace('_', ' '):<{width}}  {_cell(front, name, value)}\n")
+    return 0
+
+
+def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool = True, **rows: Any) -> int:
+    """Report a change: on stderr what was proven and what is pending, with --json one object. Return the exit code."""
+    pending = [each for each in settled if each.code]
+    code = worst(each.code for each in settled)
+    if front.json:
+        body = {"changed": changed, "pending": [_pending(each) for each in pending]}
+        _dump(body | {key: plain(value) for key, value in rows.items()})
+        return code
+    for each in settled:
+        if front.verbose:
+            for change in each.changes:
+                front.say(f"  {each.node}: {clean(str(change))}")
+    for each in pending:
+        word = {6: "stopped", 7: "not trusted"}.get(each.code, "saved, but pending")
+        sys.stderr.write(f"warning: {word} on {each.node}: {clean(each.error)}\n")
+        sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
+    if not pending:
+        front.say(what)
+    return code
+
+
+def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = False) -> int:
+    """Print what would change. As a drift report, differences are exit code 4."""
+    if front.json:
+        body = [
+            {
+                "node": each.node,
+                "changes": [plain(change) for change in each.changes],
+                "error": each.error or None,
+                "code": each.code,
+            }
+            for each in settled
+        ]
+        _dump(body if drift else {"changed": False, "dry_run": True, "nodes": body})
+    else:
+        for each in settled:
+            for change in each.changes:
+                sys.stdout.write(f"{each.node}: {clean(str(change))}\n")
+            if each.error:
+                sys.stderr.write(
+                    f"warning: {clean(each.error)}\n" + (f"hint: {clean(each.hint)}\n" if each.hint else "")
+                )
+            elif not each.changes:
+                front.say(f"{each.node}: agrees, nothing to change")
+    codes = [each.code for each in settled]
+    codes += [4] if drift and any(each.changes for each in settled) else []
+    return worst(codes)
+
+
+def plain(value: Any) -> Any:
+    """Return a value in JSON's types: times RFC 3339 in UTC, secrets `***`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return value
+
+
+def dump(value: Any) -> None:
+    """Print one JSON document."""
+    _dump(plain(value))
+
+
+def _dump(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def _pending(each: Settled) -> dict[str, Any]:
+    return {"node": each.node, "code": each.code, "error": each.error, "hint": each.hint}
+
+
+def _cell(front: Front, name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        from zoneinfo import ZoneInfo
+
+        return value.astimezone(ZoneInfo(front.settings.timezone)).strftime("%Y-%m-%d %H:%M")
+    if name in _BYTES:
+        return human_bytes(value)
+    if isinstance(value, dict):
+        return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), 120)
+    return clean(str(value))
+
+
+def human_bytes(number: int) -> str:
+    """Return a number of bytes in the largest unit that leaves at least 1."""
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < _UNIT:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _UNIT
+    return f"{size:.1f} TiB"
+
+
+def _table(titles: list[str], cells: list[list[str]]) -> None:
+    """Draw a table on a terminal; elsewhere aligned columns without decoration, for grep and awk."""
+    if sys.stdout.isatty():
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(no_color="NO_COLOR" in os.environ or None).print(table)
+        return
+    widths = [max(len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
+    for line in [titles, *cells]:
+        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")

@@ -1,0 +1,263 @@
+"""`vpnctl peer …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import complete_nodes, complete_users, current
+from vpnctl.rules.grammar import clean
+
+commands = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Devices: add, hand out, regenerate, suspend, revoke."
+)
+
+Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_users)]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the config there (a folder: under its own name).")
+]
+Qr = Annotated[bool, typer.Option("--qr", help="Show a QR code instead of the text.")]
+Png = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Write the QR code as a picture.")]
+Steps = Annotated[bool, typer.Option("--steps", help="Print what to do with the file, per platform.")]
+PublicKey = Annotated[
+    str | None,
+    typer.Option("--public-key", metavar="KEY", help="The user's own public key; we never see the private one."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+COLUMNS = ("user", "device", "node", "protocol", "state", "online", "handshake_at", "received", "sent", "ipv4")
+
+
+@commands.command("add")
+def add(
+    users: Annotated[
+        list[str] | None, typer.Argument(metavar="USER...", help="For whom.", autocompletion=complete_users)
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="USER or USER/DEVICE, one a line; - for stdin.")
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node", help="On which node; the one with most room unless told.", autocompletion=complete_nodes
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="What the device is called.")] = "main",
+    protocol: Annotated[str, typer.Option("--protocol", help="wireguard")] = "wireguard",
+    public_key: PublicKey = None,
+    out: Out = None,
+    qr: Qr = False,
+    png: Png = None,
+    steps: Steps = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Give people a device: keys, an address, a config on stdout. Exit 3 when the node has not got it yet."""
+    from vpnctl.actions import peers
+    from vpnctl.actions.issue import Wanted
+    from vpnctl.cli.lines import read_lines
+    from vpnctl.errors import InvalidInput
+    from vpnctl.rules import grammar
+
+    named = [*(users or []), *read_lines(source)]
+    if not named:
+        raise InvalidInput("for whom?", "vpnctl peer add USER")
+    if public_key and len(named) > 1:
+        raise InvalidInput("a public key belongs to one device", "add them one by one")
+    refs = [grammar.peer_ref(text) for text in named]
+    wanted = [Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key) for ref in refs]
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
+    _refuse_existing(out, png)
+    issued = peers.add(front.app, wanted)
+    return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
+
+
+def _refuse_existing(*paths: Path | None) -> None:
+    """A file in the way is found before anything is changed."""
+    from vpnctl.errors import InvalidInput
+
+    for path in paths:
+        if path is not None and path.exists() and not path.is_dir():
+            raise InvalidInput(f"{path} exists already", "name another file")
+        if path is not None and not path.parent.is_dir():
+            raise InvalidInput(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+
+
+def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
+    """Settle, then hand out: the config is printed even while the node has not got it, with exit 3."""
+    from vpnctl.actions.settle import settle
+    from vpnctl.cli.deliver import hand_over
+
+    front = current()
+    settled = settle(front.app, [each.node.id for each in issued])
+    rows = hand_over(front, issued, **how)
+    first = issued[0]
+    name = f"{first.user.name}/{first.peer.device}" if len(issued) == 1 else f"{len(issued)} peers"
+    nodes = ", ".join(sorted({each.node.name for each in issued}))
+    return output.finish(front, settled, f"{verb} {name}: seen on {nodes}", peers=rows)
+
+
+def _preview(verb: Any) -> int:
+    from vpnctl.actions.preview import rehearse
+
+    front = current()
+    return output.show_preview(front, rehearse(front.app, verb))
+
+
+@commands.command("list")
+def list_(
+    user: Annotated[
+        str | None, typer.Option("--user", help="Only of this person.", autocompletion=complete_users)
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", help="Only on this node.", autocompletion=complete_nodes)
+    ] = None,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones too.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Read the nodes first.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most this many; 0 for all.")] = 200,
+) -> int:
+    """List devices: the state that was observed, who is online, traffic."""
+    from vpnctl import reports
+    from vpnctl.actions import find
+    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.store import models
+
+    front = current()
+    where = []
+    with front.app.store.read() as tx:
+        where += [models.peer.c.user_id == find.user(tx, user).id] if user else []
+        where += [models.endpoint.c.node_id == find.node(tx, node).id] if node else []
+        nodes = find.nodes(tx, [node] if node else [])
+    settled = settle(front.app, [each.id for each in nodes], Wish(always=True)) if live else []
+    with front.app.store.read() as tx:
+        rows = reports.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
+    if not rows:
+        front.say("no peers; vpnctl peer add USER")
+    output.show_list(front, rows[:limit] if limit else rows, COLUMNS)
+    if limit and len(rows) > limit and not front.json:
+        front.say("there are more: --limit 0")
+    for each in settled:
+        if each.error:
+            front.say(f"warning: {clean(each.error)}")
+    return max((each.code for each in settled), default=0)
+
+
+@commands.command("show")
+def show(peer: Ref) -> int:
+    """Show one device."""
+    return output.show_one(current(), _view(peer))
+
+
+def _view(text: str) -> Any:
+    from vpnctl import reports
+    from vpnctl.actions import find
+    from vpnctl.store import models
+
+    front = current()
+    with front.app.store.read() as tx:
+        _, row = find.peer(tx, text)
+        return reports.peers(tx, front.app.clock(), models.peer.c.id == row.id)[0]
+
+
+def _by_id(peer_id: str) -> Any:
+    from vpnctl import reports
+    from vpnctl.store import models
+
+    front = current()
+    with front.app.store.read() as tx:
+        return reports.peers(tx, front.app.clock(), models.peer.c.id == peer_id, revoked=True)[0]
+
+
+@commands.command("set")
+def set_(
+    peer: Ref, device: Annotated[str, typer.Option("--device", metavar="NEW", help="A new name for the device.")]
+) -> int:
+    """Rename a device."""
+    from vpnctl.actions import peers
+
+    front = current()
+    owner, row, _ = peers.change(front.app, peer, device)
+    return output.finish(front, [], f"changed: {owner.name}/{row.device}", peers=[_by_id(row.id)])
+
+
+@commands.command("config")
+def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: Steps = False) -> int:
+    """Hand out a config again: the one place that reveals a stored private key."""
+    import sys
+
+    from vpnctl.actions import peers
+    from vpnctl.cli.deliver import hand_over
+
+    front = current()
+    _refuse_existing(out, png)
+    issued = peers.reveal(front.app, peer)
+    rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
+    view = _by_id(issued.peer.id)
+    if front.json:
+        output.dump({**rows[0], "state": view.state})
+    if view.state == "active" or view.state.startswith("active,"):
+        return 0
+    sys.stderr.write(f"warning: {peer} is {view.state}: it does not work now\n")
+    return 3 if view.state == "pending" else 0
+
+
+@commands.command("regen")
+def regen(
+    peer: Ref,
+    public_key: PublicKey = None,
+    overlap: Annotated[
+        bool, typer.Option("--overlap", help="Keep the old key until the new one's first handshake.")
+    ] = False,
+    out: Out = None,
+    qr: Qr = False,
+    png: Png = None,
+    steps: Steps = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Give a device new keys; the old key is cut at once, in one atomic change."""
+    from vpnctl.actions import peers
+
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [peers.regen(trial, peer, public_key=public_key, overlap=overlap).node.id])
+    _refuse_existing(out, png)
+    issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
+    return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
+
+
+@commands.command("suspend")
+def suspend(peer: Ref, dry_run: DryRun = False) -> int:
+    """Cut a device for now; key and address are kept."""
+    from vpnctl.actions import peers
+
+    return _switch(peers.suspend, peer, "suspended {}: absence was read on {}", dry_run)
+
+
+@commands.command("resume")
+def resume(peer: Ref, dry_run: DryRun = False) -> int:
+    """Let a suspended device in again."""
+    from vpnctl.actions import peers
+
+    return _switch(peers.resume, peer, "resumed {}: seen on {}", dry_run)
+
+
+@commands.command("revoke")
+def revoke(peer: Ref, dry_run: DryRun = False) -> int:
+    """Revoke a device for good. It ends only when its absence was read on the node."""
+    from vpnctl.actions import peers
+
+    return _switch(peers.revoke, peer, "revoked {}: absence was read on {}", dry_run)
+
+
+def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
+    from vpnctl.actions.settle import settle
+
+    front = current()
+    if dry_run:
+        return _preview(lambda trial: [verb(trial, text)[2].id])
+    owner, row, node = verb(front.app, text)
+    settled = settle(front.app, [node.id])
+    return output.finish(front, settled, what.format(f"{owner.name}/{row.device}", node.name), peers=[_by_id(row.id)])

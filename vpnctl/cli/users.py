@@ -1,0 +1,241 @@
+"""`vpnctl user …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import complete_nodes, complete_users, current
+
+commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="User name.", autocompletion=complete_users)]
+DisplayName = Annotated[
+    str | None, typer.Option("--display-name", help="Free text; never leaves database and screens.")
+]
+TelegramId = Annotated[int | None, typer.Option("--telegram-id", help="The person's numeric Telegram id.")]
+Locale = Annotated[str | None, typer.Option("--locale", help="en, ru or fa.")]
+Devices = Annotated[
+    int | None, typer.Option("--devices", metavar="N", help="At most this many devices; 0 for no limit.")
+]
+Note = Annotated[str | None, typer.Option("--note", help="A note for yourself.")]
+COLUMNS = ("name", "display_name", "state", "devices", "device_limit", "online", "telegram_id", "created_at")
+
+
+@commands.command("add")
+def add(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="User names.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Names from a file, one a line; - for stdin.")
+    ] = None,
+    display_name: DisplayName = None,
+    telegram_id: TelegramId = None,
+    locale: Locale = None,
+    devices: Devices = None,
+    note: Note = None,
+) -> int:
+    """Add people. From the command line they are approved and unlimited."""
+    from vpnctl.actions import users
+    from vpnctl.cli.lines import read_lines
+    from vpnctl.errors import InvalidInput
+
+    front = current()
+    wanted = [*(names or []), *read_lines(source)]
+    if not wanted:
+        raise InvalidInput("no name was given", "vpnctl user add NAME")
+    if len(wanted) > 1 and telegram_id is not None:
+        raise InvalidInput("a Telegram id belongs to one person", "add them one by one")
+    rows = users.add(
+        front.app,
+        wanted,
+        display_name=display_name,
+        telegram_id=telegram_id,
+        locale=locale,
+        device_limit=devices,
+        note=note,
+    )
+    some = ", ".join(row.name for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")  # noqa: PLR2004
+    return output.finish(
+        front, [], f"added {some}; next: vpnctl peer add {rows[0].name}", users=_views(rows) if front.json else []
+    )
+
+
+def _views(rows: Any) -> list[Any]:
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        return [view for row in rows for view in reports.users(tx, front.app.clock(), name=row.name)]
+
+
+@commands.command("list")
+def list_(
+    search: Annotated[str, typer.Option("--search", help="Only names that contain this.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most this many; 0 for all.")] = 50,
+    after: Annotated[str, typer.Option("--after", metavar="NAME", help="Go on behind this name.")] = "",
+) -> int:
+    """List people, and who is online."""
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = reports.users(tx, front.app.clock(), search=search, limit=limit + 1 if limit else 0, after=after)
+    more = bool(limit) and len(rows) > limit
+    if not rows:
+        front.say("nobody; vpnctl user add NAME")
+    shown = rows[:limit] if more else rows
+    code = output.show_list(front, shown, COLUMNS)
+    if more and not front.json:
+        front.say(f"there are more: --after {shown[-1].name}, or --limit 0")
+    return code
+
+
+@commands.command("show")
+def show(name: Name) -> int:
+    """Show one person and their devices."""
+    import sys
+
+    from vpnctl import reports
+    from vpnctl.actions import find
+    from vpnctl.store import models
+
+    front = current()
+    with front.app.store.read() as tx:
+        row = find.user(tx, name)
+        view = reports.users(tx, front.app.clock(), name=row.name)[0]
+        peers = reports.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
+    output.show_one(front, view, peers=peers)
+    if not front.json and peers:
+        sys.stdout.write("\n")
+        output.show_list(
+            front, peers, ("device", "node", "protocol", "state", "online", "handshake_at", "received", "sent")
+        )
+    return 0
+
+
+@commands.command("set")
+def set_(
+    name: Name,
+    rename: Annotated[str | None, typer.Option("--name", metavar="NEW", help="A new name.")] = None,
+    display_name: DisplayName = None,
+    telegram_id: TelegramId = None,
+    locale: Locale = None,
+    devices: Devices = None,
+    note: Note = None,
+) -> int:
+    """Change details of a person."""
+    from vpnctl.actions import users
+
+    front = current()
+    details = {
+        "name": rename,
+        "display_name": display_name,
+        "telegram_id": telegram_id,
+        "locale": locale,
+        "device_limit": devices,
+        "note": note,
+    }
+    row = users.change(front.app, name, details)
+    return output.finish(front, [], f"changed {row.name}", users=_views([row]))
+
+
+@commands.command("block")
+def block(
+    name: Name, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False
+) -> int:
+    """Cut all devices of a person until `unblock`. Keys and addresses are kept."""
+    from vpnctl.actions import users
+
+    return _switch(users.block, name, f"{name} is blocked: absence was read on every node", dry_run)
+
+
+@commands.command("unblock")
+def unblock(
+    name: Name, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False
+) -> int:
+    """Let a blocked person in again."""
+    from vpnctl.actions import users
+
+    return _switch(users.unblock, name, f"{name} may connect again", dry_run)
+
+
+def _switch(verb: Any, name: str, what: str, dry_run: bool) -> int:
+    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.settle import settle
+
+    front = current()
+    if dry_run:
+        return output.show_preview(front, rehearse(front.app, lambda trial: verb(trial, name)[1]))
+    row, nodes = verb(front.app, name)
+    settled = settle(front.app, nodes)
+    return output.finish(front, settled, what, users=_views([row]))
+
+
+@commands.command("migrate")
+def migrate(
+    name: Name,
+    to: Annotated[str, typer.Option("--to", metavar="NODE", help="Where to.", autocompletion=complete_nodes)],
+    device: Annotated[str | None, typer.Option("--device", help="Only this device.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NODE", help="Only devices on this node.", autocompletion=complete_nodes),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the new files there.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> int:
+    """Move a person to another node: the new peer works before the old one ends.
+
+    The new config goes to stdout (or into --out DIR), which counts as delivered. The old peer lives until the
+    new one's first handshake, or until the grace is over. Run again after a crash: no duplicate.
+    """
+    from vpnctl.actions import migration
+    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.settle import settle
+    from vpnctl.cli.deliver import hand_over
+
+    front = current()
+
+    def verb(trial: Any) -> list[str]:
+        return migration.nodes(migration.start(trial, name, to, device=device, source=source))
+
+    if dry_run:
+        return output.show_preview(front, rehearse(front.app, verb))
+    moved = migration.start(front.app, name, to, device=device, source=source)
+    settled = settle(front.app, migration.nodes(moved))
+    if not moved:
+        return output.finish(front, [], f"{name} has nothing left to move to {to}", changed=False, peers=[])
+    rows = hand_over(front, [each.new for each in moved], out=out)
+    hours = front.settings.migration_grace_hours
+    what = f"{name} may use {to}; the old peer ends at the first handshake there, or in {hours} h"
+    return output.finish(front, settled, what, peers=rows)
+
+
+@commands.command("remove")
+def remove(
+    name: Name,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="Erase everything about the person; tombstones have no name.")
+    ] = False,
+) -> int:
+    """Remove a person and revoke all their devices."""
+    from vpnctl.actions import users
+    from vpnctl.actions.settle import settle
+
+    front = current()
+    view = _one(name)
+    front.confirm(f"Remove {view.name} and revoke {view.devices} devices{', erasing all data' if erase else ''}?")
+    row, nodes = users.remove(front.app, name, erase=erase)
+    settled = settle(front.app, nodes)
+    return output.finish(front, settled, f"removed {row.name}: absence was read on every node", users=[row.name])
+
+
+def _one(name: str) -> Any:
+    from vpnctl import reports
+    from vpnctl.actions import find
+
+    front = current()
+    with front.app.store.read() as tx:
+        return reports.users(tx, front.app.clock(), name=find.user(tx, name).name)[0]

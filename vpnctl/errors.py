@@ -1,0 +1,79 @@
+"""The errors of vpnctl. Each class owns its exit code; each error carries the next thing to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+OK, PENDING, DRIFT = 0, 3, 4
+"""Exit codes of expected outcomes, which are values and not errors."""
+
+_WORST_FIRST = (1, 9, 7, 6, 10, 8, 5, 2, 3, 4, 0)
+
+
+class VpnctlError(Exception):
+    """Root of all errors that are shown to people as one line and a hint."""
+
+    code = 1
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class InvalidInput(VpnctlError):  # noqa: N818 - errors are named for what went wrong
+    """What was typed, or a file that was given, is not valid."""
+
+    code = 2
+
+
+class NotFound(VpnctlError):  # noqa: N818
+    """No object of that name."""
+
+    code = 5
+
+
+class Conflict(VpnctlError):  # noqa: N818
+    """The wish conflicts with an object that exists, or with its state."""
+
+    code = 5
+
+
+class Stopped(VpnctlError):  # noqa: N818
+    """A brake, or a confirmation that nobody gave, stopped it."""
+
+    code = 6
+
+
+class Distrust(VpnctlError):  # noqa: N818
+    """Host key unknown or changed, a foreign token, a foreign server key."""
+
+    code = 7
+
+
+class Busy(VpnctlError):  # noqa: N818
+    """Another process holds what is needed."""
+
+    code = 8
+
+
+class StateTrouble(VpnctlError):  # noqa: N818
+    """Database, disk or key file cannot be used."""
+
+    code = 9
+
+
+class Unreachable(VpnctlError):  # noqa: N818
+    """A node does not answer, or not in time."""
+
+    code = 10
+
+
+class NodeFailed(Unreachable):
+    """A node answered, but a step on it failed or its answer makes no sense."""
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that speaks for all of `codes` (README, "Exit codes")."""
+    found = set(codes)
+    return next((code for code in _WORST_FIRST if code in found), OK if not found else 1)

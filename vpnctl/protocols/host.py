@@ -1,0 +1,43 @@
+"""What every node needs whatever its protocols are: forwarding, and the unit that loads our firewall files."""
+
+from __future__ import annotations
+
+import hashlib
+
+from vpnctl.rules.changes import File
+from vpnctl.rules.secret import Secret
+
+SYSCTL = "/etc/sysctl.d/60-vpnctl.conf"
+FIREWALL_UNIT = "/etc/systemd/system/vpnctl-firewall@.service"
+TOKEN = "/var/lib/vpnctl/token"  # noqa: S105 - a path, not a password
+
+_SYSCTL_TEXT = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
+
+_FIREWALL_TEXT = """\
+[Unit]
+Description=vpnctl firewall of %i
+After=nftables.service ufw.service
+PartOf=nftables.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f /etc/vpnctl/%i.nft
+ExecStop=-/usr/sbin/nft delete table inet vpnctl_%i
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def system_files() -> tuple[File, ...]:
+    """Return the files of a node that serves anything."""
+    return tuple(
+        File(path, "644", Secret(text), hashlib.sha256(text.encode()).hexdigest())
+        for path, text in ((SYSCTL, _SYSCTL_TEXT), (FIREWALL_UNIT, _FIREWALL_TEXT))
+    )
+
+
+def firewall_unit(interface: str) -> str:
+    """Return the name of the unit that loads the firewall file of an interface."""
+    return f"vpnctl-firewall@{interface}.service"

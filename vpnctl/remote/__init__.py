@@ -1,0 +1,1 @@
+"""Talks to nodes, never to the database."""

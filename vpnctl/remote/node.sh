@@ -1,0 +1,188 @@
+# The node script: reads what a node is and, when told to, changes it. It travels over SSH for every
+# call and leaves nothing of itself behind. Bash, coreutils, util-linux and systemd only.
+#
+# stdin: the plan (its length was given), then the bytes of the plan's files in order.
+# stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
+# All of it is one function that is called on the last line, so that a script cut short runs nothing.
+main() {
+  export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  export DEBIAN_FRONTEND=noninteractive
+  umask 077
+  trap '' HUP PIPE
+  set -u
+  state=/var/lib/vpnctl
+  tab=$'\t'
+  mapfile -t plan < <(head -c "$plan_bytes")
+  [ "${plan[-1]:-}" = go ] || { echo "torn"; exit 96; }
+
+  say() { local IFS=$tab; echo "$*"; }
+
+  token() { local now=; [ -r "$state/token" ] && read -r now <"$state/token"; echo "${now:--}"; }
+
+  # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards.
+  step() {
+    local said
+    if said=$("${@:3}" 2>&1 </dev/null); then
+      say did "$1" "$2"
+    else
+      said=${said//[$'\n\t']/ }
+      say failed "$1" "$2" "${said: -300}"
+      return 1
+    fi
+  }
+
+  live_keys() { "$1" show "$2" peers 2>/dev/null | sort | sha256sum | cut -d' ' -f1; }
+
+  put_token() {
+    mkdir -p "$state" && printf '%s\n' "$1" >"$state/token.new" && sync "$state/token.new" &&
+      mv -T "$state/token.new" "$state/token" && sync "$state"
+  }
+
+  install_packages() { apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"; }
+
+  cut_peers() {
+    local tool=$1 link=$2 key args=()
+    shift 2
+    "$tool" show "$link" public-key >/dev/null 2>&1 || return 0
+    for key; do args+=(peer "$key" remove); done
+    printf '%s\0' "${args[@]}" | xargs -0 -n 600 "$tool" set "$link"
+  }
+
+  # A file is staged beside its target with its mode from the first byte. What arrives must be what was sent.
+  stage() {
+    local path=$1 mode=$2 sum=$3 size=$4
+    mkdir -p "${path%/*}" && rm -f "$path.vpnctl-new" &&
+      head -c "$size" >"$path.vpnctl-new" && chmod "$mode" "$path.vpnctl-new" || return 1
+    [ "$(sha256sum <"$path.vpnctl-new")" = "$sum  -" ] || { echo "checksum differs"; return 1; }
+    case $path in
+      /etc/vpnctl/*.nft) nft -c -f "$path.vpnctl-new" || return 1 ;;
+    esac
+    sync "$path.vpnctl-new"
+  }
+
+  publish() { mv -T "$1.vpnctl-new" "$1" && sync "${1%/*}"; }
+
+  # wg takes the file without the lines that only wg-quick knows. A file without key or port would
+  # strip the interface of both (syncconf does as told), so it is refused.
+  sync_link() {
+    local tool=$1 link=$2 path=$3 mtu=$4
+    grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
+    grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
+    [ "$(cat "/sys/class/net/$link/mtu")" = "$mtu" ] || ip link set dev "$link" mtu "$mtu"
+  }
+
+  # Brings a unit up for good. A unit that systemd believes to be up while its interface is gone is restarted.
+  start_unit() {
+    local verb=start link=${1#*@}
+    systemctl enable -q "$1" || return 1
+    case $1 in
+      *-quick@*) [ -e "/sys/class/net/${link%.service}" ] || verb=restart ;;
+      vpnctl-firewall@*) verb=restart ;;
+    esac
+    systemctl reset-failed "$1" 2>/dev/null
+    systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { journalctl -q -n 5 -o cat -u "$1"; return 1; }
+  }
+
+  stop_unit() { systemctl disable -q --now "$1" 2>/dev/null || ! systemctl -q is-active "$1"; }
+
+  apply() {
+    local line verb a b c d rest size_left
+    exec 9>/run/vpnctl.lock
+    flock -w 30 9 || { say refused busy; return; }
+    for line in "${plan[@]}"; do
+      IFS=$tab read -r verb a b c d <<<"$line"
+      case $verb in
+        expect) [ "$(token)" = "$a" ] || { say refused moved; return; } ;;
+        keys) [ "$(live_keys "$a" "$b")" = "$c" ] || { say refused moved; return; } ;;
+      esac
+    done
+    for line in "${plan[@]}"; do
+      IFS=$tab read -r verb a b c d <<<"$line"
+      case $verb in
+        package) step package "$a" install_packages $a || return ;;
+        cut) step cut "$b" cut_peers "$a" "$b" $c || return ;;
+        file)
+          # not through step: the file's bytes come from our own stdin
+          local said
+          said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || {
+            rm -f "$a.vpnctl-new"
+            said=${said//[$'\n\t']/ }
+            say failed stage "$a" "${said: -300}"
+            return
+          }
+          say did stage "$a" ;;
+        fresh) step token new put_token "$a" || return ;;
+        publish) step publish "$a" publish "$a" || return ;;
+        remove) step remove "$a" rm -f "$a" || return ;;
+        reload) step reload units systemctl daemon-reload || return ;;
+        sysctl) step sysctl "$a" sysctl -q -p "$a" || return ;;
+        start) step start "$a" start_unit "$a" || return ;;
+        stop) step stop "$a" stop_unit "$a" || return ;;
+        sync) step sync "$b" sync_link "$a" "$b" "$c" "$d" || return ;;
+        ufw) step ufw "$a" ufw_allow "$a" "$b" || return ;;
+      esac
+    done
+    say applied
+  }
+
+  ufw_allow() { ufw allow "$2/udp" && ufw route allow in on "$1" && ufw route allow out on "$1"; }
+
+  facts() {
+    local ID= VERSION_ID=
+    [ -r /etc/os-release ] && . /etc/os-release
+    say fact os "${ID:-?} ${VERSION_ID:-?}"
+    say fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
+    say fact apt "$(command -v apt-get >/dev/null && echo yes || echo no)"
+    say fact ipv6 "$([ -n "$(ip -6 route show default 2>/dev/null)" ] && echo yes || echo no)"
+    say fact forward4 "$(cat /proc/sys/net/ipv4/ip_forward)"
+    say fact forward6 "$(cat /proc/sys/net/ipv6/conf/all/forwarding 2>/dev/null || echo 0)"
+    say fact ufw "$(grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf && echo yes || echo no)"
+    local policy=
+    command -v iptables >/dev/null && policy=$(iptables -w 5 -S FORWARD 2>/dev/null | head -n 1)
+    say fact forward_policy "${policy##* }"
+    say fact docker_chain "$(command -v iptables >/dev/null && iptables -w 5 -S DOCKER-USER >/dev/null 2>&1 && echo yes || echo no)"
+    say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
+  }
+
+  look() {
+    local line verb a b c d files=() units=() packages=()
+    say vpnctl-node 1
+    say token "$(token)"
+    say boot "$(cat /proc/sys/kernel/random/boot_id)"
+    say clock "$(date +%s)"
+    for line in "${plan[@]}"; do
+      IFS=$tab read -r verb a b c d <<<"$line"
+      case $verb in
+        look-file) [ -e "$a" ] && files+=("$a") ;;
+        look-unit) units+=("$a") ;;
+        look-package) packages+=("$a") ;;
+        look-key) [ -r "$b" ] && say fact "key:$b" "$(sed -n 's/^PrivateKey *= *//p' "$b" | "$a" pubkey 2>/dev/null || echo unknown)" ;;
+        look-facts) facts ;;
+        look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
+        look-link)
+          if [ -e "/sys/class/net/$b" ]; then
+            say link "$b" "$(cat "/sys/class/net/$b/mtu")"
+            "$a" show "$b" dump 2>&1 | sed "1s/^[^\t]*/-/; s/^/|/"
+          fi ;;
+      esac
+    done
+    if [ ${#files[@]} -gt 0 ]; then
+      sha256sum -- "${files[@]}" | while read -r a b; do say sum "$b" "$a"; done
+      stat -c "mode$tab%n$tab%a" -- "${files[@]}"
+    fi
+    if [ ${#units[@]} -gt 0 ]; then
+      systemctl show -p Id,UnitFileState,ActiveState "${units[@]}" | sed 's/^/unit\t/'
+    fi
+    if [ ${#packages[@]} -gt 0 ]; then
+      dpkg-query -W -f "fact$tab"'pkg:${Package}'"$tab"'${db:Status-Status}\n' "${packages[@]}" 2>/dev/null |
+        sed 's/\tinstalled$/\tyes/'
+    fi
+  }
+
+  case ${plan[0]} in
+    expect*) apply ;;
+  esac
+  look
+  say end "$nonce"
+}
+main

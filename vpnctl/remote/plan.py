@@ -1,0 +1,134 @@
+"""From what is wanted and what was found to the lines that the node script understands. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vpnctl.protocols import host
+from vpnctl.rules.changes import SYSTEM, Change, Desired, File, Link, Observed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lines for the node script and the files that follow them."""
+
+    lines: tuple[str, ...]
+    files: tuple[File, ...] = ()
+
+
+def look(desired: Desired, scope: str) -> tuple[str, ...]:
+    """Return what to read. People's business needs little of a node; the system scope reads all."""
+    lines = [_line("look-link", link.tool, link.interface) for link in desired.links]
+    for link in desired.links:
+        lines += [_line("look-file", link.config.path), _line("look-key", link.tool, link.config.path)]
+    if scope == SYSTEM:
+        lines.append("look-facts")
+        lines += [_line("look-file", file.path) for file in desired.system_files]
+        lines += [_line("look-package", name) for name in desired.packages]
+        for link in desired.links:
+            lines += [_line("look-file", file.path) for file in (link.firewall, link.drop_in) if file]
+            lines += [_line("look-unit", unit) for unit in (link.unit, host.firewall_unit(link.interface))]
+            lines.append(_line("look-nft", link.interface))
+    return tuple(lines)
+
+
+def apply(desired: Desired, observed: Observed, changes: Iterable[Change], fresh: str, scope: str) -> Plan:
+    """Return the plan that makes the changes of `scope`, to be accepted only by a node that still is as observed.
+
+    Order: removals of live peers, staging of every file, the new token, publishing, live state. So a full disk
+    stops no removal, a cut upload publishes nothing, and from the first published byte on every other
+    controller's older plan is refused.
+    """
+    todo = [change for change in changes if change.scope != SYSTEM or scope == SYSTEM]
+    files = _files(desired, todo)
+    lines = [_line("expect", observed.token)]
+    for link in desired.links:
+        seen = observed.links.get(link.interface)
+        if seen is not None:
+            lines.append(_line("keys", link.tool, link.interface, keys_digest(seen.peers)))
+    packages = [change.subject for change in todo if change.kind == "package"]
+    lines += [_line("package", " ".join(packages))] if packages else []
+    for link in desired.links:
+        lines += _cuts(link, observed)
+    lines += [_line("file", file.path, file.mode, file.digest, str(len(file.text.reveal().encode()))) for file in files]
+    lines.append(_line("fresh", fresh))
+    lines += [_line("publish", file.path) for file in files]
+    lines += _live(desired, todo, {file.path for file in files})
+    return Plan(tuple(lines), tuple(files))
+
+
+def keys_digest(keys: Iterable[str]) -> str:
+    """Return what the node script prints for these live peers: sha256 of the sorted keys, one a line."""
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+
+
+def _files(desired: Desired, todo: list[Change]) -> list[File]:
+    wanted = {change.subject for change in todo if change.kind == "write"}
+    every = list(desired.system_files)
+    for link in desired.links:
+        if not link.removed:
+            every += [file for file in (link.firewall, link.drop_in, link.config) if file]
+    return [file for file in every if file.path in wanted]
+
+
+def _cuts(link: Link, observed: Observed) -> list[str]:
+    """Keys to remove at once: revoked ones whose address nobody takes over, and those that lost their PSK.
+
+    A key that is replaced in the same breath (regen) is left to the one atomic sync. Old tools keep a PSK that
+    vanished from the file (facts 1.4), so such a peer is removed and comes back with the sync.
+    """
+    seen = observed.links.get(link.interface)
+    if seen is None or link.removed:
+        return []
+    wanted_ips = frozenset().union(*(peer.allowed_ips for peer in link.peers.values()))
+    cut = [
+        key
+        for key, peer in seen.peers.items()
+        if (key in link.cut and not peer.allowed_ips & wanted_ips)
+        or (key in link.peers and link.peers[key].psk is None and peer.psk is not None)
+    ]
+    return [_line("cut", link.tool, link.interface, " ".join(sorted(cut)))] if cut else []
+
+
+def _live(desired: Desired, todo: list[Change], published: set[str]) -> list[str]:
+    system = {(change.kind, change.subject) for change in todo if change.scope == SYSTEM}
+    lines = []
+    if any(path.startswith("/etc/systemd/") for path in published):
+        lines.append("reload")
+    if host.SYSCTL in published or ("sysctl", "forwarding") in system:
+        lines.append(_line("sysctl", host.SYSCTL))
+    for link in desired.links:
+        lines += _remove(link) if link.removed else _link_steps(link, todo, system, published)
+    return lines
+
+
+def _remove(link: Link) -> list[str]:
+    units = (link.unit, host.firewall_unit(link.interface))
+    return [_line("stop", unit) for unit in units] + [
+        _line("remove", path) for path in (link.config.path, link.firewall.path)
+    ]
+
+
+def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], published: set[str]) -> list[str]:
+    lines = []
+    firewall = host.firewall_unit(link.interface)
+    rules = {link.firewall.path} | ({link.drop_in.path} if link.drop_in else set())
+    if rules & published or {("load firewall", link.interface), ("start unit", firewall)} & system:
+        lines.append(_line("start", firewall))
+    if {("start unit", link.unit), ("interface down", link.interface)} & system:
+        lines.append(_line("start", link.unit))
+    elif any(_concerns(change, link) for change in todo):
+        lines.append(_line("sync", link.tool, link.interface, link.config.path, str(link.mtu)))
+    return lines
+
+
+def _concerns(change: Change, link: Link) -> bool:
+    return change.subject == link.config.path or change.subject.split(" ")[0] == link.interface
+
+
+def _line(*words: str) -> str:
+    if any("\t" in word or "\n" in word for word in words):
+        raise ValueError("a tab or newline in a plan")
+    return "\t".join(words)

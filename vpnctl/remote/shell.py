@@ -1,0 +1,50 @@
+"""The way to run one command on a node, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+CONNECT_SECONDS = 10.0
+"""An unreachable node is given up after this long."""
+COMMAND_SECONDS = 60.0
+OUTPUT_CAP = 16 * 1024 * 1024
+"""Bytes; 50,000 peers are 10 MB of dump. More than the cap is a node that floods."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind. `status` is the exit status, never negative."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where and as whom to connect, and which host key must answer. `via` is the way to a node behind another."""
+
+    node: str
+    kind: str
+    """`ssh` or `local`."""
+    host: str
+    port: int
+    user: str
+    host_key: str
+    via: Login | None = None
+
+
+class Shell(Protocol):
+    """An open connection to one node."""
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = COMMAND_SECONDS) -> Result:
+        """Run `argv` as root and return its result.
+
+        Raises Unreachable when the connection breaks or the deadline passes, NodeFailed when the output
+        exceeds the cap. The command may go on on the node after that; what it does is fenced there.
+        """
+
+    def close(self) -> None:
+        """Close the connection; harmless when it is broken already."""

@@ -1,0 +1,410 @@
+"""Read-only views as frozen rows. Tables, `--json` and the bot print the same rows; statuses are the observed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.rules import access
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.queue import pending_nodes, unproven, wanted
+from vpnctl.store.rows import Endpoint, Node, Peer, User, standing
+
+_node, _endpoint, _user, _peer, _event = (
+    models.node.c,
+    models.endpoint.c,
+    models.user.c,
+    models.peer.c,
+    models.event.c,
+)
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node in a list."""
+
+    name: str
+    region: str
+    state: str
+    """`settled`, `pending`, `error`, `not provisioned`, `draining` or `retired`."""
+    address: str
+    public_host: str
+    protocols: str
+    peers: int
+    online: int
+    capacity: int | None
+    rent_due: date | None
+    seen_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True)
+class EndpointView:
+    """An endpoint in a list."""
+
+    node: str
+    interface: str
+    protocol: str
+    port: int
+    pool_v4: str
+    pool_v6: str | None
+    dns: str
+    mtu: int
+    allowed_ips: str
+    keepalive: int
+    isolation: bool
+    forward_rule: str
+    public_key: str
+    peers: int
+    proven_at: datetime | None
+
+
+@dataclass(frozen=True)
+class UserView:
+    """A user in a list."""
+
+    name: str
+    display_name: str
+    state: str
+    """`active`, `blocked` or `waiting` for approval."""
+    devices: int
+    device_limit: int | None
+    online: int
+    telegram_id: int | None
+    locale: str
+    note: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class PeerView:
+    """A peer in a list. Counters are bytes: received is what the node got from the device."""
+
+    user: str
+    device: str
+    node: str
+    protocol: str
+    state: str
+    reason: str | None
+    online: bool
+    handshake_at: datetime | None
+    received: int
+    sent: int
+    ipv4: str | None
+    ipv6: str | None
+    public_key: str
+    created_at: datetime
+    expires_at: datetime | None
+    delivered_at: datetime | None
+    id: str
+
+
+@dataclass(frozen=True)
+class EventView:
+    """One line of the audit."""
+
+    seq: int
+    at: datetime
+    actor: str
+    verb: str
+    subject: str
+    before: Any
+    after: Any
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One thing that needs a person, with the command to type."""
+
+    subject: str
+    what: str
+    command: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The service on one page."""
+
+    nodes: int
+    users: int
+    peers: int
+    online: int
+    pending_peers: int
+    attention: tuple[Attention, ...]
+
+
+def nodes(tx: Tx, now: datetime, *, retired: bool = False, name: str | None = None) -> list[NodeView]:
+    """Return the nodes, by name."""
+    where: list[Any] = [] if retired else [_node.retired_at.is_(None)]
+    where += [_node.name == name] if name else []
+    rows = tx.all(Node, *where, order=_node.name)
+    pending = set(pending_nodes(tx, now))
+    counts = _peer_counts(tx, now, _endpoint.node_id)
+    served: dict[str, list[Endpoint]] = {}
+    for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.interface):
+        served.setdefault(endpoint.node_id, []).append(endpoint)
+    return [
+        NodeView(
+            name=row.name,
+            region=row.region,
+            state=_node_state(row, pending, served.get(row.id, [])),
+            address="this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}",
+            public_host=row.public_host,
+            protocols=", ".join(f"{each.protocol}:{each.port}" for each in served.get(row.id, [])),
+            peers=counts.get(row.id, (0, 0))[0],
+            online=counts.get(row.id, (0, 0))[1],
+            capacity=row.capacity,
+            rent_due=row.rent_due,
+            seen_at=row.seen_at,
+            last_error=row.last_error,
+        )
+        for row in rows
+    ]
+
+
+def _node_state(row: Node, pending: set[str], served: Sequence[Endpoint]) -> str:
+    checks = (
+        (row.retired_at is not None, "retired"),
+        (row.last_error is not None, "error"),
+        (not served or all(each.proven_at is None for each in served), "not provisioned"),
+        (row.id in pending, "pending"),
+        (row.draining_at is not None, "draining"),
+    )
+    return next((word for true, word in checks if true), "settled")
+
+
+def _peer_counts(tx: Tx, now: datetime, by: Any, *where: Any) -> dict[str, tuple[int, int]]:
+    """Return (live peers, online ones) per value of the column `by`."""
+    online = sa.case((_peer.handshake_at >= now - access.ONLINE, 1), else_=0)
+    query = (
+        sa.select(by, sa.func.count(), sa.func.sum(online))
+        .select_from(models.peer)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .where(_peer.revoked_at.is_(None), *where)
+        .group_by(by)
+    )
+    return {key: (count, int(up or 0)) for key, count, up in tx.execute(query)}
+
+
+def endpoints(tx: Tx, node_id: str | None = None) -> list[EndpointView]:
+    """Return the endpoints, by node and interface."""
+    query = (
+        sa.select(models.endpoint, _node.name.label("node_name"))
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(
+            _endpoint.removed_at.is_(None),
+            _node.retired_at.is_(None),
+            *([_endpoint.node_id == node_id] if node_id else []),
+        )
+        .order_by(_node.name, _endpoint.interface)
+    )
+    counted = (
+        sa.select(_peer.endpoint_id, sa.func.count()).where(_peer.revoked_at.is_(None)).group_by(_peer.endpoint_id)
+    )
+    counts = {key: count for key, count in tx.execute(counted)}  # noqa: C416 - rows are not pairs to mypy
+    fields = [name for name in EndpointView.__dataclass_fields__ if name not in ("node", "peers")]
+    return [
+        EndpointView(node=row.node_name, peers=counts.get(row.id, 0), **{name: getattr(row, name) for name in fields})
+        for row in tx.execute(query)
+    ]
+
+
+def users(
+    tx: Tx, now: datetime, *, name: str | None = None, search: str = "", limit: int = 0, after: str = ""
+) -> list[UserView]:
+    """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
+    where: list[Any] = [_user.removed_at.is_(None)]
+    where += [_user.name == name] if name else []
+    where += [_user.name > after] if after else []
+    if search:
+        where.append(
+            sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
+        )
+    rows = tx.all(User, *where, order=_user.name, limit=limit or None)
+    page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
+    counts = _peer_counts(tx, now, _peer.user_id, *page)
+    return [
+        UserView(
+            name=row.name,
+            display_name=row.display_name,
+            state="blocked" if row.blocked_at else "active" if row.approved_at else "waiting",
+            devices=counts.get(row.id, (0, 0))[0],
+            device_limit=row.device_limit,
+            online=counts.get(row.id, (0, 0))[1],
+            telegram_id=row.telegram_id,
+            locale=row.locale,
+            note=row.note,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int = 0) -> list[PeerView]:
+    """Return peers by user and device. Revoked ones only when asked for, or while their cut is pending."""
+    alive = [] if revoked else [sa.or_(_peer.revoked_at.is_(None), _peer.absent_at.is_(None))]
+    query = (
+        sa.select(models.peer, models.user, _node.name.label("node_name"), _endpoint.protocol.label("protocol"))
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(*alive, *where)
+        .order_by(_user.name, _peer.device, _peer.created_at)
+    )
+    width, owner = len(models.peer.c), len(models.user.c)
+    found = []
+    for row in tx.execute(query.limit(limit) if limit else query):
+        peer, user = Peer(*row[:width]), User(*row[width : width + owner])
+        found.append(_peer_view(peer, user, row[-2], row[-1], now))
+    return found
+
+
+def _peer_view(peer: Peer, user: User, node: str, protocol: str, now: datetime) -> PeerView:
+    reason = access.why_not(standing(user, peer), now)
+    state = access.shown_state(reason, peer.present_at, peer.absent_at)
+    moving = peer.retiring_at is not None and peer.revoked_at is None and state == "active"
+    return PeerView(
+        user=user.name,
+        device=peer.device,
+        node=node,
+        protocol=protocol,
+        state="active, being replaced" if moving else state,
+        reason=str(reason) if reason else None,
+        online=access.online(peer.handshake_at, now) and peer.present_at is not None,
+        handshake_at=peer.handshake_at,
+        received=peer.rx,
+        sent=peer.tx,
+        ipv4=peer.ipv4,
+        ipv6=peer.ipv6,
+        public_key=peer.public_key,
+        created_at=peer.created_at,
+        expires_at=peer.expires_at,
+        delivered_at=peer.delivered_at,
+        id=peer.id,
+    )
+
+
+def events(tx: Tx, *, subject: str = "", verb: str = "", limit: int = 50) -> list[EventView]:
+    """Return the newest events, oldest first."""
+    where = [_event.subject.contains(subject, autoescape=True)] if subject else []
+    where += [_event.verb.startswith(verb, autoescape=True)] if verb else []
+    columns = (
+        _event.seq,
+        _event.at,
+        _event.actor,
+        _event.verb,
+        _event.subject,
+        _event.before,
+        _event.after,
+        _event.run_id,
+    )
+    query = sa.select(*columns).where(*where).order_by(_event.seq.desc()).limit(limit)
+    return [EventView(*row) for row in reversed(tx.execute(query).all())]
+
+
+def status(tx: Tx, now: datetime) -> Status:
+    """Return the service on one page: totals, and what needs attention, worst first."""
+    live = _peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
+    users_total = tx.execute(
+        sa.select(sa.func.count()).select_from(models.user).where(_user.removed_at.is_(None))
+    ).scalar()
+    waiting = (
+        sa.select(sa.func.count())
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(_node.retired_at.is_(None), unproven(now))
+    )
+    pending = tx.execute(waiting).scalar() or 0
+    listed = nodes(tx, now)
+    return Status(len(listed), users_total or 0, *live, pending, tuple(_attention(tx, now, listed)))
+
+
+def _attention(tx: Tx, now: datetime, listed: Sequence[NodeView]) -> list[Attention]:
+    found = [
+        Attention(node.name, node.last_error, f"vpnctl node check {node.name}", node.seen_at)
+        for node in listed
+        if node.last_error is not None
+    ]
+    found += _pending_cuts(tx, now)
+    found += [
+        Attention(node.name, "changes wait to be made there", f"vpnctl node sync {node.name}")
+        for node in listed
+        if node.state == "pending"
+    ]
+    found += [
+        Attention(node.name, "not provisioned yet", f"vpnctl node provision {node.name}")
+        for node in listed
+        if node.state == "not provisioned"
+    ]
+    return found + _undelivered(tx) + _aliens(tx)
+
+
+def _pending_cuts(tx: Tx, now: datetime) -> list[Attention]:
+    """Peers that may not connect but were not seen absent: they may still pass traffic."""
+    query = (
+        sa.select(_user.name, _peer.device, _node.name, _peer.revoked_at)
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(_node.retired_at.is_(None), sa.not_(wanted(now)), _peer.absent_at.is_(None))
+        .order_by(_peer.revoked_at)
+        .limit(20)
+    )
+    return [
+        Attention(
+            f"{user}/{device}",
+            f"not seen cut on {node} yet: it may still pass traffic",
+            f"vpnctl node sync {node}",
+            since,
+        )
+        for user, device, node, since in tx.execute(query)
+    ]
+
+
+def _undelivered(tx: Tx) -> list[Attention]:
+    old = models.peer.alias("old")
+    query = (
+        sa.select(_user.name, _peer.device, _node.name, _peer.created_at)
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .join(old, old.c.id == _peer.replaces_id)
+        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), old.c.revoked_at.is_(None))
+        .limit(20)
+    )
+    return [
+        Attention(
+            f"{user}/{device}",
+            f"new config for {node} not delivered yet; the old one stays",
+            f"vpnctl peer config {user}/{device}",
+            since,
+        )
+        for user, device, node, since in tx.execute(query)
+    ]
+
+
+def _aliens(tx: Tx) -> list[Attention]:
+    query = (
+        sa.select(_node.name, sa.func.count(), sa.func.min(models.alien.c.first_seen_at))
+        .select_from(models.alien)
+        .join(models.endpoint, _endpoint.id == models.alien.c.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(models.alien.c.pruned_at.is_(None), _node.retired_at.is_(None))
+        .group_by(_node.name)
+    )
+    return [
+        Attention(node, f"{count} alien peers are kept there", f"vpnctl node show {node}", since)
+        for node, count, since in tx.execute(query)
+    ]

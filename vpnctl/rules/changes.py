@@ -1,0 +1,185 @@
+"""A change set is a value: what is wanted, what was found, and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vpnctl.rules.secret import Secret
+
+
+@dataclass(frozen=True)
+class File:
+    """A whole file as it must be on the node. `text` may hold keys; `mode` is octal text such as `600`."""
+
+    path: str
+    mode: str
+    text: Secret
+    digest: str
+    """sha256 of the text, hex."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One peer as the node's live state must have it."""
+
+    key: str
+    psk: Secret | None
+    allowed_ips: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One endpoint as it must be on the node."""
+
+    endpoint_id: str
+    protocol: str
+    tool: str
+    interface: str
+    port: int
+    mtu: int
+    public_key: str
+    config: File
+    firewall: File
+    drop_in: File | None
+    """Extra lines for our firewall unit on hosts whose own firewall drops what is forwarded."""
+    unit: str
+    peers: dict[str, Identity]
+    cut: frozenset[str]
+    """Keys of ours that must not be there."""
+    removed: bool = False
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What one node must look like."""
+
+    links: tuple[Link, ...]
+    system_files: tuple[File, ...]
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeenPeer:
+    """One peer as the node shows it. Counters are bytes from the node's point of view; handshake is Unix seconds, 0 = never."""
+
+    key: str
+    psk: Secret | None
+    allowed_ips: frozenset[str]
+    handshake: int
+    rx: int
+    tx: int
+
+
+@dataclass(frozen=True)
+class SeenLink:
+    """One interface as the node shows it."""
+
+    public_key: str
+    port: int
+    mtu: int
+    peers: dict[str, SeenPeer]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one node was read to be."""
+
+    token: str
+    boot_id: str
+    clock: int
+    """The node's own clock, Unix seconds."""
+    files: dict[str, tuple[str, str]]
+    """Path -> (sha256 hex, mode); a missing file has no entry."""
+    units: dict[str, tuple[str, str]]
+    """Unit -> (enabled, active) in systemd's words."""
+    links: dict[str, SeenLink]
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between wanted and found. `kind` is one of the drift classes or a system step."""
+
+    kind: str
+    subject: str
+    detail: str = ""
+    scope: str = "people"
+    """`people` changes are made by every settle; `system` ones only by provision and sync."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")
+
+
+PEOPLE, SYSTEM = "people", "system"
+
+
+def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = ()) -> list[Change]:
+    """Return what must change on the node, in a stable order. Empty means: the node was seen to agree."""
+    changes = [
+        Change("package", name, "install", SYSTEM)
+        for name in desired.packages
+        if observed.facts.get(f"pkg:{name}") != "yes"
+    ]
+    changes += [change for file in desired.system_files for change in _file(file, observed, SYSTEM)]
+    known = frozenset(aliens)
+    for link in desired.links:
+        changes += _gone(link, observed) if link.removed else _link(link, observed, known)
+    return changes
+
+
+def _file(file: File, observed: Observed, scope: str) -> list[Change]:
+    seen = observed.files.get(file.path)
+    if seen is None:
+        return [Change("write", file.path, "missing", scope)]
+    if seen[0] != file.digest:
+        return [Change("write", file.path, "differs", scope)]
+    if seen[1] != file.mode:
+        return [Change("write", file.path, f"mode {seen[1]} instead of {file.mode}", scope)]
+    return []
+
+
+def _gone(link: Link, observed: Observed) -> list[Change]:
+    left = [path for path in (link.config.path, link.firewall.path) if path in observed.files]
+    if link.interface in observed.links or left:
+        return [Change("remove endpoint", link.interface, link.protocol)]
+    return []
+
+
+def _link(link: Link, observed: Observed, aliens: frozenset[str]) -> list[Change]:
+    changes = [change for file in (link.firewall, link.drop_in) if file for change in _file(file, observed, SYSTEM)]
+    firewall_unit = f"vpnctl-firewall@{link.interface}.service"
+    for unit in (link.unit, firewall_unit):
+        enabled, active = observed.units.get(unit, ("", ""))
+        if (enabled, active) != ("enabled", "active"):
+            changes.append(
+                Change("start unit", unit, f"{enabled or 'not installed'}, {active or 'not running'}", SYSTEM)
+            )
+    if observed.facts.get(f"nft:{link.interface}") != "yes":
+        changes.append(Change("load firewall", link.interface, scope=SYSTEM))
+    changes += _file(link.config, observed, PEOPLE)
+    seen = observed.links.get(link.interface)
+    if seen is None:
+        return [*changes, Change("interface down", link.interface, "run: vpnctl node sync", SYSTEM)]
+    if seen.port != link.port:
+        changes.append(Change("parameter drift", link.interface, f"port {seen.port} instead of {link.port}"))
+    if seen.mtu != link.mtu:
+        changes.append(Change("parameter drift", link.interface, f"MTU {seen.mtu} instead of {link.mtu}"))
+    return changes + _peers(link, seen, aliens)
+
+
+def _peers(link: Link, seen: SeenLink, aliens: frozenset[str]) -> list[Change]:
+    missing = sorted(link.peers.keys() - seen.peers.keys())
+    changes = [Change("missing peer", f"{link.interface} {key}", "add") for key in missing]
+    for key in sorted(seen.peers.keys() - link.peers.keys()):
+        if key in link.cut:
+            changes.append(Change("stale peer", f"{link.interface} {key}", "remove"))
+        elif key not in aliens:
+            changes.append(Change("alien peer", f"{link.interface} {key}", "record, keep"))
+    for key in sorted(link.peers.keys() & seen.peers.keys()):
+        want, have = link.peers[key], seen.peers[key]
+        if want.allowed_ips != have.allowed_ips:
+            changes.append(Change("parameter drift", f"{link.interface} {key}", "allowed IPs"))
+        elif want.psk != have.psk:
+            changes.append(Change("parameter drift", f"{link.interface} {key}", "preshared key"))
+    return changes

@@ -1,0 +1,285 @@
+"""Opening the database, and the two kinds of transactions: reading and writing.
+
+SQLite: WAL, synchronous=FULL (a committed revocation survives power loss), foreign keys on, writers begin
+IMMEDIATE (a read that turns into a write fails at once whatever the busy time-out). No network inside either.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event as sa_event
+from sqlalchemy import exc
+
+from vpnctl.errors import Busy, Conflict, StateTrouble, VpnctlError
+from vpnctl.store import models
+
+BUSY_SECONDS = 30
+_LOCK_KEY = 0x76706E63
+"""Of PostgreSQL's advisory lock: "vpnc"."""
+
+Row = TypeVar("Row")
+
+
+class Tx:
+    """One open transaction. Rows come as frozen row types or, for lists, as mappings."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+
+    def all(self, kind: type[Row], *where: Any, order: Any = None, limit: int | None = None) -> list[Row]:
+        """Return the rows of `kind` that fulfil all of `where`."""
+        query = sa.select(kind.table).where(*where)  # type: ignore[attr-defined]
+        query = query if order is None else query.order_by(order)
+        query = query if limit is None else query.limit(limit)
+        make: Any = kind
+        return [make(*row) for row in self.connection.execute(query)]
+
+    def one(self, kind: type[Row], *where: Any) -> Row | None:
+        """Return the one row of `kind` that fulfils `where`, or None."""
+        row = self.connection.execute(sa.select(kind.table).where(*where)).first()  # type: ignore[attr-defined]
+        make: Any = kind
+        return None if row is None else make(*row)
+
+    def insert(self, row: Any) -> None:
+        """Insert a row."""
+        self.insert_all([row])
+
+    def insert_all(self, rows: list[Any]) -> None:
+        """Insert rows of one kind."""
+        if rows:
+            self.connection.execute(sa.insert(rows[0].table), [vars(row) for row in rows])
+
+    def update(self, kind: Any, *where: Any, **values: Any) -> int:
+        """Update the rows of `kind` that fulfil `where`; return how many there were."""
+        return self.connection.execute(sa.update(kind.table).where(*where).values(**values)).rowcount
+
+    def execute(self, statement: Any, *parameters: Any) -> Any:
+        """Execute a statement of SQLAlchemy Core."""
+        return self.connection.execute(statement, *parameters)
+
+    def meta(self, name: str) -> str | None:
+        """Return a value of the service itself."""
+        return self.connection.execute(sa.select(models.meta.c.value).where(models.meta.c.name == name)).scalar()
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Set a value of the service itself."""
+        self.connection.execute(sa.delete(models.meta).where(models.meta.c.name == name))
+        self.connection.execute(sa.insert(models.meta).values(name=name, value=value))
+
+
+class Store:
+    """The database. Opening it checks the schema; while it is open no upgrade can run."""
+
+    def __init__(self, url: str, *, check: bool = True, exclusive: bool = False) -> None:
+        self.url = url
+        self.path = sqlite_path(url)
+        self._writer = threading.Lock()
+        self._lock: int | None = None
+        self.engine = _engine(url, self.path)
+        if self.path is not None:
+            _must_be_there(self.path, create=not check)
+            self._lock = _lock_file(self.path, exclusive=exclusive)
+        if check:
+            self._check_schema()
+
+    def _check_schema(self) -> None:
+        found = self.schema()
+        if found is None:
+            raise StateTrouble("the database is empty", "vpnctl init")
+        if found != models.SCHEMA:
+            older = found < models.SCHEMA
+            raise StateTrouble(
+                f"the database has schema {found}, this vpnctl works with {models.SCHEMA}",
+                "vpnctl db upgrade" if older else "install the vpnctl that wrote it, or a newer one",
+            )
+
+    def schema(self) -> str | None:
+        """Return the schema version found, or None in an empty database."""
+        with self.read() as tx:
+            if not sa.inspect(tx.connection).has_table("alembic_version"):
+                return None
+            found = tx.connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            return None if found is None else str(found)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """Open a transaction that sees one state of the database and changes nothing."""
+        with _translated(self.path), self.engine.connect() as connection:
+            try:
+                yield Tx(connection)
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """Open a transaction that commits at the end, or rolls back when an exception passes."""
+        with (
+            self._writer,
+            _translated(self.path),
+            self.engine.connect().execution_options(vpnctl_write=True) as connection,
+            connection.begin(),
+        ):
+            yield Tx(connection)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[RehearsalStore]:
+        """Open a writing transaction that is always rolled back, as a store of its own."""
+        with (
+            self._writer,
+            _translated(self.path),
+            self.engine.connect().execution_options(vpnctl_write=True) as connection,
+        ):
+            transaction = connection.begin()
+            try:
+                yield RehearsalStore(self, connection)
+            finally:
+                transaction.rollback()
+
+    def close(self) -> None:
+        """Close all connections and let upgrades run."""
+        self.engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class RehearsalStore(Store):
+    """A store whose transactions are all one, never committed."""
+
+    def __init__(self, store: Store, connection: sa.Connection) -> None:
+        self.url, self.path, self.engine = store.url, store.path, store.engine
+        self._tx = Tx(connection)
+        self._lock = None
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """See `Store.read`."""
+        yield self._tx
+
+    write = read
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the database file of a SQLite URL, or None."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def _engine(url: str, path: Path | None) -> sa.Engine:
+    if path is None:
+        try:
+            engine = sa.create_engine(url, hide_parameters=True, connect_args={"connect_timeout": 10})
+        except ModuleNotFoundError:
+            raise StateTrouble("PostgreSQL needs its driver", "pip install 'vpnctl[postgres]'") from None
+        sa_event.listen(engine, "connect", _share_postgres)
+        return engine
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+    )
+    sa_event.listen(engine, "connect", _prepare_sqlite)
+    sa_event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    for pragma in ("foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options().get("vpnctl_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _share_postgres(connection: Any, _record: Any) -> None:
+    """Every session holds a shared advisory lock; an upgrade takes the exclusive one."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock_shared({_LOCK_KEY})")
+        granted = cursor.fetchone()[0]
+    connection.commit()
+    if not granted:
+        raise Busy("the database is being upgraded", "try again in a minute")
+
+
+def _must_be_there(path: Path, *, create: bool) -> None:
+    """Make sure the file exists; a new one is private from its first moment, and so are its -wal and -shm."""
+    try:
+        if path.exists():
+            return
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            return
+    except OSError as error:
+        raise StateTrouble(
+            f"cannot use {path}: {error.strerror}", "run vpnctl as the user that ran `vpnctl init`"
+        ) from None
+    raise StateTrouble(f"there is no database {path}", "vpnctl init")
+
+
+def _lock_file(path: Path, *, exclusive: bool) -> int | None:
+    """Hold `DATABASE.lock`, shared or exclusive, until the process ends. None on a read-only disk."""
+    try:
+        handle = os.open(
+            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+    except PermissionError:
+        raise StateTrouble(
+            f"cannot use {path.parent}: permission denied", "run vpnctl as the user that ran `vpnctl init`"
+        ) from None
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        if exclusive:
+            raise Busy(
+                "another vpnctl is using the database", "wait for it, stop the bot and timers, try again"
+            ) from None
+        raise Busy("the database is being upgraded or its keys rotated", "try again in a minute") from None
+    return handle
+
+
+@contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    """Turn the database's errors into ours; parameters never appear in them."""
+    try:
+        yield
+    except exc.IntegrityError as error:
+        raise Conflict(
+            f"it conflicts with something that exists ({error.orig})", "list what exists and try again"
+        ) from None
+    except exc.DBAPIError as error:
+        raise _trouble(str(error.orig), path) from None
+    except exc.TimeoutError:
+        raise Busy("too many database connections are in use", "try again") from None
+
+
+def _trouble(text: str, path: Path | None) -> VpnctlError:
+    where = str(path) if path else "the database"
+    table = (
+        ("locked", Busy(f"{where} is locked by another program", "close other programs that use it, try again")),
+        ("readonly", StateTrouble(f"{where} is read-only", "check the disk and the file's owner and mode")),
+        ("unable to open", StateTrouble(f"cannot open {where}", "check that it exists and who may read it")),
+        ("full", StateTrouble(f"no space left for {where}", "free some disk space; nothing was changed")),
+        ("malformed", StateTrouble(f"{where} is damaged", "restore a backup; keep the damaged file")),
+        (
+            "not a database",
+            StateTrouble(f"{where} is damaged or no database", "restore a backup; keep the damaged file"),
+        ),
+        ("no such", StateTrouble(f"{where} has not the tables of vpnctl: {text}", "vpnctl db current")),
+    )
+    return next(
+        (error for word, error in table if word in text),
+        StateTrouble(f"{where}: {text.splitlines()[0]}", "vpnctl doctor"),
+    )

@@ -1,0 +1,236 @@
+"""The tables. Portable types, named constraints, times as aware UTC.
+
+A row of the past is a tombstone, not a hole: names are unique among the living only, public identities for ever.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+SCHEMA = "0001"
+"""The migration that this code works with."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """An aware UTC time; SQLite keeps it as text that sorts, PostgreSQL as timestamptz."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.String(36), primary_key=True)
+
+
+def _ref(name: str, target: str, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(36), sa.ForeignKey(f"{target}.id"), nullable=nullable)
+
+
+def _alive(name: str, *columns: str, dead: str) -> sa.Index:
+    condition = sa.text(f"{dead} IS NULL")
+    return sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+node = sa.Table(
+    "node",
+    metadata,
+    _id(),
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("host", sa.String(253), nullable=False),
+    sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("login", sa.String(32), nullable=False),
+    sa.Column("host_key", sa.Text, nullable=False),
+    _ref("jump_id", "node", nullable=True),
+    sa.Column("public_host", sa.String(253), nullable=False),
+    sa.Column("capacity", sa.Integer),
+    sa.Column("rent_due", sa.Date),
+    sa.Column("token", sa.String(40)),
+    sa.Column("boot_id", sa.String(40)),
+    sa.Column("seen_at", Utc),
+    sa.Column("last_error", sa.Text),
+    sa.Column("last_error_code", sa.Integer),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("draining_at", Utc),
+    sa.Column("retired_at", Utc),
+    _alive("uq_node_name_alive", "name", dead="retired_at"),
+)
+
+token = sa.Table(
+    "token",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _ref("node_id", "node"),
+    sa.Column("value", sa.String(40), nullable=False),
+    sa.Column("issued_at", Utc, nullable=False),
+    sa.UniqueConstraint("value"),
+    sa.Index("ix_token_node_id", "node_id"),
+)
+
+endpoint = sa.Table(
+    "endpoint",
+    metadata,
+    _id(),
+    _ref("node_id", "node"),
+    sa.Column("protocol", sa.String(16), nullable=False),
+    sa.Column("interface", sa.String(15), nullable=False),
+    sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("pool_v4", sa.String(18), nullable=False),
+    sa.Column("pool_v6", sa.String(43)),
+    sa.Column("dns", sa.String(200), nullable=False),
+    sa.Column("mtu", sa.Integer, nullable=False),
+    sa.Column("allowed_ips", sa.Text, nullable=False),
+    sa.Column("keepalive", sa.Integer, nullable=False),
+    sa.Column("isolation", sa.Boolean, nullable=False),
+    sa.Column("forward_rule", sa.String(8), nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("public_key", sa.String(44), nullable=False),
+    sa.Column("key_sealed", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64)),
+    sa.Column("changed_at", Utc, nullable=False),
+    sa.Column("proven_at", Utc),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("removed_at", Utc),
+    _alive("uq_endpoint_interface_alive", "node_id", "interface", dead="removed_at"),
+    _alive("uq_endpoint_port_alive", "node_id", "port", dead="removed_at"),
+)
+
+user = sa.Table(
+    "user",
+    metadata,
+    _id(),
+    sa.Column("name", sa.String(36), nullable=False),
+    sa.Column("display_name", sa.String(64), nullable=False),
+    sa.Column("telegram_id", sa.BigInteger),
+    sa.Column("locale", sa.String(8), nullable=False),
+    sa.Column("requested_at", Utc),
+    sa.Column("approved_at", Utc),
+    sa.Column("approved_by", sa.String(64)),
+    sa.Column("blocked_at", Utc),
+    sa.Column("blocked_by", sa.String(64)),
+    sa.Column("unlimited", sa.Boolean, nullable=False),
+    sa.Column("device_limit", sa.Integer),
+    sa.Column("note", sa.String(64), nullable=False),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("removed_at", Utc),
+    _alive("uq_user_name_alive", "name", dead="removed_at"),
+    _alive("uq_user_telegram_alive", "telegram_id", dead="removed_at"),
+)
+
+peer = sa.Table(
+    "peer",
+    metadata,
+    _id(),
+    _ref("endpoint_id", "endpoint"),
+    _ref("user_id", "user"),
+    sa.Column("device", sa.String(32), nullable=False),
+    sa.Column("public_key", sa.String(44), nullable=False),
+    sa.Column("own_key", sa.Boolean, nullable=False),
+    sa.Column("secret_sealed", sa.Text),
+    sa.Column("psk_sealed", sa.Text),
+    sa.Column("ipv4", sa.String(15)),
+    sa.Column("ipv6", sa.String(39)),
+    sa.Column("created_at", Utc, nullable=False),
+    sa.Column("suspended_at", Utc),
+    sa.Column("revoked_at", Utc),
+    sa.Column("retiring_at", Utc),
+    sa.Column("expires_at", Utc),
+    _ref("replaces_id", "peer", nullable=True),
+    sa.Column("delivered_at", Utc),
+    sa.Column("delivered_how", sa.String(16)),
+    sa.Column("present_at", Utc),
+    sa.Column("absent_at", Utc),
+    sa.Column("handshake_at", Utc),
+    sa.Column("rx", sa.BigInteger, nullable=False),
+    sa.Column("tx", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("endpoint_id", "public_key", name="uq_peer_identity"),
+    sa.UniqueConstraint("endpoint_id", "ipv4", name="uq_peer_ipv4"),
+    sa.UniqueConstraint("endpoint_id", "ipv6", name="uq_peer_ipv6"),
+    sa.Index("ix_peer_user_id", "user_id"),
+    sa.Index("ix_peer_replaces_id", "replaces_id"),
+    sa.Index(
+        "uq_peer_device_alive",
+        "endpoint_id",
+        "user_id",
+        "device",
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL AND retiring_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL AND retiring_at IS NULL"),
+    ),
+)
+
+alien = sa.Table(
+    "alien",
+    metadata,
+    _id(),
+    _ref("endpoint_id", "endpoint"),
+    sa.Column("public_key", sa.String(44), nullable=False),
+    sa.Column("psk_sealed", sa.Text),
+    sa.Column("allowed_ips", sa.Text, nullable=False),
+    sa.Column("first_seen_at", Utc, nullable=False),
+    sa.Column("pruned_at", Utc),
+    sa.UniqueConstraint("endpoint_id", "public_key", name="uq_alien_identity"),
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", Utc, nullable=False),
+    sa.Column("recorded_at", Utc, nullable=False),
+    sa.Column("actor", sa.String(64), nullable=False),
+    sa.Column("verb", sa.String(40), nullable=False),
+    sa.Column("subject_kind", sa.String(16), nullable=False),
+    sa.Column("subject_id", sa.String(36), nullable=False),
+    sa.Column("subject", sa.String(110), nullable=False),
+    sa.Column("before", sa.JSON),
+    sa.Column("after", sa.JSON),
+    sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Index("ix_event_subject_id", "subject_id"),
+    sqlite_autoincrement=True,
+)
+
+job_run = sa.Table(
+    "job_run",
+    metadata,
+    _id(),
+    sa.Column("job", sa.String(20), nullable=False),
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("finished_at", Utc),
+    sa.Column("code", sa.Integer),
+    sa.Column("detail", sa.JSON),
+    sa.Index("ix_job_run_job", "job", "started_at"),
+)

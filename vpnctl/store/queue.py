@@ -1,0 +1,54 @@
+"""The queue of work is a difference: what should be on nodes and what was last read there. Plain SQL, no unsealing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+
+_peer, _user, _endpoint, _node = models.peer.c, models.user.c, models.endpoint.c, models.node.c
+
+
+def wanted(now: datetime) -> sa.ColumnElement[bool]:
+    """The access predicate of `rules.access` in SQL, over peer joined with user (a test compares the two)."""
+    return sa.and_(
+        _peer.revoked_at.is_(None),
+        _user.removed_at.is_(None),
+        _user.blocked_at.is_(None),
+        _user.approved_at.is_not(None),
+        _peer.suspended_at.is_(None),
+        sa.or_(_peer.expires_at.is_(None), _peer.expires_at > now),
+        _user.unlimited.is_(True),
+    )
+
+
+def unproven(now: datetime) -> sa.ColumnElement[bool]:
+    """Peers whose wanted state was not read on their node yet."""
+    want = wanted(now)
+    return sa.or_(
+        sa.and_(want, _peer.present_at.is_(None)),
+        sa.and_(sa.not_(want), _peer.absent_at.is_(None)),
+    )
+
+
+def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:
+    """Return the ids of nodes that are not known to agree with the database, each once."""
+    alive: list[Any] = [_node.retired_at.is_(None)] + ([_node.id == only] if only else [])
+    endpoints = (
+        sa.select(_endpoint.node_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(*alive, sa.or_(_endpoint.proven_at.is_(None), _endpoint.changed_at > _endpoint.proven_at))
+    )
+    peers = (
+        sa.select(_endpoint.node_id)
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(*alive, unproven(now))
+    )
+    return sorted(tx.execute(sa.union(endpoints, peers)).scalars())

@@ -28,6 +28,8 @@ class View:
     peers: tuple[Peer, ...]
     reasons: dict[str, Reason | None]
     aliens: tuple[Alien, ...]
+    owners: dict[str, str]
+    """User id -> name, for labels."""
 
 
 def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
@@ -46,13 +48,14 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     )
     ids = [endpoint.id for endpoint in endpoints]
     if not people:
-        return View(node, tuple(endpoints), (), {}, ())
+        return View(node, tuple(endpoints), (), {}, (), {})
     peers = tx.all(Peer, models.peer.c.endpoint_id.in_(ids), order=models.peer.c.public_key)
     owners = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id.in_(ids))
     users = {user.id: user for user in tx.all(User, models.user.c.id.in_(owners))}
     aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.public_key)
     reasons = {peer.id: why_not(standing(users[peer.user_id], peer), now) for peer in peers}
-    return View(node, tuple(endpoints), tuple(peers), reasons, tuple(aliens))
+    owners = {user.id: user.name for user in users.values()}
+    return View(node, tuple(endpoints), tuple(peers), reasons, tuple(aliens), owners)
 
 
 def login(tx: Tx, node: Node) -> Login:

@@ -132,7 +132,7 @@ def record(app: App, view: View, want: Desired, observed: Observed, scope: str, 
         _record_node(tx, view.node, observed, now)
         for link in want.links:
             peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
-            _record_peers(tx, app, link, peers, observed, now)
+            _record_peers(tx, app, link, peers, observed, view.owners)
             values: dict[str, Any] = {"digest": link.config.digest, "proven_at": now}
             # Where the endpoint itself changed, having read people's part of it proves nothing.
             if agreed and (scope == SYSTEM or not _changed(endpoints[link.endpoint_id])):
@@ -155,7 +155,10 @@ def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
     )
 
 
-def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, now: datetime) -> None:
+def _record_peers(
+    tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, owners: dict[str, str]
+) -> None:
+    now = app.clock()
     seen = observed.links.get(link.interface)
     live = seen.peers if seen is not None else {}
     file = observed.files.get(link.config.path)
@@ -172,7 +175,7 @@ def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Obs
             if peer.retiring_at is not None and peer.revoked_at is None:
                 values |= {"revoked_at": now, "secret_sealed": None, "psk_sealed": None}
             if "revoked_at" in values or peer.revoked_at is not None:
-                events.record(tx, stamp(app), "peer.seen_absent", ("peer", peer.id, peer.device))
+                events.record(tx, stamp(app), "peer.seen_absent", ("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}"))
         elif want is not None and found is None and peer.present_at is not None:
             values |= {"present_at": None}
         elif want is None and found is not None and peer.absent_at is not None:

@@ -70,7 +70,7 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str) -> A
         for line in lines[:-2]:
             reader.feed(line)
         return reader.answer()
-    except (ValueError, IndexError) as error:
+    except (ValueError, LookupError) as error:
         said = clean((result.stderr or result.stdout[-200:]).decode("utf-8", "replace").strip())
         raise NodeFailed(
             f"{node}: the answer of the node makes no sense: {clean(str(error))}"

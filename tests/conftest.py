@@ -1,0 +1,184 @@
+"""Fixtures: a real SQLite state in a temporary folder, in-memory nodes, the command line in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakenode import FakeNode, Fleet
+from vpnctl import settings as settings_module
+from vpnctl.actions import state
+from vpnctl.actions.endpoints import add as add_endpoint
+from vpnctl.actions.nodes import save
+from vpnctl.actions.settle import Wish, settle
+from vpnctl.app import App, open_app
+from vpnctl.remote.shell import Login
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.settings import Settings
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1KgBwY8xy0jyuj"
+START = datetime(2027, 1, 15, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    env = {"HOME": str(tmp_path), "VPNCTL_STATE_DIR": str(tmp_path / "state"), "VPNCTL_KEY_FILE": str(tmp_path / "keys/vault.key")}
+    return settings_module.load(None, env)
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock, fleet: Fleet) -> Iterator[App]:
+    from dataclasses import replace
+
+    state.init(settings, "cli:test")
+    opened = open_app(settings, "cli:test")
+    yield replace(opened, clock=clock, connect=fleet.connect)
+    opened.store.close()
+
+
+@dataclass
+class Served:
+    """A provisioned in-memory node."""
+
+    name: str
+    id: str
+    fake: FakeNode
+
+
+@pytest.fixture
+def serve(app: App, fleet: Fleet) -> Any:
+    """Add and provision an in-memory node."""
+
+    def make(name: str = "fi", provision: bool = True, **endpoint: Any) -> Served:
+        with app.store.write() as tx:
+            node = save(tx, app, Login(name, "ssh", f"{name}.example.org", 22, "root", HOST_KEY), None, {})
+        add_endpoint(app, name, "wireguard", endpoint)
+        if provision:
+            assert settle(app, [node.id], Wish(scope=SYSTEM, always=True))[0].code == 0
+        return Served(name, node.id, fleet[node.host])
+
+    return make
+
+
+@dataclass
+class Run:
+    """What a command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(settings: Settings, fleet: Fleet, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command line in this process, on in-memory nodes."""
+    import vpnctl.app
+    from vpnctl.cli.main import main
+    from vpnctl.remote import enroll, ssh
+
+    monkeypatch.setenv("VPNCTL_STATE_DIR", str(settings.state_dir))
+    monkeypatch.setenv("VPNCTL_KEY_FILE", str(settings.key_file))
+    monkeypatch.setattr(vpnctl.app, "_connector", lambda _store, _vault: fleet.connect)
+    monkeypatch.setattr(ssh, "scan", lambda login, _key=None: fleet[login.host].host_key or HOST_KEY)
+    monkeypatch.setattr(enroll, "install_key", lambda *_args: None)
+    monkeypatch.setattr(App, "clock", clock, raising=False)
+
+    def run(*args: str, stdin: str = "") -> Run:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(list(args))
+        return Run(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def service(cli: Any, fleet: Fleet) -> Any:
+    """An initialised service with one provisioned node `fi`."""
+    assert cli("init", "--yes").code == 0
+    assert cli("node", "add", "fi", "root@fi.example.org", "--host-key-fp", _fp(), "--provision").code == 0
+    return cli
+
+
+def _fp() -> str:
+    from vpnctl.remote.ssh import fingerprint
+
+    return fingerprint(HOST_KEY)
+
+
+COMPLETE = os.environ.get("VPNCTL_TEST_COMPLETE") == "1"
+
+
+def cannot(what: str, why: str) -> None:
+    """A part of the suite that cannot run here: said in one line; a failure where everything must run (CI)."""
+    if COMPLETE:
+        pytest.fail(f"{what}: {why}", pytrace=False)
+    pytest.skip(f"{what}: {why}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of our own, from Debian's package; yields a URL without database name."""
+    from tests.lab import host
+
+    binaries = Path("/usr/lib/postgresql")
+    if not binaries.is_dir() and os.geteuid() == 0:
+        host.install()
+    found = sorted(binaries.glob("*/bin/initdb")) if binaries.is_dir() else []
+    if not found or os.geteuid() != 0:
+        cannot("PostgreSQL tests", "they need root and Debian's package postgresql")
+    bin_dir = found[-1].parent
+    home = Path("/tmp") / f"vpnctl-pg-{os.getpid()}"
+    home.mkdir(mode=0o700)
+    shutil.chown(home, "postgres", "postgres")
+    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
+    subprocess.run([*as_postgres, bin_dir / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"], **quiet)
+    options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
+    control = [*as_postgres, bin_dir / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log"]
+    subprocess.run([*control, "-o", options, "start"], **quiet)
+    try:
+        yield f"postgresql+psycopg://postgres@/{{name}}?host={home}"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+        shutil.rmtree(home)

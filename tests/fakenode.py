@@ -1,0 +1,317 @@
+"""An in-memory node behind the `Shell` interface: the same plans in, the same records out as the node script.
+
+A contract test (tests/lab/test_contract.py) runs the same plans on this and on a real Debian and compares.
+It can be told to break at any call and at any step, to lie, to flood, and to have a full disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from vpnctl.errors import Distrust, Unreachable
+from vpnctl.protocols.wireguard import public_key
+from vpnctl.remote.shell import Login, Result
+
+NO_SPACE = "head: error writing 'standard output': No space left on device"
+
+
+@dataclass
+class Live:
+    """One interface that is up."""
+
+    public: str
+    port: int
+    mtu: int
+    peers: dict[str, list[str]] = field(default_factory=dict)
+    """Key -> [psk, allowed ips, handshake, rx, tx]."""
+
+
+class Died(Exception):
+    """The node (or the connection) died at a step."""
+
+
+@dataclass
+class FakeNode:
+    """State of one server."""
+
+    name: str = "node"
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    links: dict[str, Live] = field(default_factory=dict)
+    units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    packages: set[str] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
+    host_key: str = ""
+    boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    clock: int = 1_800_000_000
+    facts: dict[str, str] = field(default_factory=dict)
+    down: bool = False
+    disk_full: bool = False
+    calls: int = 0
+    steps: int = 0
+    writes: int = 0
+    die_before_call: int = 0
+    die_after_call: int = 0
+    die_at_step: int = 0
+    answer: Callable[[bytes], bytes] = staticmethod(lambda out: out)
+    before_apply: Callable[[], None] = staticmethod(lambda: None)
+
+    def connect(self, login: Login) -> FakeShell:
+        if self.down:
+            raise Unreachable(f"{login.node}: cannot reach {login.host} port {login.port}: no answer within 10 s")
+        if login.kind == "ssh" and self.host_key and login.host_key != self.host_key:
+            raise Distrust(f"{login.node}: the host key of {login.host} changed", "vpnctl node trust")
+        return FakeShell(self, login)
+
+    def reboot(self) -> None:
+        """Live state is gone; what is in files and enabled comes back."""
+        self.boot_id = str(uuid.uuid4())
+        self.links.clear()
+        self.tables.clear()
+        for unit, (enabled, _) in list(self.units.items()):
+            self.units[unit] = (enabled, "inactive")
+            if enabled == "enabled":
+                self.start(unit)
+
+    @property
+    def token(self) -> str:
+        return self.files["/var/lib/vpnctl/token"][1].decode().strip() if "/var/lib/vpnctl/token" in self.files else "-"
+
+    def live_keys(self, interface: str = "wg0") -> set[str]:
+        return set(self.links[interface].peers) if interface in self.links else set()
+
+    def start(self, unit: str) -> None:
+        interface = unit.split("@")[1].removesuffix(".service")
+        if unit.startswith("vpnctl-firewall@"):
+            self.tables.add(interface)
+        else:
+            lines = self.files[f"/etc/wireguard/{interface}.conf"][1].decode().splitlines()
+            mtu = next(int(line[6:]) for line in lines if line.startswith("MTU = "))
+            self.links[interface] = Live("", 0, mtu)
+            self.sync(interface, f"/etc/wireguard/{interface}.conf", mtu)
+        self.units[unit] = ("enabled", "active")
+
+    def sync(self, interface: str, path: str, mtu: int) -> None:
+        """What `wg syncconf` does: peers of the file replace those that differ, an address moves to who claims it last."""
+        wanted: dict[str, dict[str, str]] = {}
+        head: dict[str, str] = {}
+        into = head
+        for line in self.files[path][1].decode().splitlines():
+            if line == "[Peer]":
+                into = {}
+            elif " = " in line and not line.startswith("#"):
+                key, _, value = line.partition(" = ")
+                into[key] = value
+                if key == "PublicKey":
+                    wanted[value] = into
+        live = self.links[interface]
+        live.public, live.port, live.mtu = public_key(base64.b64decode(head["PrivateKey"])), int(head["ListenPort"]), mtu
+        for key in list(live.peers):
+            if key not in wanted:
+                del live.peers[key]
+        for key, values in wanted.items():
+            ips = values.get("AllowedIPs", "(none)").replace(", ", ",")
+            old = live.peers.get(key, ["(none)", "(none)", "0", "0", "0"])
+            # Old tools keep a PSK that vanished from the file.
+            live.peers[key] = [values.get("PresharedKey", old[0]), ips, *old[2:]]
+            for other, row in live.peers.items():
+                if other != key:
+                    row[1] = ",".join(ip for ip in row[1].split(",") if ip not in ips.split(",")) or "(none)"
+
+
+@dataclass
+class FakeShell:
+    """An open connection."""
+
+    node: FakeNode
+    login: Login
+
+    def close(self) -> None:
+        return
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = 60) -> Result:
+        node = self.node
+        node.calls += 1
+        gone = Unreachable(f"{self.login.node}: the connection broke", "vpnctl node check")
+        if node.down or node.calls == node.die_before_call:
+            raise gone
+        try:
+            result = self._run(argv, stdin)
+        except Died:
+            raise gone from None
+        if node.calls == node.die_after_call:
+            raise gone
+        return result
+
+    def _run(self, argv: Sequence[str], stdin: bytes) -> Result:
+        if argv[0] == "id":
+            return Result(0, b"0\n", b"")
+        if len(argv) > 2 and "vpnctl-proof" in argv[2]:
+            return Result(0, b"ok\n", b"")
+        if argv[0] != "bash" or not argv[2].startswith("LC_ALL=C; IFS= read -r script_bytes"):
+            return Result(0, b"", b"")
+        head, _, rest = stdin.partition(b"\n")
+        plan_bytes, _, rest = rest.partition(b"\n")
+        nonce, _, rest = rest.partition(b"\n")
+        rest = rest[int(head) :]
+        plan, files = rest[: int(plan_bytes)].decode().splitlines(), rest[int(plan_bytes) :]
+        assert plan[-1] == "go"
+        run = _Run(self.node, [line.split("\t") for line in plan[:-1]], files)
+        out = run.answer(nonce.decode()).encode()
+        return Result(0, self.node.answer(out), b"")
+
+
+class _Run:
+    """One call of the node script."""
+
+    def __init__(self, node: FakeNode, plan: list[list[str]], files: bytes) -> None:
+        self.node, self.plan, self.files, self.out = node, plan, files, []
+        self.staged: dict[str, tuple[str, bytes]] = {}
+
+    def say(self, *words: str) -> None:
+        self.out.append("\t".join(words))
+
+    def answer(self, nonce: str) -> str:
+        if self.plan and self.plan[0][0] == "expect":
+            self.node.before_apply()
+            self.apply()
+        self.look()
+        self.say("end", nonce)
+        return "".join(f"{line}\n" for line in self.out)
+
+    def step(self, verb: str, subject: str, work: Callable[[], str | None]) -> bool:
+        self.node.steps += 1
+        if self.node.steps == self.node.die_at_step:
+            raise Died
+        problem = work()
+        self.say("failed", verb, subject, problem) if problem else self.say("did", verb, subject)
+        self.node.writes += 1
+        return not problem
+
+    def apply(self) -> None:
+        for verb, *args in self.plan:
+            if verb == "expect" and args[0] != self.node.token:
+                return self.say("refused", "moved")
+            if verb == "keys" and args[2] != _digest(self.node.live_keys(args[1])):
+                return self.say("refused", "moved")
+        for verb, *args in self.plan:
+            work = getattr(self, f"do_{verb}", None)
+            subject = args[1] if verb in ("cut", "sync") else args[0] if args else "units"
+            name = {"file": "stage", "fresh": "token"}.get(verb, verb)
+            if work is not None and not self.step(name, subject, lambda work=work, args=args: work(*args)):
+                return None
+        return self.say("applied")
+
+    def do_package(self, names: str) -> None:
+        self.node.packages |= set(names.split())
+
+    def do_cut(self, _tool: str, interface: str, keys: str) -> None:
+        for key in keys.split():
+            self.node.links[interface].peers.pop(key, None)
+
+    def do_file(self, path: str, mode: str, digest: str, size: str) -> str | None:
+        if self.node.disk_full:
+            return NO_SPACE
+        data, self.files = self.files[: int(size)], self.files[int(size) :]
+        if hashlib.sha256(data).hexdigest() != digest:
+            return "checksum differs"
+        self.staged[path] = (mode, data)
+        return None
+
+    def do_fresh(self, token: str) -> str | None:
+        if self.node.disk_full:
+            return NO_SPACE
+        self.node.files["/var/lib/vpnctl/token"] = ("600", token.encode() + b"\n")
+        return None
+
+    def do_publish(self, path: str) -> None:
+        self.node.files[path] = self.staged[path]
+
+    def do_remove(self, path: str) -> None:
+        self.node.files.pop(path, None)
+
+    def do_reload(self) -> None:
+        return None
+
+    def do_sysctl(self, _path: str) -> None:
+        self.node.facts |= {"forward4": "1", "forward6": "1"}
+
+    def do_start(self, unit: str) -> None:
+        self.node.start(unit)
+
+    def do_stop(self, unit: str) -> None:
+        interface = unit.split("@")[1].removesuffix(".service")
+        self.node.units.pop(unit, None)
+        self.node.links.pop(interface, None) if "quick" in unit else self.node.tables.discard(interface)
+
+    def do_sync(self, _tool: str, interface: str, path: str, mtu: str) -> None:
+        self.node.sync(interface, path, int(mtu))
+
+    def look(self) -> None:
+        node = self.node
+        self.say("vpnctl-node", "1")
+        self.say("token", node.token)
+        self.say("boot", node.boot_id)
+        self.say("clock", str(node.clock))
+        for verb, *args in self.plan:
+            work = getattr(self, verb.replace("-", "_"), None)
+            if verb.startswith("look-") and work is not None:
+                work(*args)
+
+    def look_file(self, path: str) -> None:
+        if path in self.node.files:
+            mode, data = self.node.files[path]
+            self.say("sum", path, hashlib.sha256(data).hexdigest())
+            self.say("mode", path, mode)
+
+    def look_key(self, _tool: str, path: str) -> None:
+        if path in self.node.files:
+            text = self.node.files[path][1].decode()
+            key = next((line[13:] for line in text.splitlines() if line.startswith("PrivateKey = ")), None)
+            self.say("fact", f"key:{path}", public_key(base64.b64decode(key)) if key else "")
+
+    def look_unit(self, unit: str) -> None:
+        enabled, active = self.node.units.get(unit, ("", "inactive"))
+        for pair in (f"Id={unit}", f"ActiveState={active}", f"UnitFileState={enabled}"):
+            self.say("unit", pair)
+
+    def look_package(self, name: str) -> None:
+        if name in self.node.packages:
+            self.say("fact", f"pkg:{name}", "yes")
+
+    def look_facts(self) -> None:
+        known = {"os": "debian 12", "systemd": "yes", "apt": "yes", "ufw": "no", "udp_ports": ""}
+        for name, value in (known | self.node.facts).items():
+            self.say("fact", name, value)
+
+    def look_nft(self, interface: str) -> None:
+        if interface in self.node.tables:
+            self.say("fact", f"nft:{interface}", "yes")
+
+    def look_link(self, _tool: str, interface: str) -> None:
+        live = self.node.links.get(interface)
+        if live is not None:
+            self.say("link", interface, str(live.mtu))
+            self.say(f"|-\t{live.public or '(none)'}\t{live.port}\toff")
+            for key, (psk, ips, handshake, rx, tx) in live.peers.items():
+                self.say(f"|{key}\t{psk}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
+
+
+def _digest(keys: set[str]) -> str:
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+
+
+class Fleet:
+    """Nodes by host name; `connect` is what an App gets."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, FakeNode] = {}
+
+    def __getitem__(self, host: str) -> FakeNode:
+        return self.nodes.setdefault(host, FakeNode(host))
+
+    def connect(self, login: Login) -> FakeShell:
+        return self[login.host].connect(login)

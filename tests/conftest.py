@@ -57,7 +57,11 @@ def fleet() -> Fleet:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    env = {"HOME": str(tmp_path), "VPNCTL_STATE_DIR": str(tmp_path / "state"), "VPNCTL_KEY_FILE": str(tmp_path / "keys/vault.key")}
+    env = {
+        "HOME": str(tmp_path),
+        "VPNCTL_STATE_DIR": str(tmp_path / "state"),
+        "VPNCTL_KEY_FILE": str(tmp_path / "keys/vault.key"),
+    }
     return settings_module.load(None, env)
 
 

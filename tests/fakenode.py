@@ -108,7 +108,11 @@ class FakeNode:
                 if key == "PublicKey":
                     wanted[value] = into
         live = self.links[interface]
-        live.public, live.port, live.mtu = public_key(base64.b64decode(head["PrivateKey"])), int(head["ListenPort"]), mtu
+        live.public, live.port, live.mtu = (
+            public_key(base64.b64decode(head["PrivateKey"])),
+            int(head["ListenPort"]),
+            mtu,
+        )
         for key in list(live.peers):
             if key not in wanted:
                 del live.peers[key]
@@ -149,7 +153,7 @@ class FakeShell:
     def _run(self, argv: Sequence[str], stdin: bytes) -> Result:
         if argv[0] == "id":
             return Result(0, b"0\n", b"")
-        if len(argv) > 2 and "vpnctl-proof" in argv[2]:
+        if len(argv) > 2 and "ns=vpnctl-proof" in argv[2]:
             return Result(0, b"ok\n", b"")
         if argv[0] != "bash" or not argv[2].startswith("LC_ALL=C; IFS= read -r script_bytes"):
             return Result(0, b"", b"")

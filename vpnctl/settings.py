@@ -30,7 +30,8 @@ class Settings:
     )
     timezone: str = _setting("the operator's time zone, for months and for times on screens", "UTC")
     client_secrets: str = _setting(
-        "`store` keeps clients' private keys sealed, so that a config can be shown again; `discard` keeps none: a lost config means `peer regen`",
+        "`store` keeps clients' private keys sealed, so that a config can be shown again; "
+        "`discard` keeps none: a lost config means `peer regen`",
         "store",
     )
     parallel: int = _setting("nodes worked on at once, 1 to 256", 64)

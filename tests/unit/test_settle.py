@@ -176,7 +176,10 @@ def test_a_foreign_token_stops_everything(app, serve):
 
 def test_an_older_token_means_a_rolled_back_node_which_is_healed_and_noted(app, serve):
     node = serve()
-    snapshot = dict(node.fake.files), {name: replace(link, peers=dict(link.peers)) for name, link in node.fake.links.items()}
+    snapshot = (
+        dict(node.fake.files),
+        {name: replace(link, peers=dict(link.peers)) for name, link in node.fake.links.items()},
+    )
     issued = give(app)
     settle(app, [node.id])
     peers.revoke(app, "alice")
@@ -422,7 +425,9 @@ def drifted(fake, app):
     }
 
 
-@pytest.mark.parametrize("kind", ["missing peer", "alien peer", "parameter drift", "write", "load firewall", "start unit"])
+@pytest.mark.parametrize(
+    "kind", ["missing peer", "alien peer", "parameter drift", "write", "load firewall", "start unit"]
+)
 def test_each_class_of_drift_is_named_and_healed(app, serve, kind):
     node = serve()
     give(app)

@@ -50,8 +50,8 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     if not people:
         return View(node, tuple(endpoints), (), {}, (), {})
     peers = tx.all(Peer, models.peer.c.endpoint_id.in_(ids), order=models.peer.c.public_key)
-    owners = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id.in_(ids))
-    users = {user.id: user for user in tx.all(User, models.user.c.id.in_(owners))}
+    people_here = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id.in_(ids))
+    users = {user.id: user for user in tx.all(User, models.user.c.id.in_(people_here))}
     aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.public_key)
     reasons = {peer.id: why_not(standing(users[peer.user_id], peer), now) for peer in peers}
     owners = {user.id: user.name for user in users.values()}

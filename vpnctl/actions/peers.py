@@ -32,7 +32,10 @@ def add(app: App, wanted: Sequence[Wanted]) -> list[Issued]:
 
 
 def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool = False) -> Issued:
-    """Give a device new keys. The old key ends at once; with `overlap`, at the new one's first handshake or after the grace."""
+    """Give a device new keys. The old key ends at once.
+
+    With `overlap` it ends at the new one's first handshake, or when the grace after delivery is over.
+    """
     with app.store.write() as tx:
         owner, old = find.peer(tx, text)
         endpoint, node = place(tx, old)
@@ -85,7 +88,7 @@ def revoke(app: App, text: str) -> tuple[User, Peer, Node]:
 
 
 def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release: bool = False) -> None:
-    """Turn live peers into tombstones: secrets are erased, the public identity stays. `release` frees the address now."""
+    """Turn live peers into tombstones: secrets go, the public identity stays. `release` frees the address now."""
     for peer in peers:
         expect_change(tx, models.peer.c.id == peer.id)
         values: dict[str, Any] = {"revoked_at": app.clock(), "secret_sealed": None, "psk_sealed": None}

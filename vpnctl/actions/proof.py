@@ -18,6 +18,9 @@ from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer
 
+_CHUNK = 500
+_LATEST = 2**32
+"""Unix seconds; what a node says beyond it is no time."""
 NONE = "-"
 """What a node shows that has no token."""
 
@@ -34,7 +37,7 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
     shown = tx.execute(query.where(table.value == observed.token)).scalar()
     if shown is None:
         raise Distrust(
-            f"{node.name} was last changed by another controller, or by a newer copy of this database; nothing was written",
+            f"{node.name} was changed by another controller, or by a newer copy of this database; nothing was written",
             "use the newest database; if the other one is gone for good: vpnctl node trust "
             f"{node.name} --token {observed.token}",
         )
@@ -155,49 +158,69 @@ def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
     )
 
 
-def _record_peers(
-    tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, owners: dict[str, str]
-) -> None:
+def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, owners: dict[str, str]) -> None:
     now = app.clock()
     seen = observed.links.get(link.interface)
     live = seen.peers if seen is not None else {}
     file = observed.files.get(link.config.path)
     settled = file is None if link.removed else file is not None and file[0] == link.config.digest
-    for peer in peers:
-        found = live.get(peer.public_key)
-        values = _counters(peer, found)
-        want = link.peers.get(peer.public_key)
-        if settled and want is not None and found is not None and peer.present_at is None:
-            if (want.psk, want.allowed_ips) == (found.psk, found.allowed_ips):
-                values |= {"present_at": now, "absent_at": None}
-        elif settled and found is None and want is None and peer.absent_at is None:
-            values |= {"absent_at": now, "present_at": None}
-            if peer.retiring_at is not None and peer.revoked_at is None:
-                values |= {"revoked_at": now, "secret_sealed": None, "psk_sealed": None}
-            if "revoked_at" in values or peer.revoked_at is not None:
-                events.record(tx, stamp(app), "peer.seen_absent", ("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}"))
-        elif want is not None and found is None and peer.present_at is not None:
-            values |= {"present_at": None}
-        elif want is None and found is not None and peer.absent_at is not None:
-            values |= {"absent_at": None}
-        if values:
-            tx.update(Peer, models.peer.c.id == peer.id, **values)
-        if "handshake_at" in values:
+    sight = {peer.id: _presence(link, peer, live.get(peer.public_key), settled) for peer in peers}
+    _update(tx, [peer for peer in peers if sight[peer.id] == "present"], present_at=now, absent_at=None)
+    _update(tx, [peer for peer in peers if sight[peer.id] == "lost"], present_at=None)
+    _update(tx, [peer for peer in peers if sight[peer.id] == "back"], absent_at=None)
+    absent = [peer for peer in peers if sight[peer.id] == "absent"]
+    _update(tx, absent, absent_at=now, present_at=None)
+    replaced = [peer for peer in absent if peer.retiring_at is not None and peer.revoked_at is None]
+    _update(tx, replaced, revoked_at=now, secret_sealed=None, psk_sealed=None)
+    gone = [peer for peer in absent if peer in replaced or peer.revoked_at is not None]
+    labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]
+    events.record_all(tx, stamp(app), "peer.seen_absent", [(label, None, None) for label in labels])
+    _record_traffic(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+
+
+def _presence(link: Link, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
+    """Return what is news about a peer: `present`, `absent`, `lost`, `back`, or nothing.
+
+    Present and absent are proofs: live state and file must both say so, or a reboot would say otherwise.
+    """
+    want = link.peers.get(peer.public_key)
+    if want is not None and found is not None:
+        right = (want.psk, want.allowed_ips) == (found.psk, found.allowed_ips)
+        return "present" if settled and right and peer.present_at is None else ""
+    if want is None and found is None:
+        return "absent" if settled and peer.absent_at is None else ""
+    if want is not None:
+        return "lost" if peer.present_at is not None else ""
+    return "back" if peer.absent_at is not None else ""
+
+
+def _update(tx: Tx, peers: list[Peer], **values: Any) -> None:
+    for start in range(0, len(peers), _CHUNK):
+        ids = [peer.id for peer in peers[start : start + _CHUNK]]
+        tx.update(Peer, models.peer.c.id.in_(ids), **values)
+
+
+def _record_traffic(tx: Tx, seen: list[tuple[Peer, SeenPeer]], now: datetime) -> None:
+    rows = [(peer, _counters(peer, found)) for peer, found in seen]
+    changed = [(peer, values) for peer, values in rows if values != _counters_of(peer)]
+    if changed:
+        table = models.peer
+        statement = sa.update(table).where(table.c.id == sa.bindparam("peer_id"))
+        tx.execute(statement, [{"peer_id": peer.id, **values} for peer, values in changed])
+    for peer, values in changed:
+        if values["handshake_at"] != peer.handshake_at:
             _finish_migration(tx, peer, now)
 
 
-def _counters(peer: Peer, found: SeenPeer | None) -> dict[str, Any]:
-    """Return what changed of the last handshake and the counters. The node's word on time is capped at the present."""
-    values: dict[str, Any] = {}
-    if found is None:
-        return values
-    if found.handshake:
-        at = datetime.fromtimestamp(min(found.handshake, 2**32), UTC)
-        if peer.handshake_at is None or at > peer.handshake_at:
-            values["handshake_at"] = at
-    if (found.rx, found.tx) != (peer.rx, peer.tx):
-        values |= {"rx": found.rx, "tx": found.tx}
-    return values
+def _counters_of(peer: Peer) -> dict[str, Any]:
+    return {"handshake_at": peer.handshake_at, "rx": peer.rx, "tx": peer.tx}
+
+
+def _counters(peer: Peer, found: SeenPeer) -> dict[str, Any]:
+    """Return last handshake and counters as they are now known. A handshake that was seen stays seen."""
+    at = datetime.fromtimestamp(min(found.handshake, _LATEST), UTC) if found.handshake else None
+    newer = at if peer.handshake_at is None or (at is not None and at > peer.handshake_at) else peer.handshake_at
+    return {"handshake_at": newer, "rx": found.rx, "tx": found.tx}
 
 
 def _finish_migration(tx: Tx, peer: Peer, now: datetime) -> None:

@@ -29,7 +29,10 @@ class Provisioned:
 
 
 def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str], bool] | None) -> Provisioned:
-    """Make a node serve `protocols`. `ask` is asked before a host firewall is told to let our packets pass; None: never."""
+    """Make a node serve `protocols`.
+
+    `ask` is asked before a host firewall is told to let our packets pass; None: it is left alone.
+    """
     node, observed = _first_look(app, name)
     _refuse_system(node, observed)
     _ensure_endpoints(app, name, protocols)

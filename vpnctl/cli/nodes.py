@@ -189,7 +189,7 @@ def set_(
     row = nodes.change(front.app, name, details)
     if public_host and before.public_host != row.public_host and before.peers:
         front.say(
-            f"note: {before.peers} devices of {name} still dial {before.public_host}; hand out new files: vpnctl peer config …"
+            f"note: {before.peers} devices still dial {before.public_host}; hand out new files: vpnctl peer config …"
         )
     return output.finish(front, [], f"changed {name}", nodes=[_view(name)])
 

@@ -11,8 +11,8 @@ import ipaddress
 import os
 from collections.abc import Sequence
 
-from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.errors import InvalidInput
+from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.rules import grammar
 from vpnctl.rules.addresses import server_address
 from vpnctl.rules.changes import File, Identity, Link, SeenPeer

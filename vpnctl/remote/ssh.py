@@ -264,5 +264,5 @@ def _unreachable(login: Login, error: BaseException) -> VpnctlError:
 def _changed(login: Login, shown: str) -> Distrust:
     return Distrust(
         f"{login.node}: the host key of {login.host} changed: pinned {fingerprint(login.host_key)}, now {shown}",
-        f"if the server was reinstalled: vpnctl node trust {login.node} --host-key-fp SHA256:… (compare at your provider)",
+        f"was the server reinstalled? Compare at your provider, then: vpnctl node trust {login.node} --host-key-fp …",
     )

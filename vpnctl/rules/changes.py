@@ -61,7 +61,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class SeenPeer:
-    """One peer as the node shows it. Counters are bytes from the node's point of view; handshake is Unix seconds, 0 = never."""
+    """One peer as the node shows it. Counters: bytes, as the node counts. Handshake: Unix seconds, 0 = never."""
 
     key: str
     psk: Secret | None

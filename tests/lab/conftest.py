@@ -1,0 +1,144 @@
+"""One laboratory for all lab tests: nodes are booted once, services are fresh per test module."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, cannot
+from tests.lab import host
+from tests.lab.network import Lab
+from tests.lab.node import Node
+
+PROGRAM = (sys.executable, "-m", "vpnctl")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    reason = host.why_not()
+    if reason:
+        cannot("lab tests", reason)
+    with Lab() as running:
+        yield running
+
+
+@dataclass
+class Operator:
+    """A person with a shell, a state of their own, and the real program."""
+
+    home: Path
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        state = {"VPNCTL_STATE_DIR": str(self.home / "state"), "VPNCTL_KEY_FILE": str(self.home / "vault.key")}
+        return {**os.environ, **state, "HOME": str(self.home)}
+
+    def __call__(self, *args: str, stdin: str = "", code: int | None = 0, program: tuple[str, ...] = PROGRAM) -> Run:
+        """Run the real program in a process of its own; the exit code must be `code` unless that is None."""
+        done = subprocess.run(
+            [*program, *args], env=self.env, input=stdin, capture_output=True, text=True, check=False, timeout=240
+        )
+        run = Run(done.returncode, done.stdout, done.stderr)
+        assert code is None or run.code == code, f"vpnctl {' '.join(args)}: {run.code}\n{run.out}\n{run.err}"
+        assert "Traceback" not in run.err, run.err
+        return run
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start the real program and do not wait."""
+        return subprocess.Popen(
+            [*PROGRAM, *args],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def take(self, name: str, node: Node, *more: str) -> Node:
+        """Add and provision a booted server."""
+        self(
+            "node",
+            "add",
+            name,
+            f"root@{node.address}",
+            "--host-key-fp",
+            node.fingerprint(),
+            "--identity",
+            str(node.key),
+            "--provision",
+            "--yes",
+            *more,
+        )
+        self.nodes[name] = node
+        return node
+
+
+def wipe(node: Node) -> None:
+    """Make a server bare again (packages stay), so that tests can share booted ones."""
+    script = """
+    for unit in $(ls /etc/systemd/system/multi-user.target.wants | grep -E '^(wg-quick|vpnctl)'); do systemctl disable -q --now $unit; done
+    for link in /sys/class/net/wg*; do [ -e "$link" ] && ip link del "${link##*/}"; done
+    pkill wireguard-go
+    rm -rf /etc/wireguard/* /etc/vpnctl /var/lib/vpnctl /etc/sysctl.d/60-vpnctl.conf /etc/systemd/system/vpnctl-*
+    nft flush ruleset; systemctl daemon-reload; true
+    """
+    node.sh(script, check=False)
+    keys = node.root / "root/.ssh/authorized_keys"
+    keys.write_text("\n".join(line for line in keys.read_text().splitlines() if not line.endswith(" vpnctl")) + "\n")
+
+
+@pytest.fixture(scope="session")
+def pool(lab: Lab) -> list[Node]:
+    """Two booted servers that tests share, each test from bare."""
+    return lab.fleet(2)
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    """An operator with a fresh state."""
+    person = Operator(tmp_path)
+    person("init", "--yes")
+    return person
+
+
+@pytest.fixture
+def served(operator: Operator, pool: list[Node]) -> Iterator[Operator]:
+    """An operator with two provisioned nodes, `fi` and `de`."""
+    for name, node in zip(("fi", "de"), pool, strict=True):
+        operator.take(name, node)
+    yield operator
+    for node in pool:
+        wipe(node)
+
+
+@pytest.fixture
+def fi(served: Operator) -> Node:
+    return served.nodes["fi"]
+
+
+@pytest.fixture
+def de(served: Operator) -> Node:
+    return served.nodes["de"]
+
+
+@contextlib.contextmanager
+def eventually(seconds: float = 20) -> Iterator[None]:
+    """Mark a place where the lab itself needs a moment."""
+    end = time.monotonic() + seconds
+    yield
+    assert time.monotonic() < end

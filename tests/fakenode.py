@@ -116,14 +116,17 @@ class FakeNode:
         for key in list(live.peers):
             if key not in wanted:
                 del live.peers[key]
+        owner = {ip: key for key, row in live.peers.items() for ip in row[1].split(",")}
         for key, values in wanted.items():
             ips = values.get("AllowedIPs", "(none)").replace(", ", ",")
             old = live.peers.get(key, ["(none)", "(none)", "0", "0", "0"])
             # Old tools keep a PSK that vanished from the file.
             live.peers[key] = [values.get("PresharedKey", old[0]), ips, *old[2:]]
-            for other, row in live.peers.items():
-                if other != key:
-                    row[1] = ",".join(ip for ip in row[1].split(",") if ip not in ips.split(",")) or "(none)"
+            for ip in ips.split(","):
+                before = live.peers.get(owner.get(ip, key))
+                if ip != "(none)" and owner.get(ip, key) != key and before is not None:
+                    before[1] = ",".join(each for each in before[1].split(",") if each != ip) or "(none)"
+                owner[ip] = key
 
 
 @dataclass
@@ -271,23 +274,25 @@ class _Run:
             self.say("sum", path, hashlib.sha256(data).hexdigest())
             self.say("mode", path, mode)
 
-    def look_key(self, _tool: str, path: str) -> None:
-        if path in self.node.files:
+    def look_key(self, _tool: str, path: str, known: str) -> None:
+        if path in self.node.files and hashlib.sha256(self.node.files[path][1]).hexdigest() != known:
             text = self.node.files[path][1].decode()
             key = next((line[13:] for line in text.splitlines() if line.startswith("PrivateKey = ")), None)
             self.say("fact", f"key:{path}", public_key(base64.b64decode(key)) if key else "")
 
     def look_unit(self, unit: str) -> None:
-        enabled, active = self.node.units.get(unit, ("", "inactive"))
-        for pair in (f"Id={unit}", f"ActiveState={active}", f"UnitFileState={enabled}"):
-            self.say("unit", pair)
+        if self.node.units.get(unit, ("", ""))[0] == "enabled":
+            self.say("unit", unit, "enabled")
 
-    def look_package(self, name: str) -> None:
+    def look_package(self, name: str, _program: str) -> None:
         if name in self.node.packages:
             self.say("fact", f"pkg:{name}", "yes")
 
+    def look_sysctl(self, path: str) -> None:
+        self.say("fact", f"sysctl:{path}", self.node.facts.get("forward4", "0"))
+
     def look_facts(self) -> None:
-        known = {"os": "debian 12", "systemd": "yes", "apt": "yes", "ufw": "no", "udp_ports": ""}
+        known = {"os": "debian 12", "systemd": "yes", "apt": "yes", "ufw": "no"}
         for name, value in (known | self.node.facts).items():
             self.say("fact", name, value)
 
@@ -302,6 +307,8 @@ class _Run:
             self.say(f"|-\t{live.public or '(none)'}\t{live.port}\toff")
             for key, (psk, ips, handshake, rx, tx) in live.peers.items():
                 self.say(f"|{key}\t{psk}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
+        else:
+            self.say("fact", "udp_ports", self.node.facts.get("udp_ports", ""))
 
 
 def _digest(keys: set[str]) -> str:

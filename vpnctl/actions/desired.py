@@ -71,7 +71,7 @@ def login(tx: Tx, node: Node) -> Login:
 def desired(app: App, view: View, keep: frozenset[str] = frozenset()) -> Desired:
     """Render what the node must have. `keep` are ids of peers that stay although they may not connect (the brake)."""
     links = []
-    packages: set[str] = set()
+    packages: set[tuple[str, str]] = set()
     for endpoint in view.endpoints:
         protocol = plugin(endpoint.protocol)
         own = [peer for peer in view.peers if peer.endpoint_id == endpoint.id]

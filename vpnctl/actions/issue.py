@@ -21,6 +21,7 @@ from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User
 
+_CHUNK = 500
 QUARANTINE = timedelta(hours=24)
 """An address is not given to somebody else until this long after its peer was seen absent."""
 
@@ -51,6 +52,7 @@ class Issued:
 def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
     """Add peers inside a transaction. Raises NotFound, or Conflict: taken device name, device limit, full pool."""
     room = Room(tx, app)
+    room.prepare([wish.user for wish in wanted])
     issued = []
     for wish in wanted:
         owner = room.user(wish.user)
@@ -83,6 +85,20 @@ class Room:
         self._endpoints: dict[tuple[str, str], tuple[Endpoint, Node]] = {}
         self._load: Counter[str] = Counter()
         self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Read many users and their devices at once; a single one is read when it is asked for."""
+        wanted = sorted(set(names)) if len(names) > 1 else []
+        users, peers = models.user.c, models.peer.c
+        for start in range(0, len(wanted), _CHUNK):
+            part = wanted[start : start + _CHUNK]
+            found = self._tx.all(User, users.name.in_(part), users.removed_at.is_(None))
+            self._users |= {user.name: user for user in found}
+            self._devices |= {user.id: [] for user in found}
+            live = (peers.revoked_at.is_(None), peers.retiring_at.is_(None))
+            query = sa.select(peers.user_id, peers.device).where(peers.user_id.in_([user.id for user in found]), *live)
+            for user_id, device in self._tx.execute(query):
+                self._devices[user_id].append(device)
 
     def user(self, name: str) -> User:
         if name not in self._users:

@@ -24,6 +24,8 @@ from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
+_CHUNK = 500
+
 
 def add(app: App, wanted: Sequence[Wanted]) -> list[Issued]:
     """Add peers, all or none, in one transaction."""
@@ -138,9 +140,11 @@ def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
     with app.store.write() as tx:
-        for peer in tx.all(Peer, table.id.in_(peer_ids)):
-            tx.update(Peer, table.id == peer.id, delivered_at=now, delivered_how=how)
-            if peer.replaces_id is not None and peer.delivered_at is None:
+        for start in range(0, len(peer_ids), _CHUNK):
+            part = table.id.in_(peer_ids[start : start + _CHUNK])
+            successors = tx.all(Peer, part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
+            tx.update(Peer, part, delivered_at=now, delivered_how=how)
+            for peer in successors:
                 tx.update(
                     Peer,
                     table.id == peer.replaces_id,

@@ -78,7 +78,7 @@ def _first_look(app: App, name: str) -> tuple[Node, Observed]:
         where = login(tx, node)
     shell = app.connect(where)
     try:
-        return node, look(app, view, shell, SYSTEM)
+        return node, look(app, view, shell, SYSTEM, ("look-facts",))
     finally:
         shell.close()
 

@@ -150,7 +150,7 @@ def _apply(app: App, view: View, shell: Shell, observed: Observed, found: Compar
     name = view.node.name
     fresh = proof.issue_token(app, view.node)
     orders = plan.apply(found.want, observed, found.changes, fresh, wish.scope)
-    answer = node_script.call(shell, name, _protocols(view), orders, plan.look(found.want, wish.scope))
+    answer = node_script.call(shell, name, _protocols(view), orders, plan.look(found.want, wish.scope, _digests(view)))
     if answer.refused == "moved":
         return False
     if answer.refused:
@@ -164,10 +164,15 @@ def _apply(app: App, view: View, shell: Shell, observed: Observed, found: Compar
     return True
 
 
-def look(app: App, view: View, shell: Shell, scope: str) -> Observed:
+def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
     """Read the node, writing nothing on it."""
     want = desired(app, replace(view, peers=(), aliens=()))
-    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), plan.look(want, scope)).observed
+    looks = (*plan.look(want, scope, _digests(view)), *more)
+    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), looks).observed
+
+
+def _digests(view: View) -> dict[str, str | None]:
+    return {endpoint.id: endpoint.digest for endpoint in view.endpoints}
 
 
 def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:

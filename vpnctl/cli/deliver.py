@@ -64,7 +64,7 @@ def _write(
 
     if out is not None:
         target = out / name if out.is_dir() else out
-        write_private(target, config.reveal())
+        write_private(target, config.reveal(), durable=False)
         if not several:
             front.say(f"wrote {target}")
     if png is not None:

@@ -8,6 +8,7 @@ from vpnctl.rules.changes import File
 from vpnctl.rules.secret import Secret
 
 SYSCTL = "/etc/sysctl.d/60-vpnctl.conf"
+SYSCTL_LIVE = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 FIREWALL_UNIT = "/etc/systemd/system/vpnctl-firewall@.service"
 TOKEN = "/var/lib/vpnctl/token"  # noqa: S105 - a path, not a password
 

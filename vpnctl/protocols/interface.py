@@ -58,7 +58,7 @@ class ProtocolPlugin(Protocol):
     name: str
     interface_prefix: str
     default_port: int
-    packages: tuple[str, ...]
+    packages: tuple[tuple[str, str], ...]
 
     def keypair(self) -> tuple[Secret, str]:
         """Return a fresh (private, public) pair."""

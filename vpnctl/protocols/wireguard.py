@@ -9,6 +9,7 @@ import base64
 import hashlib
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 
 from vpnctl.errors import InvalidInput
@@ -20,6 +21,7 @@ from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8
 _COUNTER_LIMIT = 2**63 - 1
+_NETWORKS = re.compile(r"[0-9a-f.:]+/[0-9]{1,3}(,[0-9a-f.:]+/[0-9]{1,3})*")
 
 
 class WireGuard:
@@ -28,7 +30,7 @@ class WireGuard:
     name = "wireguard"
     interface_prefix = "wg"
     default_port = 51820
-    packages = ("wireguard-tools", "nftables")
+    packages = (("wireguard-tools", "wg"), ("nftables", "nft"))
     tool = "wg"
     quick = "wg-quick"
     folder = "/etc/wireguard"
@@ -133,7 +135,7 @@ def _dump_peer(fields: list[str]) -> SeenPeer:
     return SeenPeer(
         key=_key(key),
         psk=None if psk == "(none)" else Secret(_key(psk)),
-        allowed_ips=frozenset() if allowed == "(none)" else _split(allowed),
+        allowed_ips=frozenset() if allowed == "(none)" else _seen_ips(allowed),
         handshake=_counter(handshake),
         rx=_counter(rx),
         tx=_counter(tx),
@@ -156,6 +158,13 @@ def _counter(text: str) -> int:
 
 def _own_ips(peer: PeerSpec) -> frozenset[str]:
     return frozenset({f"{peer.ipv4}/32"} | ({f"{peer.ipv6}/128"} if peer.ipv6 else set()))
+
+
+def _seen_ips(text: str) -> frozenset[str]:
+    """The tool prints networks in canonical form already; parsing 10,000 of them would cost a fifth of a second."""
+    if not _NETWORKS.fullmatch(text):
+        raise ValueError("allowed IPs that are none")
+    return frozenset(text.split(","))
 
 
 def _split(text: str) -> frozenset[str]:

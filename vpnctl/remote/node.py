@@ -85,13 +85,12 @@ class _Reader:
     words: dict[str, str] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
-    units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    units: set[str] = field(default_factory=set)
     facts: dict[str, str] = field(default_factory=dict)
     dumps: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     refused: str = ""
     failed: str = ""
-    _unit: dict[str, str] = field(default_factory=dict)
     _dump: list[str] | None = None
 
     def feed(self, line: str) -> None:
@@ -111,7 +110,7 @@ class _Reader:
         elif kind == "mode":
             self.modes[rest[0]] = rest[1]
         elif kind == "unit":
-            self._feed_unit(rest[0])
+            self.units.add(rest[0])
         elif kind == "fact":
             self.facts[rest[0]] = clean(rest[1], 60)
         elif kind == "did":
@@ -122,14 +121,6 @@ class _Reader:
             self.refused = rest[0]
         elif kind != "applied":
             raise ValueError(f"unknown record {clean(kind, 40)!r}")
-
-    def _feed_unit(self, text: str) -> None:
-        name, equals, value = text.partition("=")
-        if equals:
-            self._unit[name] = value
-        if len(self._unit) == 3:  # noqa: PLR2004 - Id, UnitFileState, ActiveState in any order
-            self.units[self._unit["Id"]] = (self._unit["UnitFileState"], self._unit["ActiveState"])
-            self._unit = {}
 
     def answer(self) -> Answer:
         if self.words.get("vpnctl-node") != "1":
@@ -143,7 +134,7 @@ class _Reader:
             boot_id=clean(self.words["boot"], 40),
             clock=int(self.words["clock"]),
             files={path: (digest, self.modes.get(path, "")) for path, digest in self.sums.items()},
-            units=self.units,
+            units=frozenset(self.units),
             links=links,
             facts=self.facts,
         )

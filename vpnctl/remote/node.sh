@@ -68,7 +68,7 @@ main() {
     local tool=$1 link=$2 path=$3 mtu=$4
     grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
     grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
-    [ "$(cat "/sys/class/net/$link/mtu")" = "$mtu" ] || ip link set dev "$link" mtu "$mtu"
+    ip link set dev "$link" mtu "$mtu"
   }
 
   # Brings a unit up for good. A unit that systemd believes to be up while its interface is gone is restarted.
@@ -128,55 +128,56 @@ main() {
   ufw_allow() { ufw allow "$2/udp" && ufw route allow in on "$1" && ufw route allow out on "$1"; }
 
   facts() {
-    local ID= VERSION_ID=
+    local ID= VERSION_ID= policy=
     [ -r /etc/os-release ] && . /etc/os-release
     say fact os "${ID:-?} ${VERSION_ID:-?}"
     say fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
     say fact apt "$(command -v apt-get >/dev/null && echo yes || echo no)"
-    say fact ipv6 "$([ -n "$(ip -6 route show default 2>/dev/null)" ] && echo yes || echo no)"
-    say fact forward4 "$(cat /proc/sys/net/ipv4/ip_forward)"
-    say fact forward6 "$(cat /proc/sys/net/ipv6/conf/all/forwarding 2>/dev/null || echo 0)"
     say fact ufw "$(grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf && echo yes || echo no)"
-    local policy=
     command -v iptables >/dev/null && policy=$(iptables -w 5 -S FORWARD 2>/dev/null | head -n 1)
     say fact forward_policy "${policy##* }"
     say fact docker_chain "$(command -v iptables >/dev/null && iptables -w 5 -S DOCKER-USER >/dev/null 2>&1 && echo yes || echo no)"
-    say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
   }
 
+  # Looking costs few processes: with fifty nodes and one small machine each of them is felt.
   look() {
-    local line verb a b c d files=() units=() packages=()
+    local line verb a b c d word files=()
+    local -A sums=()
     say vpnctl-node 1
-    say token "$(token)"
-    say boot "$(cat /proc/sys/kernel/random/boot_id)"
-    say clock "$(date +%s)"
+    read -r word </proc/sys/kernel/random/boot_id
+    say boot "$word"
+    printf 'clock\t%(%s)T\n' -1
+    word=-
+    [ -r "$state/token" ] && read -r word <"$state/token"
+    say token "${word:--}"
+    for line in "${plan[@]}"; do
+      case $line in look-file*) a=${line#*"$tab"}; [ -e "$a" ] && files+=("$a") ;; esac
+    done
+    if [ ${#files[@]} -gt 0 ]; then
+      while read -r a b; do sums[$b]=$a; say sum "$b" "$a"; done < <(sha256sum -- "${files[@]}")
+      stat -c "mode$tab%n$tab%a" -- "${files[@]}"
+    fi
     for line in "${plan[@]}"; do
       IFS=$tab read -r verb a b c d <<<"$line"
       case $verb in
-        look-file) [ -e "$a" ] && files+=("$a") ;;
-        look-unit) units+=("$a") ;;
-        look-package) packages+=("$a") ;;
-        look-key) [ -r "$b" ] && say fact "key:$b" "$(sed -n 's/^PrivateKey *= *//p' "$b" | "$a" pubkey 2>/dev/null || echo unknown)" ;;
+        look-unit) [ -e "/etc/systemd/system/multi-user.target.wants/$a" ] && say unit "$a" enabled ;;
+        look-package) command -v "$b" >/dev/null && say fact "pkg:$a" yes ;;
+        look-sysctl) [ -r "$a" ] && read -r word <"$a" && say fact "sysctl:$a" "$word" ;;
+        look-key)
+          [ -n "${sums[$b]:-}" ] && [ "${sums[$b]}" != "$c" ] &&
+            say fact "key:$b" "$(sed -n 's/^PrivateKey *= *//p' "$b" | "$a" pubkey 2>/dev/null || echo unknown)" ;;
         look-facts) facts ;;
         look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)
           if [ -e "/sys/class/net/$b" ]; then
-            say link "$b" "$(cat "/sys/class/net/$b/mtu")"
+            read -r word <"/sys/class/net/$b/mtu"
+            say link "$b" "$word"
             "$a" show "$b" dump 2>&1 | sed "1s/^[^\t]*/-/; s/^/|/"
+          else
+            say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
           fi ;;
       esac
     done
-    if [ ${#files[@]} -gt 0 ]; then
-      sha256sum -- "${files[@]}" | while read -r a b; do say sum "$b" "$a"; done
-      stat -c "mode$tab%n$tab%a" -- "${files[@]}"
-    fi
-    if [ ${#units[@]} -gt 0 ]; then
-      systemctl show -p Id,UnitFileState,ActiveState "${units[@]}" | sed 's/^/unit\t/'
-    fi
-    if [ ${#packages[@]} -gt 0 ]; then
-      dpkg-query -W -f "fact$tab"'pkg:${Package}'"$tab"'${db:Status-Status}\n' "${packages[@]}" 2>/dev/null |
-        sed 's/\tinstalled$/\tyes/'
-    fi
   }
 
   case ${plan[0]} in

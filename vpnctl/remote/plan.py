@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from vpnctl.protocols import host
 from vpnctl.rules.changes import SYSTEM, Change, Desired, File, Link, Observed
@@ -18,15 +19,20 @@ class Plan:
     files: tuple[File, ...] = ()
 
 
-def look(desired: Desired, scope: str) -> tuple[str, ...]:
-    """Return what to read. People's business needs little of a node; the system scope reads all."""
+def look(desired: Desired, scope: str, known: Mapping[str, str | None] = MappingProxyType({})) -> tuple[str, ...]:
+    """Return what to read. People's business needs little of a node; the system scope reads all.
+
+    `known` maps an endpoint to the digest of its file when it was last proven: with that file, the server key in
+    it is known too and need not be read.
+    """
     lines = [_line("look-link", link.tool, link.interface) for link in desired.links]
     for link in desired.links:
-        lines += [_line("look-file", link.config.path), _line("look-key", link.tool, link.config.path)]
+        digest = known.get(link.endpoint_id) or "none"
+        lines += [_line("look-file", link.config.path), _line("look-key", link.tool, link.config.path, digest)]
     if scope == SYSTEM:
-        lines.append("look-facts")
         lines += [_line("look-file", file.path) for file in desired.system_files]
-        lines += [_line("look-package", name) for name in desired.packages]
+        lines += [_line("look-package", name, program) for name, program in desired.packages]
+        lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
         for link in desired.links:
             lines += [_line("look-file", file.path) for file in (link.firewall, link.drop_in) if file]
             lines += [_line("look-unit", unit) for unit in (link.unit, host.firewall_unit(link.interface))]

@@ -56,7 +56,8 @@ class Desired:
 
     links: tuple[Link, ...]
     system_files: tuple[File, ...]
-    packages: tuple[str, ...]
+    packages: tuple[tuple[str, str], ...]
+    """(Debian package, program that it brings); what counts is that the program is there."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ class Observed:
     """The node's own clock, Unix seconds."""
     files: dict[str, tuple[str, str]]
     """Path -> (sha256 hex, mode); a missing file has no entry."""
-    units: dict[str, tuple[str, str]]
-    """Unit -> (enabled, active) in systemd's words."""
+    units: frozenset[str]
+    """Units that are enabled. Whether they run is seen by what they bring: the interface, the firewall table."""
     links: dict[str, SeenLink]
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -118,9 +119,12 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = ())
     """Return what must change on the node, in a stable order. Empty means: the node was seen to agree."""
     changes = [
         Change("package", name, "install", SYSTEM)
-        for name in desired.packages
+        for name, _ in desired.packages
         if observed.facts.get(f"pkg:{name}") != "yes"
     ]
+    live = [value for name, value in observed.facts.items() if name.startswith("sysctl:")]
+    if desired.packages and ("0" in live or not live):
+        changes.append(Change("sysctl", "forwarding", "off", SYSTEM))
     changes += [change for file in desired.system_files for change in _file(file, observed, SYSTEM)]
     known = frozenset(aliens)
     for link in desired.links:
@@ -148,13 +152,11 @@ def _gone(link: Link, observed: Observed) -> list[Change]:
 
 def _link(link: Link, observed: Observed, aliens: frozenset[str]) -> list[Change]:
     changes = [change for file in (link.firewall, link.drop_in) if file for change in _file(file, observed, SYSTEM)]
-    firewall_unit = f"vpnctl-firewall@{link.interface}.service"
-    for unit in (link.unit, firewall_unit):
-        enabled, active = observed.units.get(unit, ("", ""))
-        if (enabled, active) != ("enabled", "active"):
-            changes.append(
-                Change("start unit", unit, f"{enabled or 'not installed'}, {active or 'not running'}", SYSTEM)
-            )
+    changes += [
+        Change("start unit", unit, "not enabled", SYSTEM)
+        for unit in (link.unit, f"vpnctl-firewall@{link.interface}.service")
+        if unit not in observed.units
+    ]
     if observed.facts.get(f"nft:{link.interface}") != "yes":
         changes.append(Change("load firewall", link.interface, scope=SYSTEM))
     changes += _file(link.config, observed, PEOPLE)

@@ -114,8 +114,11 @@ def create(path: Path) -> Vault:
     return Vault(path)
 
 
-def write_private(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a 0600 file that is never world-readable nor half written. Refuses an existing one unless `replace`."""
+def write_private(path: Path, text: str, *, replace: bool = False, durable: bool = True) -> None:
+    """Write a 0600 file that is never world-readable nor half written. Refuses an existing one unless `replace`.
+
+    `durable` waits until the disk has it; a copy of something that the database holds need not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if replace else path
     try:
@@ -124,15 +127,17 @@ def write_private(path: Path, text: str, *, replace: bool = False) -> None:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
                 out.write(text)
                 out.flush()
-                os.fsync(out.fileno())
+                if durable:
+                    os.fsync(out.fileno())
             if replace:
                 target.replace(path)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        if durable:
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
     except FileExistsError:
         raise StateTrouble(f"{path} exists already", "name another file") from None
     except OSError as error:

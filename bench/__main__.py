@@ -1,0 +1,234 @@
+"""`make bench`: the cases and goals of the project, as ratios, on lab nodes.
+
+`make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import measure
+from bench.rivals import Rivals
+from tests.lab import host
+from tests.lab.network import Lab
+from tests.lab.node import Node
+
+PROGRAM = str(Path(sys.executable).with_name("vpnctl"))
+WAN = 0.08
+
+
+@dataclass
+class Site:
+    """One operator's state and the way to the nodes."""
+
+    home: Path
+    key: Path
+    ports: dict[str, int]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return measure.clean_env(self.home)
+
+    def vpnctl(self, *args: str, stdin: str = "") -> float:
+        return measure.timed([PROGRAM, "--quiet", "--yes", *args], self.env, stdin)
+
+    def peak(self, *args: str) -> float:
+        return measure.peak_mib([PROGRAM, "--quiet", *args], self.env)
+
+    def ssh(self, address: str, command: str, stdin: str = "") -> float:
+        where = ["-p", str(self.ports[address]), "root@127.0.0.1"] if self.ports else [f"root@{address}"]
+        options = [
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            "-i",
+            str(self.key),
+        ]
+        return measure.timed(["ssh", *options, *where, command], stdin=stdin)
+
+
+def row(case: str, ours: float, theirs: float, goal: str, note: str = "") -> None:
+    ratio = ours / theirs
+    print(
+        f"{case:<58} {ours * 1000:>8.0f} ms  {theirs * 1000:>8.0f} ms  ratio {ratio:>6.2f}  goal {goal:<8} {note}",
+        flush=True,
+    )
+
+
+def startup(home: Path) -> None:
+    empty = home / "empty.py"
+    empty.write_text(measure.EMPTY_TYPER)
+    env = measure.clean_env(home)
+    hello = [sys.executable, str(empty)]
+    got = measure.race(
+        15, ours=lambda: measure.timed([PROGRAM, "--help"], env), empty=lambda: measure.timed([*hello, "--help"], env)
+    )
+    row("vpnctl --help : empty Typer app --help", got["ours"], got["empty"], "<= 1.3")
+    measure.timed([PROGRAM, "--yes", "init"], env)
+    small = [PROGRAM, "user", "list", "--limit", "50"]
+    none = measure.race(7, ours=lambda: measure.timed(small, env))["ours"]
+    names = "\n".join(f"u{number:06}" for number in range(100_000))
+    measure.timed([PROGRAM, "--quiet", "user", "add", "--from", "-"], env, names)
+    got = measure.race(15, ours=lambda: measure.timed(small, env), empty=lambda: measure.timed(hello, env))
+    row(
+        "user list, 100,000 users, first page : empty Typer app",
+        got["ours"],
+        got["empty"],
+        "<= 3.2",
+        f"{measure.peak_mib(small, env):.0f} MiB",
+    )
+    row("user list, 100,000 users : the same on an empty database", got["ours"], none, "~ 1")
+    status = [PROGRAM, "status"]
+    row(
+        "status, 100,000 users : user list on an empty database",
+        measure.race(5, ours=lambda: measure.timed(status, env))["ours"],
+        none,
+        "~ 1",
+    )
+
+
+def site(home: Path, nodes: list[Node], *, wan: bool) -> Site:
+    """Make an operator's state with these nodes, provisioned, directly or through the relay."""
+    home.mkdir()
+    relay = measure.Relay([node.address for node in nodes], WAN) if wan else None
+    ports = dict(zip([node.address for node in nodes], relay.ports, strict=True)) if relay else {}
+    made = Site(home, nodes[0].key, ports)
+    made.vpnctl("init")
+    for node in nodes:
+        target = f"root@127.0.0.1:{ports[node.address]}" if wan else f"root@{node.address}"
+        made.vpnctl(
+            "node",
+            "add",
+            node.name,
+            target,
+            "--host-key-fp",
+            node.fingerprint(),
+            "--identity",
+            str(node.key),
+            "--public-host",
+            node.address,
+        )
+    for node in nodes:
+        made.vpnctl("endpoint", "add", node.name, "wireguard")
+    return made
+
+
+def one_peer(made: Site, node: Node, label: str, goal: str) -> None:
+    count = iter(range(10_000))
+    made.vpnctl("user", "add", *[f"one{number}" for number in range(12)])
+    got = measure.race(
+        9,
+        ours=lambda: made.vpnctl("peer", "add", f"one{next(count)}", "--node", node.name),
+        floor=lambda: made.ssh(node.address, "true"),
+    )
+    row(
+        f"peer add to proof, {label} : one cold ssh",
+        got["ours"],
+        got["floor"],
+        goal,
+        f"{made.peak('peer', 'list', '--live'):.0f} MiB",
+    )
+
+
+def many_peers(made: Site, node: Node, count: int, goal: str) -> None:
+    names = "\n".join(f"m{count}x{number}" for number in range(count))
+    made.vpnctl("user", "add", "--from", "-", stdin=names)
+    ours = made.vpnctl("peer", "add", "--from", "-", "--node", node.name, stdin=names)
+    config = node.sh("grep -vE '^(Address|MTU)' /etc/wireguard/wg0.conf")
+    node.sh("wg show wg0 peers | sed 's/^/peer /; s/$/ remove/' | xargs -n 600 wg set wg0")
+    floor = made.ssh(node.address, "cat > /run/bench.conf && wg syncconf wg0 /run/bench.conf", config)
+    memory = made.peak("node", "sync", node.name)
+    row(
+        f"{count} peers in one go : cold ssh + syncconf of that file",
+        ours,
+        floor,
+        goal,
+        f"settling it again: {memory:.0f} MiB",
+    )
+
+
+def one_of_many(made: Site, full: Node, empty: Node, count: int, goal: str) -> None:
+    made.vpnctl("user", "add", f"few{count}")
+    made.vpnctl("peer", "add", f"few{count}", "--node", empty.name)
+    states = iter(["suspend", "resume"] * 10)
+    others = iter(["suspend", "resume"] * 10)
+    got = measure.race(
+        6,
+        ours=lambda: made.vpnctl("peer", next(states), f"m{count}x7"),
+        floor=lambda: made.vpnctl("peer", next(others), f"few{count}"),
+    )
+    row(f"one peer changed among {count} : the same on an empty node", got["ours"], got["floor"], goal)
+
+
+def noop(made: Site, nodes: list[Node], label: str, rivals: Rivals) -> None:
+    names = [node.name for node in nodes]
+    made.vpnctl("node", "sync", *names)
+    work = {"ours": lambda: made.vpnctl("node", "sync", *names)}
+    work |= rivals.noop(nodes, made.ports, made.key)
+    got = measure.race(3, **work)
+    for rival, seconds in got.items():
+        if rival != "ours":
+            row(
+                f"no-op sync of {len(nodes)} nodes, {label} : {rival}",
+                got["ours"],
+                seconds,
+                rivals.goals.get(rival, "< 1"),
+            )
+
+
+def main() -> int:
+    reason = host.why_not()
+    home = Path(tempfile.mkdtemp(prefix="vpnctl-bench-"))
+    quick = "quick" in sys.argv[1:]
+    try:
+        print(f"{'case':<58} {'ours':>11}  {'theirs':>11}", flush=True)
+        startup(home)
+        if reason:
+            print(f"the cases with nodes were left out: {reason}")
+            return 0
+        rivals = Rivals(home)
+        for line in rivals.missing:
+            print(line)
+        with Lab() as lab:
+            nodes = lab.fleet(10 if quick else 50)
+            shared = nodes[0].key.with_suffix(".pub").read_text()
+            for node in nodes:
+                (node.root / "root/.ssh/authorized_keys").write_text(shared)
+                node.key = nodes[0].key
+            lan = site(home / "lan", nodes, wan=False)
+            one_peer(lan, nodes[0], "lan", "<= 2.4")
+            for count in (1000,) if quick else (1000, 10_000):
+                target = nodes[1] if count == 1000 else nodes[2]  # noqa: PLR2004
+                many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")  # noqa: PLR2004
+                lan.vpnctl("node", "sync", target.name)
+                one_of_many(lan, target, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")  # noqa: PLR2004
+            calm = [*nodes[:1], *nodes[3:12]][:10]
+            noop(lan, calm, "lan", rivals)
+            if not quick:
+                noop(lan, nodes, "lan", rivals)
+            for node in nodes:
+                subprocess.run(["rm", "-f", str(node.root / "var/lib/vpnctl/token")], check=True)
+                node.sh(
+                    "systemctl disable -q --now wg-quick@wg0 vpnctl-firewall@wg0; rm -rf /etc/wireguard/* /etc/vpnctl",
+                    check=False,
+                )
+            wan = site(home / "wan", nodes, wan=True)
+            one_peer(wan, nodes[0], "80 ms", "<= 1.6")
+            noop(wan, nodes[:10], "80 ms", rivals)
+            if not quick:
+                noop(wan, nodes, "80 ms", rivals)
+        return 0
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -53,15 +53,21 @@ def record_rollback(app: App, node: Node, observed: Observed) -> None:
         events.record(tx, stamp(app), "node.rolled_back", ("node", node.id, node.name), None, after)
 
 
-def check_server_keys(node: Node, want: Desired, observed: Observed) -> None:
-    """Raise Distrust when the node serves with a key that is not ours: it is never overwritten."""
+def check_server_keys(view: View, want: Desired, observed: Observed) -> None:
+    """Raise Distrust when the node serves with a key that is not ours: it is never overwritten.
+
+    A file whose key cannot be read is damaged; it is mended where it was proven to be ours before.
+    """
+    node = view.node
+    proven = {endpoint.id for endpoint in view.endpoints if endpoint.digest is not None}
     for link in want.links:
+        fine = {"", link.public_key} | ({"unknown"} if link.endpoint_id in proven else set())
         seen = observed.links.get(link.interface)
         if seen is not None and seen.public_key not in ("", link.public_key):
             raise _foreign(node, link, f"{link.interface} is up with another server key")
         found = observed.files.get(link.config.path)
         key = observed.facts.get(f"key:{link.config.path}", "")
-        if found is not None and found[0] != link.config.digest and key not in ("", link.public_key):
+        if found is not None and found[0] != link.config.digest and key not in fine:
             raise _foreign(node, link, f"{link.config.path} holds another server key")
 
 

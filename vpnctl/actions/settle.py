@@ -179,7 +179,7 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
     held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons)
     want = desired(app, view, held)
-    proof.check_server_keys(view.node, want, observed)
+    proof.check_server_keys(view, want, observed)
     proof.check_ports(view.node, want, observed)
     changes = _relevant(difference(want, observed, _alien_keys(view)), wish.scope)
     return Comparison(want, tuple(changes), len(held))

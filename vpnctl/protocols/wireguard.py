@@ -66,6 +66,7 @@ class WireGuard:
             firewall=firewall,
             drop_in=_drop_in(endpoint),
             unit=f"{self.quick}@{endpoint.interface}.service",
+            forward_rule=endpoint.forward_rule,
             peers=live,
             cut=cut,
             removed=endpoint.removed,
@@ -201,10 +202,14 @@ def _drop_in(endpoint: EndpointSpec) -> File | None:
         f" || iptables -w -I DOCKER-USER -{way} {endpoint.interface} -j ACCEPT'\n"
         for way in ("i", "o")
     )
+    undo = "".join(
+        f"ExecStop=-/bin/sh -c 'iptables -w -D DOCKER-USER -{way} {endpoint.interface} -j ACCEPT'\n"
+        for way in ("i", "o")
+    )
     return _file(
         f"/etc/systemd/system/vpnctl-firewall@{endpoint.interface}.service.d/docker.conf",
         "644",
-        f"[Unit]\nAfter=docker.service\n\n[Service]\n{rules}",
+        f"[Unit]\nAfter=docker.service\n\n[Service]\n{rules}{undo}",
     )
 
 

@@ -19,14 +19,20 @@ main() {
 
   token() { local now=; [ -r "$state/token" ] && read -r now <"$state/token"; echo "${now:--}"; }
 
+  # Reports a failure with the end of what was said, which is where programs give the reason.
+  fail() {
+    local said=${3//[$'\n\t']/ }
+    [ ${#said} -gt 300 ] && said=${said: -300}
+    say failed "$1" "$2" "$said"
+  }
+
   # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards.
   step() {
     local said
     if said=$("${@:3}" 2>&1 </dev/null); then
       say did "$1" "$2"
     else
-      said=${said//[$'\n\t']/ }
-      say failed "$1" "$2" "${said: -300}"
+      fail "$1" "$2" "$said"
       return 1
     fi
   }
@@ -106,8 +112,7 @@ main() {
           local said
           said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || {
             rm -f "$a.vpnctl-new"
-            said=${said//[$'\n\t']/ }
-            say failed stage "$a" "${said: -300}"
+            fail stage "$a" "$said"
             return
           }
           say did stage "$a" ;;
@@ -119,13 +124,17 @@ main() {
         start) step start "$a" start_unit "$a" || return ;;
         stop) step stop "$a" stop_unit "$a" || return ;;
         sync) step sync "$b" sync_link "$a" "$b" "$c" "$d" || return ;;
-        ufw) step ufw "$a" ufw_allow "$a" "$b" || return ;;
+        ufw-open) step ufw "$a" ufw_rules "" "$a" "$b" || return ;;
+        ufw-close) step ufw "$a" ufw_rules delete "$a" "$b" || return ;;
       esac
     done
     say applied
   }
 
-  ufw_allow() { ufw allow "$2/udp" && ufw route allow in on "$1" && ufw route allow out on "$1"; }
+  ufw_rules() {
+    local undo=$1 link=$2 port=$3
+    ufw $undo allow "$port/udp" && ufw route $undo allow in on "$link" && ufw route $undo allow out on "$link"
+  }
 
   facts() {
     local ID= VERSION_ID= policy=
@@ -166,6 +175,9 @@ main() {
         look-key)
           [ -n "${sums[$b]:-}" ] && [ "${sums[$b]}" != "$c" ] &&
             say fact "key:$b" "$(sed -n 's/^PrivateKey *= *//p' "$b" | "$a" pubkey 2>/dev/null || echo unknown)" ;;
+        look-ufw)
+          grep -qs "^### tuple ### route:allow .* in_$a" /etc/ufw/user.rules &&
+            grep -qs "^### tuple ### allow udp $b " /etc/ufw/user.rules && say fact "ufw:$a" yes ;;
         look-facts) facts ;;
         look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)

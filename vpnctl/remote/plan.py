@@ -37,6 +37,8 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
             lines += [_line("look-file", file.path) for file in (link.firewall, link.drop_in) if file]
             lines += [_line("look-unit", unit) for unit in (link.unit, host.firewall_unit(link.interface))]
             lines.append(_line("look-nft", link.interface))
+            if link.forward_rule == "ufw":
+                lines.append(_line("look-ufw", link.interface, str(link.port)))
     return tuple(lines)
 
 
@@ -112,9 +114,9 @@ def _live(desired: Desired, todo: list[Change], published: set[str]) -> list[str
 
 def _remove(link: Link) -> list[str]:
     units = (link.unit, host.firewall_unit(link.interface))
-    return [_line("stop", unit) for unit in units] + [
-        _line("remove", path) for path in (link.config.path, link.firewall.path)
-    ]
+    files = [file.path for file in (link.config, link.firewall, link.drop_in) if file]
+    lines = [_line("ufw-close", link.interface, str(link.port))] if link.forward_rule == "ufw" else []
+    return lines + [_line("stop", unit) for unit in units] + [_line("remove", path) for path in files]
 
 
 def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], published: set[str]) -> list[str]:
@@ -123,6 +125,8 @@ def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], pu
     rules = {link.firewall.path} | ({link.drop_in.path} if link.drop_in else set())
     if rules & published or {("load firewall", link.interface), ("start unit", firewall)} & system:
         lines.append(_line("start", firewall))
+    if ("open ufw", link.interface) in system:
+        lines.append(_line("ufw-open", link.interface, str(link.port)))
     if {("start unit", link.unit), ("interface down", link.interface)} & system:
         lines.append(_line("start", link.unit))
     elif any(_concerns(change, link) for change in todo):

@@ -44,6 +44,8 @@ class Link:
     drop_in: File | None
     """Extra lines for our firewall unit on hosts whose own firewall drops what is forwarded."""
     unit: str
+    forward_rule: str
+    """`none`, `docker` or `ufw`: whose firewall on the host must let our packets pass."""
     peers: dict[str, Identity]
     cut: frozenset[str]
     """Keys of ours that must not be there."""
@@ -159,6 +161,8 @@ def _link(link: Link, observed: Observed, aliens: frozenset[str]) -> list[Change
     ]
     if observed.facts.get(f"nft:{link.interface}") != "yes":
         changes.append(Change("load firewall", link.interface, scope=SYSTEM))
+    if link.forward_rule == "ufw" and observed.facts.get(f"ufw:{link.interface}") != "yes":
+        changes.append(Change("open ufw", link.interface, f"port {link.port} and forwarding", SYSTEM))
     changes += _file(link.config, observed, PEOPLE)
     seen = observed.links.get(link.interface)
     if seen is None:

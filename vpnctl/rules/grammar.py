@@ -103,7 +103,8 @@ def host(text: str) -> str:
     """Return a host name (lower-case ASCII) or an IP address that clients or we can dial."""
     if text.isascii() and len(text) <= MAX_HOST:
         if ":" in text:
-            return str(address(text.removeprefix("[").removesuffix("]")))
+            bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+            return str(address(bare))
         lowered = text.lower().removesuffix(".")
         labels = lowered.split(".")
         if labels and labels[-1].isdigit():

@@ -1,0 +1,155 @@
+"""Crashes on real servers: kill -9 of the program at every step, of the node script at every step, power loss."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+KILLER = """
+import os, signal, sys
+from vpnctl.store.engine import Store
+from vpnctl.remote.ssh import SshShell
+from contextlib import contextmanager
+target, count = int(sys.argv.pop(1)), 0
+def point():
+    global count
+    count += 1
+    if count == target:
+        os.kill(os.getpid(), signal.SIGKILL)
+real_write, real_run = Store.write, SshShell.run
+@contextmanager
+def write(self):
+    point()
+    with real_write(self) as tx:
+        yield tx
+        point()
+    point()
+def run(self, *args, **more):
+    point()
+    try:
+        return real_run(self, *args, **more)
+    finally:
+        point()
+Store.write, SshShell.run = write, run
+from vpnctl.cli import run as main
+main()
+"""
+"""Runs the real program, which kills itself with SIGKILL at the n-th border: before, inside and after each writing
+transaction, before and after each remote call."""
+
+COMMANDS = {
+    "add": ("peer", "add", "{name}", "--device", "second", "--node", "fi"),
+    "suspend": ("peer", "suspend", "{name}"),
+    "regen": ("peer", "regen", "{name}"),
+    "revoke": ("peer", "revoke", "{name}"),
+    "migrate": ("user", "migrate", "{name}", "--to", "de"),
+}
+
+
+def settled(operator, nodes):
+    """After one sync: no difference, nothing pending, and each live key is one that the database wants there."""
+    operator("node", "sync")
+    operator("node", "check")
+    rows = [row for row in operator("peer", "list", "--limit", "0", "--json").json]
+    for name, node in nodes.items():
+        wanted = {row["public_key"] for row in rows if row["node"] == name and row["state"].startswith("active")}
+        assert set(node.sh("wg show wg0 peers").split()) == wanted
+        assert node.sh("ls /etc/wireguard").split() == ["wg0.conf"], "nothing staged is left"
+    assert operator("status", "--json").json["pending_peers"] == 0
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_kill_9_at_every_step_loses_nothing(served, verb):
+    for point in range(1, 40):
+        name = f"{verb}{point}"
+        served("user", "add", name)
+        served("peer", "add", name, "--node", "fi")
+        command = [word.format(name=name) for word in COMMANDS[verb]]
+        done = subprocess.run(
+            [sys.executable, "-c", KILLER, str(point), *command],
+            env=served.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9
+        settled(served, served.nodes)
+        if verb == "migrate":
+            served("user", "migrate", name, "--to", "de")
+            devices = served("peer", "list", "--user", name, "--node", "de", "--json").json
+            assert len(devices) == 1, "run again, one peer"
+    assert point > 5
+    assert done.returncode == 0, "the loop did not come to an end"
+    settled(served, served.nodes)
+
+
+def test_the_node_script_killed_at_every_step_is_healed(served, fi, monkeypatch):
+    """The script on the node dies at its n-th step (as if the machine's OOM killer took it)."""
+    breaker = "step() {\n    steps=$((${steps:-0}+1)); [ $steps = POINT ] && kill -9 $$\n"
+    source = (
+        "import sys; from vpnctl.remote import node; text = node.script().replace('step() {\\n', {breaker!r}.replace('POINT', sys.argv.pop(1)));"
+        "node.script = lambda: text; from vpnctl.cli import run; run()"
+    ).format(breaker=breaker)
+    broke = 0
+    for point in range(1, 20):
+        name = f"s{point}"
+        served("user", "add", name)
+        done = served(
+            str(point), "peer", "add", name, "--node", "fi", code=None, program=(sys.executable, "-c", source)
+        )
+        assert done.code in (0, 3)
+        settled(served, served.nodes)
+        broke += done.code == 3
+        if done.code == 0:
+            break
+    assert broke >= 3
+    assert done.code == 0
+
+
+def test_power_loss_in_the_middle_of_changes_is_healed(served, fi):
+    served("user", "add", *[f"u{number}" for number in range(6)])
+    for number in range(3):
+        adding = served.start("peer", "add", f"u{number}", "--node", "fi")
+        try:
+            adding.wait(timeout=0.25 + 0.08 * number)
+        except subprocess.TimeoutExpired:
+            pass
+        fi.power_loss()
+        adding.communicate(timeout=60)
+        assert adding.returncode in (0, 3)
+        fi.up()
+        settled(served, served.nodes)
+
+
+def test_control_c_at_any_time_says_so_and_leaves_work_for_the_next_run(served):
+    import signal
+    import time
+
+    for number, delay in enumerate((0.15, 0.3, 0.4, 0.5)):
+        served("user", "add", f"c{number}")
+        process = served.start("peer", "add", f"c{number}", "--node", "fi")
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode in (0, 130), err
+        assert "Traceback" not in err
+        settled(served, served.nodes)
+
+
+def test_50_processes_adding_at_once_get_50_addresses_and_no_lock_error(served, fi):
+    names = [f"p{number}" for number in range(50)]
+    served("user", "add", *names)
+    running = [served.start("peer", "add", name, "--node", "fi") for name in names]
+    results = [process.communicate(timeout=200) for process in running]
+    assert [process.returncode for process in running] == [0] * 50, [
+        err for _, err in results if "error" in err or "warning" in err
+    ]
+    assert not any("lock" in err for _, err in results)
+    rows = served("peer", "list", "--json").json
+    assert len({row["ipv4"] for row in rows}) == 50
+    assert len(fi.sh("wg show wg0 peers").split()) == 50

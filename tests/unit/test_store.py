@@ -1,0 +1,312 @@
+"""The store contract, on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import uuid
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from vpnctl.actions import endpoints, peers, users
+from vpnctl.actions.issue import Wanted
+from vpnctl.actions.nodes import save
+from vpnctl.app import App
+from vpnctl.errors import Busy, Conflict, StateTrouble
+from vpnctl.remote.shell import Login
+from vpnctl.store import models, rows, vault
+from vpnctl.store.engine import Store
+from vpnctl.store.queue import pending_nodes
+from vpnctl.store.rows import Node, Peer, User
+from vpnctl.store.upgrade import upgrade
+
+NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state/vpnctl.db'}"
+    base = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    admin.dispose()
+    return base.format(name=name)
+
+
+@pytest.fixture
+def store(url):
+    upgrade(url)
+    opened = Store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(store, settings):
+    keys = vault.create(settings.key_file)
+    return App(settings, store, keys, None, "cli:test", clock=lambda: NOW)
+
+
+def test_the_migrations_build_what_the_models_say(store):
+    with store.read() as tx:
+        context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
+        assert compare_metadata(context, models.complete()) == []
+
+
+def test_the_row_types_have_the_columns_as_fields():
+    for kind in (rows.Node, rows.Endpoint, rows.User, rows.Peer, rows.Alien):
+        assert [field.name for field in fields(kind)] == [column.name for column in kind.table.columns]
+
+
+def serve(app, name="fi", **options):
+    with app.store.write() as tx:
+        node = save(tx, app, Login(name, "ssh", f"{name}.example.org", 22, "root", "ssh-ed25519 AAAA"), None, {})
+    endpoints.add(app, name, "wireguard", options)
+    return node
+
+
+def test_times_come_back_aware_and_in_utc(app):
+    there = timezone(timedelta(hours=5))
+    local = replace(app, clock=lambda: datetime(2027, 1, 15, 17, tzinfo=there))
+    users.add(local, ["alice"])
+    with app.store.read() as tx:
+        found = tx.one(User).created_at
+    assert found == NOW
+    assert found.tzinfo == UTC
+    with pytest.raises(sa.exc.StatementError, match="without a zone"), app.store.write() as tx:
+        tx.update(User, created_at=datetime(2027, 1, 1))  # noqa: DTZ001
+
+
+def test_a_name_is_free_again_after_its_bearer_is_gone_but_not_before(app):
+    users.add(app, ["alice"])
+    with pytest.raises(Conflict):
+        users.add(app, ["alice"])
+    users.remove(app, "alice")
+    users.add(app, ["alice"])
+
+
+def test_the_database_itself_refuses_two_peers_with_one_address(app):
+    serve(app)
+    users.add(app, ["alice", "bob"])
+    one, two = peers.add(app, [Wanted("alice"), Wanted("bob")])
+    assert one.peer.ipv4 != two.peer.ipv4
+    with pytest.raises(Conflict), app.store.write() as tx:
+        tx.update(Peer, models.peer.c.id == two.peer.id, ipv4=one.peer.ipv4)
+
+
+def test_foreign_keys_hold(app):
+    with pytest.raises(Conflict), app.store.write() as tx:
+        tx.execute(sa.insert(models.token).values(node_id=str(uuid.uuid4()), value="x", issued_at=NOW))
+
+
+def test_an_exception_rolls_everything_back(app):
+    with pytest.raises(RuntimeError), app.store.write() as tx:
+        tx.set_meta("x", "1")
+        raise RuntimeError
+    with app.store.read() as tx:
+        assert tx.meta("x") is None
+
+
+def test_a_rehearsal_leaves_nothing(app):
+    with app.store.rehearsal() as trial:
+        users.add(replace(app, store=trial), ["ghost"])
+        with trial.read() as tx:
+            assert tx.one(User) is not None
+    with app.store.read() as tx:
+        assert tx.one(User) is None
+
+
+def test_every_change_has_an_event_in_the_same_transaction(app):
+    serve(app)
+    users.add(app, ["alice"])
+    peers.add(app, [Wanted("alice")])
+    peers.suspend(app, "alice")
+    peers.revoke(app, "alice")
+    with app.store.read() as tx:
+        verbs = tx.execute(sa.select(models.event.c.verb).order_by(models.event.c.seq)).scalars().all()
+    assert verbs == ["node.add", "endpoint.add", "user.add", "peer.add", "peer.suspend", "peer.revoke"]
+
+
+def test_the_queue_finds_what_is_not_proven(app):
+    node = serve(app)
+    with app.store.read() as tx:
+        assert pending_nodes(tx, NOW) == [node.id]
+    with app.store.write() as tx:
+        tx.update(rows.Endpoint, proven_at=NOW)
+    with app.store.read() as tx:
+        assert pending_nodes(tx, NOW) == []
+    users.add(app, ["alice"])
+    peers.add(app, [Wanted("alice")])
+    with app.store.read() as tx:
+        assert pending_nodes(tx, NOW) == [node.id]
+    with app.store.write() as tx:
+        tx.update(Peer, present_at=NOW)
+    with app.store.read() as tx:
+        assert pending_nodes(tx, NOW) == []
+        assert pending_nodes(tx, NOW, only=node.id) == []
+
+
+def test_parallel_adds_never_share_an_address_and_a_full_pool_says_so(app):
+    serve(app, pool_v4="10.9.0.0/28")
+    names = [f"u{number}" for number in range(16)]
+    users.add(app, names)
+    outcomes = []
+
+    def add(name):
+        try:
+            outcomes.append(peers.add(app, [Wanted(name)])[0].peer.ipv4)
+        except Conflict as error:
+            outcomes.append(error.what)
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    given = [each for each in outcomes if each.startswith("10.9.0.")]
+    assert len(given) == len(set(given)) == 13
+    assert sum("is full" in each for each in outcomes) == 3
+
+
+def test_an_address_comes_back_24_hours_after_its_absence_was_seen(app):
+    serve(app, pool_v4="10.9.0.0/30")
+    users.add(app, ["alice", "bob"])
+    first = peers.add(app, [Wanted("alice")])[0].peer
+    peers.revoke(app, "alice")
+    later = replace(app, clock=lambda: NOW + timedelta(days=30))
+    with pytest.raises(Conflict, match="is full"):
+        peers.add(later, [Wanted("bob")])
+    with app.store.write() as tx:
+        tx.update(Peer, absent_at=NOW)
+    with pytest.raises(Conflict, match="is full"):
+        peers.add(replace(app, clock=lambda: NOW + timedelta(hours=23)), [Wanted("bob")])
+    assert peers.add(later, [Wanted("bob")])[0].peer.ipv4 == first.ipv4
+
+
+def test_an_upgrade_waits_for_nobody_and_nobody_works_during_one(url):
+    upgrade(url)
+    store = Store(url)
+    with store.read():
+        if store.path is not None:
+            with pytest.raises(Busy):
+                upgrade(url)
+    store.close()
+    assert upgrade(url) == (models.SCHEMA, models.SCHEMA)
+
+
+@pytest.mark.parametrize(("found", "hint"), [("0000", "vpnctl db upgrade"), ("9999", "newer")])
+def test_another_schema_is_refused_with_the_command_to_type(url, found, hint):
+    upgrade(url)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{found}'")
+    engine.dispose()
+    with pytest.raises(StateTrouble) as caught:
+        Store(url)
+    assert hint in caught.value.hint
+
+
+# SQLite's own troubles
+
+
+def test_sqlite_files_are_private_durable_and_in_wal_mode(app, settings):
+    users.add(app, ["alice"])
+    path = app.store.path
+    if path is None:
+        return
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    with app.store.read() as tx:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            assert tx.connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda path: path.write_bytes(b"not a database" * 1000), "damaged or no database"),
+        (lambda path: path.unlink(), "there is no database"),
+        (lambda path: path.write_bytes(b""), "empty"),
+    ],
+)
+def test_a_damaged_or_missing_sqlite_file_is_named(tmp_path, damage, text):
+    path = tmp_path / "state/vpnctl.db"
+    upgrade(f"sqlite:///{path}")
+    damage(path)
+    with pytest.raises(StateTrouble, match=text):
+        Store(f"sqlite:///{path}")
+
+
+def test_a_database_locked_by_another_program_is_busy_not_broken(tmp_path, monkeypatch):
+    monkeypatch.setattr("vpnctl.store.engine.BUSY_SECONDS", 0.2)
+    path = tmp_path / "state/vpnctl.db"
+    upgrade(f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Busy), store.write() as tx:
+        tx.set_meta("x", "1")
+    other.rollback()
+    with store.write() as tx:
+        tx.set_meta("x", "1")
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from vpnctl.store import engine, upgrade
+target, count = int(sys.argv[1]), 0
+def trace(connection, _record):
+    def statement(_text):
+        global count
+        count += 1
+        if count == target:
+            os.kill(os.getpid(), signal.SIGKILL)
+    connection.set_trace_callback(statement)
+real = engine._engine
+def traced(url, path):
+    made = real(url, path)
+    engine.sa_event.listen(made, "connect", trace)
+    return made
+engine._engine = traced
+upgrade.upgrade(sys.argv[2])
+"""
+
+
+def test_the_upgrade_killed_at_every_statement_completes_when_it_is_run_again(tmp_path):
+    import concurrent.futures
+
+    def attempt(point):
+        url = f"sqlite:///{tmp_path / str(point) / 'vpnctl.db'}"
+        done = subprocess.run([sys.executable, "-c", KILLED, str(point), url], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, -9), done.stderr
+        again = subprocess.run([sys.executable, "-c", KILLED, "0", url], capture_output=True, text=True, check=False)
+        assert again.returncode == 0, again.stderr
+        store = Store(url)
+        with store.read() as tx:
+            assert compare_metadata(MigrationContext.configure(tx.connection), models.complete()) == []
+            assert tx.connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        store.close()
+        return done.returncode
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        codes = list(pool.map(attempt, range(1, 60)))
+    assert codes.count(-9) > 20
+    assert codes[-1] == 0, "the statements came to an end"
+
+
+def test_no_node_outlives_its_row(app):
+    node = serve(app)
+    with app.store.read() as tx:
+        assert tx.one(Node, models.node.c.id == node.id) == node

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,6 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings, clock: Clock, fleet: Fleet) -> Iterator[App]:
-    from dataclasses import replace
-
     state.init(settings, "cli:test")
     opened = open_app(settings, "cli:test")
     yield replace(opened, clock=clock, connect=fleet.connect)
@@ -124,7 +122,7 @@ def cli(settings: Settings, fleet: Fleet, clock: Clock, monkeypatch: pytest.Monk
     monkeypatch.setattr(vpnctl.app, "_connector", lambda _store, _vault: fleet.connect)
     monkeypatch.setattr(ssh, "scan", lambda login, _key=None: fleet[login.host].host_key or HOST_KEY)
     monkeypatch.setattr(enroll, "install_key", lambda *_args: None)
-    monkeypatch.setattr(App, "clock", clock, raising=False)
+    monkeypatch.setattr("vpnctl.cli.front.open_app", lambda *args: replace(open_app(*args), clock=clock))
 
     def run(*args: str, stdin: str = "") -> Run:
         out, err = io.StringIO(), io.StringIO()

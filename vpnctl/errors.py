@@ -14,17 +14,19 @@ class VpnctlError(Exception):
     """Root of all errors that are shown to people as one line and a hint."""
 
     code = 1
+    usual_hint = ""
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
 
 class InvalidInput(VpnctlError):  # noqa: N818 - errors are named for what went wrong
     """What was typed, or a file that was given, is not valid."""
 
     code = 2
+    usual_hint = "the --help of the command says what it takes"
 
 
 class NotFound(VpnctlError):  # noqa: N818

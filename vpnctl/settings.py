@@ -95,7 +95,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if required:
-            raise InvalidInput(f"there is no config file {path}") from None
+            raise InvalidInput(f"there is no config file {path}", "leave --config out to use the defaults") from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise StateTrouble(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
@@ -120,7 +120,7 @@ def _checked(key: str, text: str, where: str) -> Any:
     """Return the typed value of one setting."""
     if key not in {each.name for each in fields(Settings)}:
         known = ", ".join(each.name for each in fields(Settings))
-        raise InvalidInput(f"{where}: unknown setting {grammar.clean(key)!r}", f"known: {known}")
+        raise InvalidInput(f"{where}: unknown setting '{grammar.clean(key)}'", f"known: {known}")
     try:
         return _parse(key, text)
     except InvalidInput as error:
@@ -151,4 +151,4 @@ def _zone(text: str) -> None:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
-        raise InvalidInput(f"{grammar.clean(text)!r} is not a time zone", "for example Europe/Berlin") from None
+        raise InvalidInput(f"'{grammar.clean(text)}' is not a time zone", "for example Europe/Berlin") from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,18 +87,22 @@ class Operator:
         return node
 
 
+OURS = (
+    "etc/wireguard/*", "etc/vpnctl", "var/lib/vpnctl", "etc/sysctl.d/60-vpnctl.conf", "etc/systemd/system/vpnctl-*",
+    "etc/systemd/system/multi-user.target.wants/wg-quick@*", "etc/systemd/system/multi-user.target.wants/vpnctl-*",
+    "etc/systemd/system/timers.target.wants/vpnctl-*", "etc/ssh/sshd_config.d/00-lab.conf",
+)  # fmt: skip
+
+
 def wipe(node: Node) -> None:
-    """Make a server bare again (packages stay), so that tests can share booted ones."""
-    script = """
-    for unit in $(ls /etc/systemd/system/multi-user.target.wants | grep -E '^(wg-quick|vpnctl)'); do systemctl disable -q --now $unit; done
-    for link in /sys/class/net/wg*; do [ -e "$link" ] && ip link del "${link##*/}"; done
-    pkill wireguard-go
-    rm -rf /etc/wireguard/* /etc/vpnctl /var/lib/vpnctl /etc/sysctl.d/60-vpnctl.conf /etc/systemd/system/vpnctl-*
-    nft flush ruleset; systemctl daemon-reload; true
-    """
-    node.sh(script, check=False)
+    """Make a server bare again (packages stay), so that tests can share booted ones: power off, remove, boot."""
+    node.power_loss()
+    for pattern in OURS:
+        for path in node.root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     keys = node.root / "root/.ssh/authorized_keys"
     keys.write_text("\n".join(line for line in keys.read_text().splitlines() if not line.endswith(" vpnctl")) + "\n")
+    node.up()
 
 
 @pytest.fixture(scope="session")
@@ -134,11 +137,3 @@ def fi(served: Operator) -> Node:
 @pytest.fixture
 def de(served: Operator) -> Node:
     return served.nodes["de"]
-
-
-@contextlib.contextmanager
-def eventually(seconds: float = 20) -> Iterator[None]:
-    """Mark a place where the lab itself needs a moment."""
-    end = time.monotonic() + seconds
-    yield
-    assert time.monotonic() < end

@@ -92,9 +92,10 @@ def test_the_node_script_killed_at_every_step_is_healed(served, fi, monkeypatch)
     """The script on the node dies at its n-th step (as if the machine's OOM killer took it)."""
     breaker = "step() {\n    steps=$((${steps:-0}+1)); [ $steps = POINT ] && kill -9 $$\n"
     source = (
-        "import sys; from vpnctl.remote import node; text = node.script().replace('step() {\\n', {breaker!r}.replace('POINT', sys.argv.pop(1)));"
+        f"import sys; from vpnctl.remote import node; new = {breaker!r}.replace('POINT', sys.argv.pop(1));"
+        "text = node.script().replace('step() {\\n', new); assert new in text;"
         "node.script = lambda: text; from vpnctl.cli import run; run()"
-    ).format(breaker=breaker)
+    )
     broke = 0
     for point in range(1, 20):
         name = f"s{point}"

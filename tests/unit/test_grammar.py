@@ -15,7 +15,9 @@ from vpnctl.rules import grammar
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases/grammar.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("kind", "text", "result"), [(k, t, r) for k, case in CASES.items() for t, r in case["accept"].items()])
+@pytest.mark.parametrize(
+    ("kind", "text", "result"), [(k, t, r) for k, case in CASES.items() for t, r in case["accept"].items()]
+)
 def test_accepts(kind, text, result):
     found = getattr(grammar, kind)(text)
     assert (found if isinstance(found, int) else str(found)) == result
@@ -42,7 +44,9 @@ def test_a_target_says_where_and_as_whom(text, host, port, login):
     assert grammar.target(text) == grammar.Target(host, port, login)
 
 
-@pytest.mark.parametrize("text", ["", "@", "a@", "root@h:", "root@h:x", "root@h:22:22x", "-oProxyCommand=id@h", "root@-h", "[::1", "[::1]22"])
+@pytest.mark.parametrize(
+    "text", ["", "@", "a@", "root@h:", "root@h:x", "root@h:22:22x", "-oProxyCommand=id@h", "root@-h", "[::1", "[::1]22"]
+)
 def test_a_target_that_is_none_is_refused(text):
     with pytest.raises(InvalidInput):
         grammar.target(text)

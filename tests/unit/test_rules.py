@@ -21,7 +21,15 @@ from vpnctl.rules.secret import Secret
 
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
 PAST, FUTURE = NOW - timedelta(days=1), NOW + timedelta(days=1)
-GOOD = {"approved_at": PAST, "blocked_at": None, "removed_at": None, "unlimited": True, "suspended_at": None, "revoked_at": None, "expires_at": None}
+GOOD = {
+    "approved_at": PAST,
+    "blocked_at": None,
+    "removed_at": None,
+    "unlimited": True,
+    "suspended_at": None,
+    "revoked_at": None,
+    "expires_at": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -60,18 +68,38 @@ def test_the_predicate_in_sql_says_the_same(rows):
             user = {"approved_at", "blocked_at", "removed_at", "unlimited"}
             connection.execute(
                 sa.insert(models.user).values(
-                    id=str(number), name=str(number), display_name="", locale="en", note="", created_at=NOW, **{k: row[k] for k in user}
+                    id=str(number),
+                    name=str(number),
+                    display_name="",
+                    locale="en",
+                    note="",
+                    created_at=NOW,
+                    **{k: row[k] for k in user},
                 )
             )
             connection.execute(
                 sa.insert(models.peer).values(
-                    id=str(number), endpoint_id="e", user_id=str(number), device="d", public_key=str(number), own_key=False, created_at=NOW,
-                    rx=0, tx=0, **{k: row[k] for k in names if k not in user},
+                    id=str(number),
+                    endpoint_id="e",
+                    user_id=str(number),
+                    device="d",
+                    public_key=str(number),
+                    own_key=False,
+                    created_at=NOW,
+                    rx=0,
+                    tx=0,
+                    **{k: row[k] for k in names if k not in user},
                 )  # fmt: skip
             )
-        query = sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id).where(wanted(NOW))
+        query = (
+            sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id).where(wanted(NOW))
+        )
         found = set(connection.execute(query).scalars())
-    expected = {str(n) for n, values in enumerate(rows) if why_not(Standing(**dict(zip(names, values, strict=True))), NOW) is None}
+    expected = {
+        str(n)
+        for n, values in enumerate(rows)
+        if why_not(Standing(**dict(zip(names, values, strict=True))), NOW) is None
+    }
     assert found == expected
 
 
@@ -97,7 +125,9 @@ def test_online_means_a_handshake_of_the_last_180_seconds():
     assert not online(None, NOW)
 
 
-@pytest.mark.parametrize(("present", "due", "held"), [(5, 5, 0), (10, 10, 0), (11, 11, 11), (200, 40, 0), (200, 41, 41), (0, 0, 0)])
+@pytest.mark.parametrize(
+    ("present", "due", "held"), [(5, 5, 0), (10, 10, 0), (11, 11, 11), (200, 40, 0), (200, 41, 41), (0, 0, 0)]
+)
 def test_the_brake_grabs_beyond_ten_or_a_fifth(present, due, held):
     ids = [str(number) for number in range(present)]
     reasons = {each: Reason.EXPIRED if int(each) < due else None for each in ids}
@@ -140,6 +170,9 @@ def test_a_secret_is_not_shown_dumped_or_pickled():
     assert secret == Secret("hunter2")
 
 
-@pytest.mark.parametrize(("codes", "result"), [([], 0), ([0, 0], 0), ([3, 0], 3), ([3, 7, 10], 7), ([9, 7], 9), ([4, 3], 3), ([6, 10, 8], 6), ([99], 1)])
+@pytest.mark.parametrize(
+    ("codes", "result"),
+    [([], 0), ([0, 0], 0), ([3, 0], 3), ([3, 7, 10], 7), ([9, 7], 9), ([4, 3], 3), ([6, 10, 8], 6), ([99], 1)],
+)
 def test_the_worst_code_speaks_for_all(codes, result):
     assert worst(codes) == result

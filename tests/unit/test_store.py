@@ -198,12 +198,16 @@ def test_an_address_comes_back_24_hours_after_its_absence_was_seen(app):
 def test_an_upgrade_waits_for_nobody_and_nobody_works_during_one(url):
     upgrade(url)
     store = Store(url)
-    with store.read():
-        if store.path is not None:
-            with pytest.raises(Busy):
-                upgrade(url)
+    if store.path is not None:
+        with pytest.raises(Busy):
+            Store(url, exclusive=True)
+    assert upgrade(url) == (models.SCHEMA, models.SCHEMA), "nothing to do needs no lock"
     store.close()
-    assert upgrade(url) == (models.SCHEMA, models.SCHEMA)
+    if store.path is not None:
+        alone = Store(url, exclusive=True)
+        with pytest.raises(Busy):
+            Store(url)
+        alone.close()
 
 
 @pytest.mark.parametrize(("found", "hint"), [("0000", "vpnctl db upgrade"), ("9999", "newer")])
@@ -289,7 +293,9 @@ def test_the_upgrade_killed_at_every_statement_completes_when_it_is_run_again(tm
 
     def attempt(point):
         url = f"sqlite:///{tmp_path / str(point) / 'vpnctl.db'}"
-        done = subprocess.run([sys.executable, "-c", KILLED, str(point), url], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(point), url], capture_output=True, text=True, check=False
+        )
         assert done.returncode in (0, -9), done.stderr
         again = subprocess.run([sys.executable, "-c", KILLED, "0", url], capture_output=True, text=True, check=False)
         assert again.returncode == 0, again.stderr

@@ -25,7 +25,11 @@ def test_a_sealed_value_opens_only_as_what_it_is(keys):
     sealed = keys.seal("peer.psk", row, Secret("hunter2"))
     assert keys.open("peer.psk", row, sealed) == Secret("hunter2")
     assert "hunter2" not in sealed
-    for label, row_id, text in (("peer.psk", other, sealed), ("peer.secret", row, sealed), ("peer.psk", row, sealed[:-6] + "AAAAA=")):
+    for label, row_id, text in (
+        ("peer.psk", other, sealed),
+        ("peer.secret", row, sealed),
+        ("peer.psk", row, sealed[:-6] + "AAAAA="),
+    ):
         with pytest.raises(StateTrouble):
             keys.open(label, row_id, text)
 

@@ -186,7 +186,7 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
             values["rent_due"] = date.fromisoformat(values["rent_due"])
         except ValueError:
             raise InvalidInput(
-                f"{grammar.clean(values['rent_due'])!r} is not a date", "for example 2027-01-31"
+                f"'{grammar.clean(values['rent_due'])}' is not a date", "for example 2027-01-31"
             ) from None
     return values
 

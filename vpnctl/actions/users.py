@@ -97,7 +97,7 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
     if "note" in values:
         values["note"] = grammar.free_text(values["note"], "note")
     if "locale" in values and values["locale"] not in LOCALES:
-        raise InvalidInput(f"{grammar.clean(values['locale'])!r} is not a language", f"one of: {', '.join(LOCALES)}")
+        raise InvalidInput(f"'{grammar.clean(values['locale'])}' is not a language", f"one of: {', '.join(LOCALES)}")
     if not 0 <= values.get("device_limit", 0) <= MAX_DEVICES:
         raise InvalidInput("the device limit is out of range", f"0 to {MAX_DEVICES}; 0 means no limit")
     if values.get("device_limit") == 0:

@@ -50,7 +50,10 @@ def _read(path: Path) -> str:
     try:
         return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+        raise InvalidInput(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",
+            "name a YAML file, or - for stdin",
+        ) from None
 
 
 @commands.command("export")

@@ -88,7 +88,9 @@ def _program() -> str:
     from vpnctl.errors import StateTrouble
 
     here = Path(sys.argv[0])
-    found = str(here.resolve()) if here.name == "vpnctl" and here.exists() else shutil.which("vpnctl")
+    beside = Path(sys.executable).with_name("vpnctl")
+    found = next((str(path.resolve()) for path in (here, beside) if path.name == "vpnctl" and path.exists()), None)
+    found = found or shutil.which("vpnctl")
     if found is None:
         raise StateTrouble("the vpnctl program is not on the PATH", "install it: pipx install vpnctl")
     return found

@@ -87,7 +87,7 @@ def _means(identity: Path | None, password_stdin: bool, agent: bool) -> Any:
     from vpnctl.remote.enroll import Means
 
     if sum((identity is not None, password_stdin, agent)) > 1:
-        raise InvalidInput("give one of --identity, --password-stdin, --agent")
+        raise InvalidInput("give one of --identity, --password-stdin, --agent", "one way in is enough")
     password = current().read_secret("password", "--password-stdin") if password_stdin else None
     return Means(identity, password, agent)
 
@@ -98,7 +98,7 @@ def _text(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace") if path is not None else None
     except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}") from None
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
 
 
 def _ask_host_key(fingerprint: str) -> bool:

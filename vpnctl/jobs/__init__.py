@@ -45,7 +45,7 @@ class Timer:
 def module(name: str) -> Any:
     """Return the module of a job; InvalidInput when there is none of that name."""
     if name not in NAMES:
-        raise InvalidInput(f"{clean(name)!r} is not a job", f"one of: {', '.join(NAMES)}")
+        raise InvalidInput(f"'{clean(name)}' is not a job", f"one of: {', '.join(NAMES)}")
     return import_module(f"vpnctl.jobs.{name}")
 
 

@@ -17,5 +17,5 @@ NAMES = ("wireguard",)
 def plugin(name: str) -> ProtocolPlugin:
     """Return the plug-in of that protocol; InvalidInput when there is none."""
     if name not in NAMES:
-        raise InvalidInput(f"{clean(name)!r} is not a protocol", f"one of: {', '.join(NAMES)}")
+        raise InvalidInput(f"'{clean(name)}' is not a protocol", f"one of: {', '.join(NAMES)}")
     return cast("ProtocolPlugin", import_module(f"vpnctl.protocols.{name}").PLUGIN)

@@ -120,7 +120,7 @@ class _Reader:
         elif kind == "refused":
             self.refused = rest[0]
         elif kind != "applied":
-            raise ValueError(f"unknown record {clean(kind, 40)!r}")
+            raise ValueError(f"unknown record '{clean(kind, 40)}'")
 
     def answer(self) -> Answer:
         if self.words.get("vpnctl-node") != "1":

@@ -37,7 +37,7 @@ def name(text: str, what: str = "name") -> str:
     """Return `text` if it is a name: lower-case ASCII letters, digits, `_`, `-`; at most 32 characters."""
     if not _NAME.fullmatch(text):
         raise InvalidInput(
-            f"{clean(text)!r} is not a valid {what}",
+            f"'{clean(text)}' is not a valid {what}",
             "use 1 to 32 of a-z 0-9 _ - and begin with a letter or digit",
         )
     return text
@@ -46,21 +46,21 @@ def name(text: str, what: str = "name") -> str:
 def interface(text: str) -> str:
     """Return `text` if it is an interface name: a lower-case letter, then letters and digits, 15 at most."""
     if not _INTERFACE.fullmatch(text):
-        raise InvalidInput(f"{clean(text)!r} is not a valid interface name", "for example wg0")
+        raise InvalidInput(f"'{clean(text)}' is not a valid interface name", "for example wg0")
     return text
 
 
 def login(text: str) -> str:
     """Return `text` if it is a user name of a server."""
     if not _LOGIN.fullmatch(text):
-        raise InvalidInput(f"{clean(text)!r} is not a valid login name", "for example root or debian")
+        raise InvalidInput(f"'{clean(text)}' is not a valid login name", "for example root or debian")
     return text
 
 
 def whole(text: str, what: str, low: int, high: int) -> int:
     """Return the number that `text` writes in ASCII digits, between `low` and `high`."""
     if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:
-        raise InvalidInput(f"{clean(text)!r} is not a valid {what}", f"a whole number from {low} to {high}")
+        raise InvalidInput(f"'{clean(text)}' is not a valid {what}", f"a whole number from {low} to {high}")
     return int(text)
 
 
@@ -76,7 +76,7 @@ def address(text: str) -> IPv4Or6:
             return ipaddress.ip_address(text)
         except ValueError:
             pass
-    raise InvalidInput(f"{clean(text)!r} is not an IP address", "for example 10.8.0.2 or fd00::2")
+    raise InvalidInput(f"'{clean(text)}' is not an IP address", "for example 10.8.0.2 or fd00::2")
 
 
 def network(text: str) -> Network:
@@ -86,7 +86,7 @@ def network(text: str) -> Network:
             return ipaddress.ip_network(text)
         except ValueError:
             pass
-    raise InvalidInput(f"{clean(text)!r} is not a network", "for example 10.8.0.0/24 or fd00::/64, host bits zero")
+    raise InvalidInput(f"'{clean(text)}' is not a network", "for example 10.8.0.0/24 or fd00::/64, host bits zero")
 
 
 def networks(text: str) -> str:
@@ -111,7 +111,7 @@ def host(text: str) -> str:
             return str(address(lowered))
         if all(_LABEL.fullmatch(label) for label in labels):
             return lowered
-    raise InvalidInput(f"{clean(text)!r} is not a host name or address", "for example vpn.example.org or 192.0.2.7")
+    raise InvalidInput(f"'{clean(text)}' is not a host name or address", "for example vpn.example.org or 192.0.2.7")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def fingerprint(text: str) -> str:
     """Return a host key fingerprint in OpenSSH's form, `SHA256:` and 43 characters."""
     if not _FINGERPRINT.fullmatch(text):
         raise InvalidInput(
-            f"{clean(text)!r} is not a host key fingerprint", "for example SHA256:… as ssh-keygen -lf prints"
+            f"'{clean(text)}' is not a host key fingerprint", "for example SHA256:… as ssh-keygen -lf prints"
         )
     return text.removesuffix("=")
 

@@ -69,7 +69,7 @@ def _value(node: Any, path: Path, document: Document) -> Any:
                 raise InvalidInput(f"{at}: a key must be a plain word")
             key = key_node.value
             if key in found:
-                raise InvalidInput(f"{at}: {clean(key)!r} is given twice", "remove one of them")
+                raise InvalidInput(f"{at}: '{clean(key)}' is given twice", "remove one of them")
             found[key] = _value(value_node, (*path, key), document)
         return found
     if isinstance(node, yaml.SequenceNode):

@@ -17,6 +17,11 @@ def upgrade(url: str) -> tuple[str | None, str]:
 
     Raises Busy while another vpnctl uses the database, StateTrouble when it is newer than this program.
     """
+    store = Store(url, check=False)
+    found = store.schema()
+    store.close()
+    if found == models.SCHEMA:
+        return found, found
     store = Store(url, check=False, exclusive=True)
     try:
         before = store.schema()

@@ -1,0 +1,191 @@
+"""`make demo`: the main job on two throw-away servers of this machine, narrated, with real packets.
+
+Where this machine cannot boot servers it says why and runs the same commands against the tests' in-memory node,
+labelled as a simulation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.lab import host
+
+PROGRAM = str(Path(sys.executable).with_name("vpnctl"))
+WIDTH = 78
+FAILED: list[str] = []
+
+
+def narrate(text: str) -> None:
+    """Say what comes next."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+def show(command: str, output: str) -> None:
+    """Show a command and what it printed, keys shortened."""
+    print(f"$ vpnctl {command}", flush=True)
+    lines = output.rstrip().splitlines()
+    for line in lines[:14]:
+        key, equals, value = line.partition(" = ")
+        hidden = f"{key} = {value[:6]}…" if equals and key in ("PrivateKey", "PresharedKey") else line
+        print(f"    {hidden[:110]}", flush=True)
+    if len(lines) > 14:
+        print("    …", flush=True)
+
+
+def proof(what: str, seen: bool, expected: bool = True) -> None:
+    """Show what packets say; remember when they say something else than they should."""
+    print(
+        f"    [{'ok' if seen == expected else 'WRONG'}] {what}: {'traffic flows' if seen else 'no traffic'}", flush=True
+    )
+    if seen != expected:
+        FAILED.append(what)
+
+
+def story(
+    vpnctl: Callable[..., str], nodes: list[tuple[str, str, list[str]]], client: Callable[[], object] | None
+) -> None:
+    """Run the main job. `client` makes a user's machine, or is None in the simulation."""
+    from tests.lab.network import FAR_V4
+
+    def flows(phone, seconds=20.0):
+        return phone.ping(FAR_V4, seconds)
+
+    narrate("1. Create the state: database, key file, an SSH key of our own")
+    vpnctl("init", "--yes")
+    narrate("2. Two bare servers become serving nodes (host key pinned, key installed, packets proven to be forwarded)")
+    for name, target, more in nodes:
+        vpnctl("node", "add", name, target, *more, "--provision")
+    narrate("3. Run again, nothing changes")
+    vpnctl("node", "provision", nodes[0][0])
+    narrate("4. A person gets a device; the file that is printed is what the client imports")
+    vpnctl("user", "add", "alice")
+    config = vpnctl("peer", "add", "alice", "--node", "helsinki")
+    phone = client() if client else None
+    if phone:
+        phone.connect(config)
+        proof("alice through helsinki", flows(phone))
+        print(f"    the far side sees {phone.get(FAR_V4)}, the address of helsinki", flush=True)
+    vpnctl("peer", "list", "--live")
+    narrate("5. Suspended: done only when the node was read and the peer was not there")
+    vpnctl("peer", "suspend", "alice")
+    if phone:
+        proof("alice while suspended", not phone.silent(FAR_V4, 2), expected=False)
+    vpnctl("peer", "resume", "alice")
+    if phone:
+        proof("alice again, same file", flows(phone, 30))
+    narrate("6. Moved: the new peer works before the old one ends")
+    new = vpnctl("user", "migrate", "alice", "--to", "falkenstein")
+    tablet = client() if client else None
+    if phone and tablet:
+        proof("the old file, still", flows(phone))
+        tablet.connect(new)
+        proof("the new file", flows(tablet))
+        print(f"    the far side sees {tablet.get(FAR_V4)}, the address of falkenstein", flush=True)
+    narrate("7. The timer's job sees the first handshake there and ends the old peer")
+    vpnctl("jobs", "run", "sync")
+    if phone and tablet:
+        proof("the old file after the handshake of the new one", not phone.silent(FAR_V4, 2), expected=False)
+        proof("the new file", flows(tablet))
+    narrate("8. Regenerated: new keys, same address, the old key cut at once")
+    fresh = vpnctl("peer", "regen", "alice")
+    if tablet:
+        proof("the old key", not tablet.silent(FAR_V4, 2), expected=False)
+        tablet.connect(fresh)
+        proof("the new key", flows(tablet))
+    narrate("9. Revoked: absence was read on the node")
+    vpnctl("peer", "revoke", "alice")
+    if tablet:
+        proof("alice", not tablet.silent(FAR_V4, 2), expected=False)
+    vpnctl("node", "check")
+    vpnctl("event", "list", "--limit", "6")
+    vpnctl("status")
+
+
+@contextlib.contextmanager
+def real() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[str]]], Callable[[], object]]]:
+    from tests.lab.network import Lab
+
+    with Lab(lambda text: print(f"({text})", flush=True)) as lab, tempfile.TemporaryDirectory() as home:
+        started = time.monotonic()
+        servers = [lab.node(hostname=name) for name in ("helsinki", "falkenstein")]
+        print(f"(booted two bare Debian servers in {time.monotonic() - started:.1f} s)", flush=True)
+        env = {**os.environ, "HOME": home, "VPNCTL_STATE_DIR": f"{home}/state", "VPNCTL_KEY_FILE": f"{home}/vault.key"}
+
+        def vpnctl(*args: str) -> str:
+            done = subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True, check=False)
+            show(" ".join(args), done.stdout + done.stderr)
+            if done.returncode:
+                FAILED.append(" ".join(args))
+            return done.stdout
+
+        nodes = [
+            (each.name, f"root@{each.address}", ["--host-key-fp", each.fingerprint(), "--identity", str(each.key)])
+            for each in servers
+        ]
+        yield vpnctl, nodes, lab.client
+
+
+@contextlib.contextmanager
+def simulated() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[str]]], None]]:
+    """The same commands in this process, the nodes in memory."""
+    import vpnctl.app
+    from tests.fakenode import Fleet
+    from vpnctl.cli.main import main
+    from vpnctl.remote import enroll, ssh
+
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1KgBwY8xy0jyuj"
+    fleet = Fleet()
+    vpnctl.app._connector = lambda _store, _vault: fleet.connect
+    ssh.scan = lambda _login, _key=None: key
+    enroll.install_key = lambda *_args: None
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"HOME": home, "VPNCTL_STATE_DIR": f"{home}/state", "VPNCTL_KEY_FILE": f"{home}/vault.key"}
+
+        def run(*args: str) -> str:
+            out, err = io.StringIO(), io.StringIO()
+            if args[:2] == ("jobs", "run"):
+                for node in fleet.nodes.values():
+                    for peers in (link.peers for link in node.links.values()):
+                        for peer in peers.values():
+                            peer[2] = str(int(time.time()))
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(list(args))
+            show(" ".join(args), out.getvalue() + err.getvalue())
+            if code:
+                FAILED.append(" ".join(args))
+            return out.getvalue()
+
+        vouch = ["--host-key-fp", ssh.fingerprint(key)]
+        yield run, [(name, f"root@{name}.example.org", vouch) for name in ("helsinki", "falkenstein")], None
+
+
+def main() -> int:
+    reason = host.why_not()
+    if reason:
+        print(f"SIMULATION: this machine cannot boot servers: {reason}.")
+        print("The same commands run against an in-memory node; there are no packets to show.")
+    elif host.missing():
+        print(f"(installing {', '.join(host.missing())})", flush=True)
+    started = time.monotonic()
+    with simulated() if reason else real() as (vpnctl, nodes, client):
+        started = time.monotonic()
+        story(vpnctl, nodes, client)
+        took = time.monotonic() - started
+    print(
+        f"\n{'SIMULATION, no packets: ' if reason else ''}the main job took {took:.0f} s; everything is removed again."
+    )
+    for each in FAILED:
+        print(f"FAILED: {each}")
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""The layout is the architecture: who may import whom, and who may import what."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "vpnctl"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ALLOWED = {
+    "errors": set(),
+    "rules": {"errors"},
+    "settings": {"errors", "rules"},
+    "app": {"errors", "settings", "store", "remote"},
+    "protocols": {"errors", "rules"},
+    "remote": {"errors", "rules", "protocols"},
+    "store": {"errors", "rules"},
+    "handout": {"errors", "rules", "protocols"},
+    "reports": {"errors", "rules", "store"},
+    "actions": {"errors", "rules", "settings", "app", "store", "remote", "protocols", "reports"},
+    "jobs": {"errors", "rules", "settings", "app", "store", "actions"},
+    "cli": {"errors", "rules", "settings", "app", "store", "actions", "jobs", "reports", "handout", "remote"},
+}
+OWNERS = {
+    "paramiko": {"remote", "actions"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "telebot": set(),
+    "click": {"cli"},
+    "sqlalchemy": {"store", "actions", "jobs", "reports", "cli"},
+    "alembic": {"store"},
+    "pydantic": {"actions"},
+}
+"""`actions/nodes.py` reads hashed known_hosts names with paramiko's parser; no connection is made there."""
+
+
+def room(path):
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "vpnctl":
+                yield from (f"vpnctl.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if room(path) not in ("__init__", "__main__")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_room_imports_only_the_rooms_it_may(path):
+    here = room(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "vpnctl" and len(parts) > 1 and parts[1] not in (here, "__version__"):
+            assert parts[1] in ALLOWED[here], f"{here} imports {name}"
+        if parts[0] in OWNERS:
+            assert here in OWNERS[parts[0]], f"{here} imports {parts[0]}"
+
+
+def test_only_settings_and_the_edge_read_the_environment():
+    readers = {
+        path.relative_to(PACKAGE).as_posix() for path in FILES if "os.environ" in path.read_text(encoding="utf-8")
+    }
+    # app: SUDO_USER for the actor; cli/output: NO_COLOR; cli/jobs: HOME for the default config path
+    assert readers <= {"settings.py", "app.py", "cli/output.py", "cli/jobs.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_importing_a_module_does_nothing(path):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and path.name != "__main__.py":
+            pytest.fail(f"{path}:{node.lineno} does something on import")
+
+
+@pytest.mark.parametrize("banned", ["utils", "helpers", "manager", "service", "common", "base", "data", "info"])
+def test_no_module_has_a_name_that_says_nothing(banned):
+    assert not [path for path in FILES if path.stem == banned]
+
+
+def test_files_stay_small():
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in FILES
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 330
+    }
+    assert set(long) <= {"vpnctl/reports.py"}
+
+
+def test_no_shell_strings_and_no_way_around_host_keys():
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        for word in (
+            "shell=True",
+            "os.system",
+            "AutoAddPolicy",
+            "WarningPolicy",
+            "yaml.load(",
+            "random.choice",
+            "pickle.load",
+        ):
+            assert word not in text, f"{word} in {path}"

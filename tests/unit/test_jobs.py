@@ -1,0 +1,100 @@
+"""Jobs: idempotent, alone, recorded; the timers and crontab lines that run them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vpnctl import jobs
+from vpnctl.errors import Busy
+from vpnctl.jobs import timers
+
+
+def test_sync_heals_what_is_pending_and_exits_0_when_a_node_is_dead(service, fleet):
+    service("user", "add", "alice")
+    fleet["fi.example.org"].down = True
+    service("peer", "add", "alice")
+    run = service("jobs", "run", "sync")
+    assert run.code == 0
+    assert "1 pending" in run.err
+    fleet["fi.example.org"].down = False
+    assert service("jobs", "run", "sync").code == 0
+    assert service("peer", "list", "--json").json[0]["state"] == "active"
+    assert service("jobs", "list", "--json").json[0]["last_code"] == 0
+
+
+def test_sync_finishes_a_migration_at_the_first_handshake(service, fleet, clock):
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    service("user", "add", "alice")
+    service("peer", "add", "alice", "--node", "fi")
+    service("user", "migrate", "alice", "--to", "de")
+    service("jobs", "run", "sync")
+    assert len(fleet["fi.example.org"].live_keys()) == 1, "no handshake yet"
+    peer = next(iter(fleet["de.example.org"].links["wg0"].peers.values()))
+    peer[2] = str(int(clock().timestamp()))
+    service("jobs", "run", "sync")
+    assert fleet["fi.example.org"].live_keys() == set()
+    assert [row["node"] for row in service("peer", "list", "--json").json] == ["de"]
+
+
+def test_a_migration_ends_after_the_grace_counted_from_delivery(service, fleet, clock, tmp_path, monkeypatch):
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    service("user", "add", "alice")
+    service("peer", "add", "alice", "--node", "fi")
+    service("user", "migrate", "alice", "--to", "de")
+    clock.forward(hours=23)
+    service("jobs", "run", "sync")
+    assert len(fleet["fi.example.org"].live_keys()) == 1
+    clock.forward(hours=2)
+    service("jobs", "run", "sync")
+    assert fleet["fi.example.org"].live_keys() == set()
+
+
+def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(service, fleet, clock, app):
+    from vpnctl.actions import migration
+
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    service("user", "add", "alice")
+    service("peer", "add", "alice", "--node", "fi")
+    migration.start(app, "alice", "de")
+    clock.forward(days=90)
+    service("jobs", "run", "sync")
+    assert len(fleet["fi.example.org"].live_keys()) == 1
+    assert "not delivered yet; the old one stays" in service("status").out
+
+
+def test_a_job_runs_alone(app, serve):
+    serve()
+    with jobs._alone(app, "sync"), pytest.raises(Busy):
+        jobs.run(app, "sync")
+
+
+def test_units_are_valid_for_systemd(tmp_path):
+    texts = timers.units("/bin/true", Path("/etc/vpnctl/vpnctl.yaml"), "root", Path("/var/lib/vpnctl"))
+    assert set(texts) == {"vpnctl-sync.service", "vpnctl-sync.timer"}
+    assert "Persistent=true" in texts["vpnctl-sync.timer"]
+    assert "TimeoutStartSec=" in texts["vpnctl-sync.service"]
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    if shutil.which("systemd-analyze"):
+        done = subprocess.run(
+            ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_crontab_lines_have_a_time_limit_and_an_absolute_config(service):
+    run = service("jobs", "install", "--cron", "--config", "/dev/null")
+    assert run.code == 0
+    line = run.out.splitlines()[-1]
+    assert line.startswith("*/5 * * * * timeout 240 ")
+    assert "--config /dev/null jobs run sync" in line
+
+
+def _fp():
+    from tests.conftest import _fp as found
+
+    return found()

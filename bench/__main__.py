@@ -206,10 +206,10 @@ def main() -> int:
             lan = site(home / "lan", nodes, wan=False)
             one_peer(lan, nodes[0], "lan", "<= 2.4")
             for count in (1000,) if quick else (1000, 10_000):
-                target = nodes[1] if count == 1000 else nodes[2]  # noqa: PLR2004
-                many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")  # noqa: PLR2004
+                target = nodes[1] if count == 1000 else nodes[2]
+                many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")
                 lan.vpnctl("node", "sync", target.name)
-                one_of_many(lan, target, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")  # noqa: PLR2004
+                one_of_many(lan, target, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")
             calm = [*nodes[:1], *nodes[3:12]][:10]
             noop(lan, calm, "lan", rivals)
             if not quick:

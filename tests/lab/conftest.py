@@ -91,6 +91,10 @@ OURS = (
     "etc/wireguard/*", "etc/vpnctl", "var/lib/vpnctl", "etc/sysctl.d/60-vpnctl.conf", "etc/systemd/system/vpnctl-*",
     "etc/systemd/system/multi-user.target.wants/wg-quick@*", "etc/systemd/system/multi-user.target.wants/vpnctl-*",
     "etc/systemd/system/timers.target.wants/vpnctl-*", "etc/ssh/sshd_config.d/00-lab.conf",
+    "etc/sudoers.d/lab",
+    "home/debian/.ssh",
+    "opt/site",
+    "usr/local/bin/vpnctl",
 )  # fmt: skip
 
 
@@ -106,9 +110,16 @@ def wipe(node: Node) -> None:
 
 
 @pytest.fixture(scope="session")
-def pool(lab: Lab) -> list[Node]:
-    """Two booted servers that tests share, each test from bare."""
+def booted(lab: Lab) -> list[Node]:
     return lab.fleet(2)
+
+
+@pytest.fixture
+def pool(booted: list[Node]) -> Iterator[list[Node]]:
+    """Two booted servers that tests share; each test finds them bare."""
+    yield booted
+    for node in booted:
+        wipe(node)
 
 
 @pytest.fixture
@@ -120,13 +131,11 @@ def operator(tmp_path: Path) -> Operator:
 
 
 @pytest.fixture
-def served(operator: Operator, pool: list[Node]) -> Iterator[Operator]:
+def served(operator: Operator, pool: list[Node]) -> Operator:
     """An operator with two provisioned nodes, `fi` and `de`."""
     for name, node in zip(("fi", "de"), pool, strict=True):
         operator.take(name, node)
-    yield operator
-    for node in pool:
-        wipe(node)
+    return operator
 
 
 @pytest.fixture

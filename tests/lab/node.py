@@ -81,7 +81,14 @@ class Node:
         layers = f"lowerdir={self.lab.base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
         run("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
+    def _forget(self) -> None:
+        """The namespace outlives a power cut; what a machine forgets then is forgotten here too."""
+        inside = ("ip", "netns", "exec", self.namespace)
+        run(*inside, "nft", "flush", "ruleset", check=False)
+        run(*inside, "sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0", check=False)
+
     def _boot(self) -> None:
+        self._forget()
         log = (self.home / "console.log").open("ab")
         self._spawn = subprocess.Popen(
             [

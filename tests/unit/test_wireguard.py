@@ -211,5 +211,5 @@ def test_a_dump_is_parsed_whatever_the_order():
     ],
 )  # fmt: skip
 def test_a_dump_that_makes_no_sense_is_refused(lines):
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         PLUGIN.parse_dump(lines)

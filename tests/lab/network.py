@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -102,9 +106,6 @@ class Lab:
         self.join(far, f"{self.prefix}.0.1/16", f"{self.prefix6}::1/64")
         run("ip", "-n", far, "addr", "add", f"{FAR_V4}/32", "dev", "lo")
         run("ip", "-n", far, "addr", "add", f"{FAR_V6}/128", "dev", "lo", "nodad")
-        import subprocess
-        import sys
-
         self.echo = subprocess.Popen(
             ["ip", "netns", "exec", far, sys.executable, "-c", ECHO],
             stdin=subprocess.DEVNULL,
@@ -127,13 +128,35 @@ class Lab:
         run("ip", "netns", "del", namespace, check=False)
         run("ip", "link", "del", f"v{namespace}"[:15], check=False)
 
+    def note(self, process: int) -> None:
+        """Remember a process of this lab, so that the next lab of this number can end it if we are killed."""
+        with (LOCKS / f"{self.number}.pids").open("a") as pids:
+            pids.write(f"{process}\n")
+
     def _sweep(self) -> None:
         """Remove what an earlier, killed lab with this number left behind; touch no other name."""
+        pids = LOCKS / f"{self.number}.pids"
+        for line in pids.read_text().split() if pids.exists() else ():
+            _end(int(line), f"{self.name}-")
+        pids.unlink(missing_ok=True)
         for line in run("ip", "netns", "list").splitlines():
             namespace = line.split()[0]
             if namespace.startswith(f"{self.name}-"):
                 self.leave(namespace)
         run("ip", "link", "del", self.name, check=False)
+
+
+def _end(process: int, mark: str) -> None:
+    """End a server that a killed lab left running: only if that id still is a systemd-nspawn of this lab."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        leaders = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return
+    if words[0].endswith("systemd-nspawn") and any(word.startswith(mark) for word in words):
+        for leader in leaders:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(leader), signal.SIGKILL)
 
 
 def _free_number() -> tuple[int, object]:

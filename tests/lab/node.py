@@ -112,6 +112,7 @@ class Node:
             start_new_session=True,
         )
         log.close()
+        self.lab.note(self._spawn.pid)
 
     def leader(self) -> int | None:
         """Return the process id of the node's own PID 1, or None when it does not run."""

@@ -73,7 +73,7 @@ def test_a_job_runs_alone(app, serve):
 
 
 def test_units_are_valid_for_systemd(tmp_path):
-    texts = timers.units("/bin/true", Path("/etc/vpnctl/vpnctl.yaml"), "root", Path("/var/lib/vpnctl"))
+    texts = timers.units("/bin/true", Path("/etc/vpnctl/vpnctl.yaml"), "root")
     assert set(texts) == {"vpnctl-sync.service", "vpnctl-sync.timer"}
     assert "Persistent=true" in texts["vpnctl-sync.timer"]
     assert "TimeoutStartSec=" in texts["vpnctl-sync.service"]

@@ -89,7 +89,7 @@ def test_the_predicate_in_sql_says_the_same(rows):
                     rx=0,
                     tx=0,
                     **{k: row[k] for k in names if k not in user},
-                )  # fmt: skip
+                )
             )
         query = (
             sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id).where(wanted(NOW))

@@ -129,7 +129,7 @@ def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
             continue
         yield Check(
             "note",
-            f"clients of {node.name} dial an address, {node.public_host}: a lost server would mean a new file for everybody",
+            f"clients of {node.name} dial an address, {node.public_host}: if it is lost, everybody needs a new file",
             f"point a DNS name at it, then: vpnctl node set {node.name} --public-host NAME",
         )
 

@@ -65,7 +65,7 @@ def install(
         front.say("add these lines with `crontab -e`:")
         sys.stdout.write(timers.crontab(program, config))
         return 0
-    texts = timers.units(program, config, getpass.getuser(), front.settings.state_dir)
+    texts = timers.units(program, config, getpass.getuser())
     if show:
         sys.stdout.write("\n".join(f"# {SYSTEMD / name}\n{text}" for name, text in texts.items()))
         return 0

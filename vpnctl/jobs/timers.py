@@ -8,12 +8,12 @@ from pathlib import Path
 from vpnctl.jobs import NAMES, Timer, module
 
 
-def units(program: str, config: Path, user: str, state_dir: Path) -> dict[str, str]:
+def units(program: str, config: Path, user: str) -> dict[str, str]:
     """Return file name -> text of a service and a timer per job. The config path is absolute."""
     found = {}
     for name in NAMES:
         timer: Timer = module(name).TIMER
-        found[f"vpnctl-{name}.service"] = _service(name, timer, program, config, user, state_dir)
+        found[f"vpnctl-{name}.service"] = _service(name, timer, program, config, user)
         found[f"vpnctl-{name}.timer"] = _timer(name, timer)
     return found
 
@@ -30,7 +30,8 @@ def crontab(program: str, config: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _service(name: str, timer: Timer, program: str, config: Path, user: str, state_dir: Path) -> str:
+def _service(name: str, timer: Timer, program: str, config: Path, user: str) -> str:
+    """No sandbox: where this machine is a node itself, the job writes to /etc and may need sudo."""
     return f"""\
 # Written by `vpnctl jobs install`.
 [Unit]
@@ -44,10 +45,6 @@ User={user}
 ExecStart={program} --quiet --config {config} jobs run {name}
 TimeoutStartSec={timer.limit}
 UMask=0077
-NoNewPrivileges=yes
-ProtectSystem=full
-PrivateTmp=yes
-ReadWritePaths={state_dir}
 """
 
 

@@ -8,13 +8,14 @@ drained here and the deadline is ours.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shlex
 import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vpnctl.errors import Distrust, InvalidInput, NodeFailed, Unreachable, VpnctlError
@@ -95,7 +96,7 @@ class SshShell:
 
     def close(self) -> None:
         """See `Shell.close`."""
-        self._transport.close()
+        _quietly(self._transport.close)
 
 
 def load_key(key: Secret) -> Any:
@@ -160,8 +161,8 @@ class _Hop:
         self._hop = hop
 
     def close(self) -> None:
-        self._channel.close()
-        self._hop.close()
+        _quietly(self._channel.close)
+        _quietly(self._hop.close)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -202,7 +203,13 @@ def run(transport: paramiko.Transport, login: Login, command: str, stdin: bytes,
     except (OSError, EOFError, pk.SSHException) as error:
         raise _unreachable(login, error) from None
     finally:
-        channel.close()
+        _quietly(channel.close)
+
+
+def _quietly(close: Callable[[], None]) -> None:
+    """Close what may be closed or broken already; paramiko then raises even EOFError."""
+    with contextlib.suppress(OSError, EOFError, _paramiko().SSHException):
+        close()
 
 
 def _feed(channel: Any, stdin: bytes, end: float) -> None:

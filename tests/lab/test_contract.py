@@ -1,0 +1,101 @@
+"""The in-memory node is held to a real one: the same verbs on both, the same plans, the same answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.fakenode import FakeNode
+from vpnctl.actions import peers, users
+from vpnctl.actions.issue import Wanted
+from vpnctl.actions.settle import Wish, settle
+from vpnctl.app import open_app
+from vpnctl.remote import node as node_script
+from vpnctl.rules.changes import SYSTEM
+
+ALIEN = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="
+
+
+def facts(observed):
+    """What must agree; clocks, boot ids and the order of peers are each node's own."""
+    links = {
+        name: (
+            link.public_key,
+            link.port,
+            link.mtu,
+            {key: (peer.psk, peer.allowed_ips) for key, peer in link.peers.items()},
+        )
+        for name, link in observed.links.items()
+    }
+    plain = {name: value for name, value in observed.facts.items() if not name.startswith("udp_ports")}
+    return observed.token, observed.files, observed.units, links, plain
+
+
+@pytest.mark.parametrize("scenario", ["provision", "people", "alien", "refused"])
+def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, monkeypatch):
+    """Every call that settle makes on the real node is made on the in-memory one too, and the answers compared."""
+    node = pool[0]
+    node.sh(
+        "apt-get -qq update; apt-get -qq -y --no-install-recommends install wireguard-tools nftables >/dev/null 2>&1"
+    )
+    operator(
+        "node", "add", "fi", f"root@{node.address}", "--host-key-fp", node.fingerprint(), "--identity", str(node.key)
+    )
+    operator("endpoint", "add", "fi", "wireguard", "--dry-run")
+    for key, value in operator.env.items():
+        monkeypatch.setenv(key, value)
+    from vpnctl.settings import load
+
+    app = open_app(load(), "cli:test")
+    twin = FakeNode("twin", packages={"wireguard-tools", "nftables"})
+    compared = []
+    real_call = node_script.call
+
+    def both(shell, name, protocols, plan, looks):
+        real = real_call(shell, name, protocols, plan, looks)
+        fake = real_call(twin.connect(replace_login), name, protocols, plan, looks)
+        assert facts(fake.observed) == facts(real.observed)
+        assert (fake.refused, bool(fake.failed)) == (real.refused, bool(real.failed))
+        # "did" names the same steps in the same order
+        assert fake.did == real.did
+        compared.append(bool(plan.lines))
+        return real
+
+    from vpnctl.remote.shell import Login
+
+    replace_login = Login("twin", "local", "twin", 0, "root", "")
+    monkeypatch.setattr(node_script, "call", both)
+    from vpnctl.actions import endpoints
+
+    endpoints.add(app, "fi", "wireguard", {})
+    with app.store.read() as tx:
+        from vpnctl.actions import find
+
+        ids = [find.node(tx, "fi").id]
+    system = Wish(scope=SYSTEM, always=True)
+    assert settle(app, ids, system)[0].code == 0
+    if scenario == "people":
+        users.add(app, ["alice", "bob"])
+        peers.add(app, [Wanted("alice"), Wanted("bob")])
+        for change in (
+            lambda: None,
+            lambda: peers.suspend(app, "alice"),
+            lambda: peers.regen(app, "bob"),
+            lambda: peers.revoke(app, "bob"),
+        ):
+            change()
+            assert settle(app, ids)[0].code == 0
+    elif scenario == "alien":
+        node.sh(f"wg set wg0 peer {ALIEN} allowed-ips 10.66.9.9/32")
+        twin.links["wg0"].peers[ALIEN] = ["(none)", "10.66.9.9/32", "0", "0", "0"]
+        assert settle(app, ids, system)[0].code == 0
+    elif scenario == "refused":
+        users.add(app, ["alice"])
+        peers.add(app, [Wanted("alice")])
+        node.sh("echo foreign > /var/lib/vpnctl/token")
+        twin.files["/var/lib/vpnctl/token"] = ("600", b"foreign\n")
+        assert settle(app, ids)[0].code == 7
+    assert compared.count(True) >= 1
+    assert replace(app) is not None
+    app.store.close()

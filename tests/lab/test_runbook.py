@@ -1,0 +1,128 @@
+"""Every command that the runbook and the README name is run, with the names they use."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(document):
+    """Return the vpnctl commands in code blocks of a document, without their comments."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line.split("  #")[0].split("      #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("vpnctl ")]
+
+
+@pytest.fixture
+def night(operator, pool, tmp_path):
+    """A service with the runbook's names: two nodes, alice with two devices."""
+    operator.take("helsinki", pool[0])
+    operator.take("falkenstein", pool[1])
+    operator("user", "add", "alice")
+    (tmp_path / "files").mkdir()
+    return operator
+
+
+def test_every_command_of_the_runbook_does_what_it_says(night, pool, tmp_path, monkeypatch):
+    """Run in the order of the pages, with the fixture's fingerprints, keys and addresses in place of the examples."""
+    from vpnctl.rules.secret import Secret
+
+    monkeypatch.chdir(tmp_path)
+    new = pool[1]
+    key = night("--yes", "vault", "renew-recovery", "--show").out.strip()
+    ran = 0
+    for words in commands("runbook.md"):
+        args = [word.replace("SHA256:…", pool[0].fingerprint()) for word in words[1:]]
+        stdin = ""
+        if args[:2] == ["peer", "regen"] or args[:3] == ["user", "migrate", "alice"]:
+            device = "phone"
+            night("peer", "add", "alice", "--device", device, "--node", "helsinki", code=None)
+        if args[:3] == ["--yes", "node", "trust"]:
+            # another controller: the node shows a token that this database never issued
+            node = pool[1] if "falkenstein" in args else _server(night, args[3], pool)
+            node.sh("echo 0123456789abcdef > /var/lib/vpnctl/token")
+            args = [word.replace("TOKEN", "0123456789abcdef") for word in args]
+            night("node", "check", args[3], code=7)
+        if args[:2] == ["node", "add"]:
+            # the lost server's successor is the other machine, made bare
+            night("--yes", "node", "retire", "falkenstein", "--revoke-peers")
+            args = [
+                "node",
+                "add",
+                "newhelsinki",
+                f"root@{new.address}",
+                "--host-key-fp",
+                new.fingerprint(),
+                "--identity",
+                str(new.key),
+                *args[6:],
+            ]
+        if "--to" in args and args[args.index("--to") + 1] == "newhelsinki":
+            night("peer", "add", "alice", "--device", "phone", "--node", "helsinki", code=None)
+        if args[:2] == ["vault", "recover"]:
+            (night.home / "vault.key").unlink()
+            stdin = Secret(key).reveal() + "\n"
+        if "retire" in args and "helsinki" in args:
+            night.nodes.pop("helsinki")
+        if "helsinki" in args and "helsinki" not in night.nodes and "retire" not in args:
+            args = ["newhelsinki" if word == "helsinki" else word for word in args]
+        for old in (tmp_path / "files").glob("*"):
+            old.unlink()
+        run = night(*args, stdin=stdin, code=None)
+        assert run.code in (0, 4), (args, run)
+        ran += 1
+    assert ran >= 20
+
+
+def _server(night, name, pool):
+    return pool[0] if name == "helsinki" else pool[1]
+
+
+def test_a_walk_through_the_readme_ends_with_a_working_tunnel(operator, pool, lab, tmp_path, monkeypatch):
+    from tests.lab.network import FAR_V4
+
+    monkeypatch.chdir(tmp_path)
+    first, second = pool
+    ran = []
+    for words in commands("README.md"):
+        args = words[1:]
+        if args[0].startswith("--install") or args[:2] == ["jobs", "install"]:
+            continue
+        if args[:2] == ["node", "add"]:
+            more = [
+                "--host-key-fp",
+                first.fingerprint(),
+                "--identity",
+                str(first.key),
+                "--public-host",
+                first.address,
+                "--provision",
+            ]
+            args = ["node", "add", "helsinki", f"root@{first.address}", *more]
+        if args[:2] == ["user", "migrate"]:
+            operator.take("falkenstein", second)
+        run = operator(*args, code=None)
+        assert run.code == 0, (args, run)
+        ran.append(" ".join(args[:2]))
+        if args[:4] == ["peer", "add", "alice", "--device"] and "laptop" in args:
+            client = lab.client()
+            client.connect((tmp_path / "alice-laptop.conf").read_text())
+            assert client.ping(FAR_V4, 20)
+            client.disconnect()
+    for needed in (
+        "init",
+        "node add",
+        "peer add",
+        "peer regen",
+        "user migrate",
+        "peer revoke",
+        "user block",
+        "node sync",
+    ):
+        assert any(each.startswith(needed) for each in ran), needed

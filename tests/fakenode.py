@@ -208,6 +208,7 @@ class _Run:
             work = getattr(self, f"do_{verb}", None)
             subject = args[1] if verb in ("cut", "sync") else args[0] if args else "units"
             name = {"file": "stage", "fresh": "token"}.get(verb, verb)
+            subject = "new" if verb == "fresh" else subject
             if work is not None and not self.step(name, subject, lambda work=work, args=args: work(*args)):
                 return None
         return self.say("applied")

@@ -20,6 +20,7 @@ from tests.lab.host import run
 from tests.lab.node import Node
 
 LABS = 8
+AT_ONCE = 10
 LOCKS = Path("/run/vpnctl-lab")
 FAR_V4, FAR_V6 = "10.200.0.1", "fd00:200::1"
 """Addresses of the far side. Only nodes have a route to them: a client gets there by tunnel or not at all."""
@@ -84,10 +85,12 @@ class Lab:
         """Boot `count` servers side by side."""
         nodes = [Node(self, len(self.nodes) + 1 + index) for index in range(count)]
         self.nodes.extend(nodes)
-        for node in nodes:
-            node.start()
-        for node in nodes:
-            node.wait()
+        _allow_watches(count)
+        for start in range(0, count, AT_ONCE):
+            for node in nodes[start : start + AT_ONCE]:
+                node.start()
+            for node in nodes[start : start + AT_ONCE]:
+                node.wait()
         return nodes
 
     def client(self) -> Client:
@@ -144,6 +147,13 @@ class Lab:
             if namespace.startswith(f"{self.name}-"):
                 self.leave(namespace)
         run("ip", "link", "del", self.name, check=False)
+
+
+def _allow_watches(count: int) -> None:
+    """Every systemd wants about six inotify instances; the usual limit of 128 is reached by twenty nodes."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < 64 + 8 * count:
+        limit.write_text(str(64 + 8 * count))
 
 
 def _end(process: int, mark: str) -> None:

@@ -53,6 +53,23 @@ def test_a_migration_ends_after_the_grace_counted_from_delivery(service, fleet, 
     assert fleet["fi.example.org"].live_keys() == set()
 
 
+def test_a_move_to_a_node_that_is_down_hands_out_nothing_and_lets_no_grace_run(service, fleet, clock):
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    service("user", "add", "alice")
+    service("peer", "add", "alice", "--node", "fi")
+    fleet["de.example.org"].down = True
+    run = service("user", "migrate", "alice", "--to", "de")
+    assert (run.code, run.out) == (3, "")
+    service("peer", "config", "alice")
+    clock.forward(days=9)
+    service("jobs", "run", "sync")
+    assert len(fleet["fi.example.org"].live_keys()) == 1, "the old peer stays"
+    fleet["de.example.org"].down = False
+    again = service("user", "migrate", "alice", "--to", "de")
+    assert again.code == 0
+    assert "[Interface]" in again.out
+
+
 def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(service, fleet, clock, app):
     from vpnctl.actions import migration
 

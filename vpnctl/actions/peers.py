@@ -135,15 +135,19 @@ def config(issued: Issued) -> Secret:
 
 
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
-    """Note that configs reached their people; from now on the grace of the peers they replace runs."""
+    """Note that configs reached their people; from now on the grace of the peers they replace runs.
+
+    A successor that was not seen on its node yet does not count as delivered: its file does not work yet.
+    """
     now = app.clock()
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
+    ready = sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None))
     with app.store.write() as tx:
         for start in range(0, len(peer_ids), _CHUNK):
-            part = table.id.in_(peer_ids[start : start + _CHUNK])
-            successors = tx.all(Peer, part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
-            tx.update(Peer, part, delivered_at=now, delivered_how=how)
+            part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
+            successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
+            tx.update(Peer, *part, delivered_at=now, delivered_how=how)
             for peer in successors:
                 tx.update(
                     Peer,

@@ -207,6 +207,9 @@ def migrate(
     settled = settle(front.app, migration.nodes(moved))
     if not moved:
         return output.finish(front, [], f"{name} has nothing left to move to {to}", changed=False, peers=[])
+    if any(each.code for each in settled):
+        front.say("no config is handed out before the target has the peer; run this again when it is back")
+        return output.finish(front, settled, "", peers=[])
     rows = hand_over(front, [each.new for each in moved], out=out)
     hours = front.settings.migration_grace_hours
     what = f"{name} may use {to}; the old peer ends at the first handshake there, or in {hours} h"
@@ -219,12 +222,16 @@ def remove(
     erase: Annotated[
         bool, typer.Option("--erase", help="Erase everything about the person; tombstones have no name.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Remove a person and revoke all their devices."""
     from vpnctl.actions import users
+    from vpnctl.actions.preview import rehearse
     from vpnctl.actions.settle import settle
 
     front = current()
+    if dry_run:
+        return output.show_preview(front, rehearse(front.app, lambda trial: users.remove(trial, name, erase=erase)[1]))
     view = _one(name)
     front.confirm(f"Remove {view.name} and revoke {view.devices} devices{', erasing all data' if erase else ''}?")
     row, nodes = users.remove(front.app, name, erase=erase)

@@ -172,7 +172,7 @@ def change(app: App, name: str, details: dict[str, Any]) -> Node:
 
 
 def checked_details(details: dict[str, Any]) -> dict[str, Any]:
-    """Return what is given of public_host, region, capacity, rent_due, host, port, in canonical form."""
+    """Return what is given of public_host, region, capacity, rent_due, host, port, login, in canonical form."""
     values = {key: value for key, value in details.items() if value is not None}
     for key in ("public_host", "host"):
         if key in values:

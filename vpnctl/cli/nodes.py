@@ -175,17 +175,28 @@ def show(name: Name) -> int:
 def set_(
     name: Name,
     public_host: PublicHost = None,
-    host: Annotated[str | None, typer.Option("--host", help="Where we log in.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="[USER@]HOST[:PORT]", help="Where we log in from now on.")
+    ] = None,
     region: Region = None,
     capacity: Capacity = None,
     rent_due: RentDue = None,
 ) -> int:
     """Change details of a node."""
     from vpnctl.actions import nodes
+    from vpnctl.rules import grammar
 
     front = current()
     before = _view(name)
-    details = {"public_host": public_host, "host": host, "region": region, "capacity": capacity, "rent_due": rent_due}
+    details: dict[str, Any] = {
+        "public_host": public_host,
+        "region": region,
+        "capacity": capacity,
+        "rent_due": rent_due,
+    }
+    if target is not None:
+        where = grammar.target(target)
+        details |= {"host": where.host, "port": where.port, "login": where.login}
     row = nodes.change(front.app, name, details)
     if public_host and before.public_host != row.public_host and before.peers:
         front.say(

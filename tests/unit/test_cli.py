@@ -305,3 +305,43 @@ def test_json_is_ascii_so_that_any_terminal_can_take_it(service):
     out = service("user", "list", "--json").out
     assert out.isascii()
     assert json.loads(out)[0]["display_name"] == "Алиса"
+
+
+@pytest.mark.parametrize("redirect", ["> /dev/full", ">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_an_output_that_cannot_be_written_is_no_bug(tmp_path, redirect, options):
+    env = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "VPNCTL_STATE_DIR": str(tmp_path / "s"),
+        "VPNCTL_KEY_FILE": str(tmp_path / "k"),
+    }
+    assert real("init", "--yes", env=env).returncode == 0
+    for command in ("user list", "user show nobody"):
+        done = subprocess.run(
+            ["sh", "-c", f"{sys.executable} -m vpnctl {command} {options} {redirect}"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 5, 9), done
+        assert "Traceback" not in done.stderr
+        assert "a bug" not in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "/dev/null"])
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path, folder):
+    env = {**os.environ, "HOME": str(tmp_path), "VPNCTL_STATE_DIR": folder, "VPNCTL_KEY_FILE": str(tmp_path / "k")}
+    done = real("init", "--yes", env=env)
+    assert done.returncode == 9
+    assert folder in done.stderr
+
+
+@pytest.mark.parametrize("args", [(), ("user",)])
+def test_without_a_command_the_help_is_shown_as_help(cli, args):
+    run = cli(*args)
+    assert run.code == 2
+    assert run.err.startswith("Usage: vpnctl")
+    assert "Commands" in run.err
+    assert "error:" not in run.err

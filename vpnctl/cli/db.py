@@ -7,7 +7,9 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The database: upgrade, current.")
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database: upgrade, current."
+)
 
 
 @commands.command("upgrade")

@@ -9,7 +9,9 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import complete_nodes, current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Protocols that a node serves.")
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Protocols that a node serves."
+)
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="Node name.", autocompletion=complete_nodes)]
 Interface = Annotated[str, typer.Argument(metavar="INTERFACE", help="Such as wg0.")]

@@ -9,7 +9,9 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The audit: who changed what.")
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The audit: who changed what."
+)
 
 
 @commands.callback()
@@ -21,7 +23,7 @@ def _noun() -> None:
 def list_(
     subject: Annotated[str, typer.Option("--subject", help="Only events whose subject contains this.")] = "",
     verb: Annotated[str, typer.Option("--verb", help="Only verbs that begin with this, such as peer.revoke.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="The newest so many.")] = 50,
 ) -> int:
     """List the newest events, oldest first."""
     from vpnctl import reports

@@ -11,7 +11,7 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="YAML in and out.")
+commands = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="YAML in and out.")
 
 
 @commands.command("apply")
@@ -46,9 +46,13 @@ def apply(
 
 def _read(path: Path) -> str:
     from vpnctl.errors import InvalidInput
+    from vpnctl.rules import yamldoc
 
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        if str(path) == "-":
+            return sys.stdin.read(yamldoc.MAX_BYTES + 1)
+        with path.open(encoding="utf-8") as file:
+            return file.read(yamldoc.MAX_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(
             f"cannot read {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}",

@@ -16,7 +16,7 @@ from vpnctl.cli import output
 from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Work on a timer.")
+commands = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Work on a timer.")
 
 SYSTEMD = Path("/etc/systemd/system")
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from vpnctl import __version__
 from vpnctl.cli.front import Front
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import StateTrouble, VpnctlError
 
 NOUNS = {
     "init": ("state", "Create the state: key file, database, SSH key, recovery key."),
@@ -95,9 +95,13 @@ def _root(
     ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind of end
     """Run one command line and return its exit code."""
     os.umask(0o077)
+    if sys.stdout is None or sys.stderr is None:
+        _swallow_output()  # started with a closed stream, as `>&-` does
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     args = global_first(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in args
     command = typer.main.get_command(root)
@@ -109,6 +113,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(as_json, error.what, error.code, error.hint)
     except click.exceptions.Exit as error:
         return int(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "vpnctl"
         return _fail(as_json, error.format_message(), 2, f"{where} --help")
@@ -118,8 +125,12 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; that is not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _swallow_output()
         return 0
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        what = f"cannot use{where or ' the output'}: {error.strerror or type(error).__name__}"
+        return _fail(as_json, what, StateTrouble.code, "check the path, who owns it, and the space left there")
     except Exception as error:  # noqa: BLE001 - the edge: a bug is reported in one line, without the values around it
         return _fail(as_json, _bug(error), 1, "please report this line")
 
@@ -137,13 +148,25 @@ def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
     from vpnctl.rules.grammar import clean
 
     what, hint = clean(what, 2000), clean(hint, 500)
-    if as_json:
-        import json
+    line = f"error: {what}\n" + (f"hint: {hint}\n" if hint else "")
+    try:
+        if as_json:
+            import json
 
-        sys.stdout.write(json.dumps({"error": what, "code": code, "hint": hint}) + "\n")
-    else:
-        sys.stderr.write(f"error: {what}\n" + (f"hint: {hint}\n" if hint else ""))
+            sys.stdout.write(json.dumps({"error": what, "code": code, "hint": hint}) + "\n")
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(line)
+    except (OSError, AttributeError):
+        _swallow_output()  # nobody can hear us; the exit code still says it
     return code
+
+
+def _swallow_output() -> None:
+    """Point stdout and stderr to nowhere, so that closing them at exit cannot fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
 
 
 def global_first(args: list[str]) -> list[str]:

@@ -117,7 +117,7 @@ def list_(
     ] = None,
     revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones too.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Read the nodes first.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="At most this many; 0 for all.")] = 200,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 200,
 ) -> int:
     """List devices: the state that was observed, who is online, traffic."""
     from vpnctl import reports

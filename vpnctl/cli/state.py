@@ -12,7 +12,7 @@ from vpnctl.cli import output
 from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
-commands = typer.Typer(rich_markup_mode=None)
+commands = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @commands.command("init")

@@ -10,7 +10,9 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import complete_nodes, complete_users, current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove.")
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove."
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="User name.", autocompletion=complete_users)]
 DisplayName = Annotated[
@@ -74,7 +76,7 @@ def _views(rows: Any) -> list[Any]:
 @commands.command("list")
 def list_(
     search: Annotated[str, typer.Option("--search", help="Only names that contain this.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=0, help="At most this many; 0 for all.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 50,
     after: Annotated[str, typer.Option("--after", metavar="NAME", help="Go on behind this name.")] = "",
 ) -> int:
     """List people, and who is online."""

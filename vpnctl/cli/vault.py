@@ -11,7 +11,12 @@ from vpnctl.app import whoami
 from vpnctl.cli import output
 from vpnctl.cli.front import current
 
-commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The keys that seal secrets: rotate, recover.")
+commands = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The keys that seal secrets: rotate, recover.",
+)
 
 
 @commands.command("rotate")

@@ -148,7 +148,7 @@ def _fp() -> str:
     return fingerprint(HOST_KEY)
 
 
-COMPLETE = os.environ.get("VPNCTL_TEST_COMPLETE") == "1"
+COMPLETE = os.environ.get("TEST_COMPLETE") == "1"
 
 
 def cannot(what: str, why: str) -> None:

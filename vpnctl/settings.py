@@ -110,7 +110,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     found = {}
     for variable, text in env.items():
-        if variable.startswith("VPNCTL_") and variable not in ("VPNCTL_LAB_CACHE", "VPNCTL_CONFIG"):
+        if variable.startswith("VPNCTL_"):
             key = variable.removeprefix("VPNCTL_").lower()
             found[key] = _checked(key, text, f"environment variable {variable}")
     return found

@@ -24,7 +24,7 @@ RECIPE = 3
 
 
 def cache() -> Path:
-    root = os.environ.get("VPNCTL_LAB_CACHE")
+    root = os.environ.get("LAB_CACHE")
     return Path(root) if root else Path.home() / ".cache" / "vpnctl-lab"
 
 

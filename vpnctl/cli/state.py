@@ -78,11 +78,11 @@ def status(
     watch: Annotated[bool, typer.Option("--fail", help="Exit 3 when something is pending.")] = False,
 ) -> int:
     """Show the service on one page: what needs attention, and what to type."""
-    from vpnctl import reports
+    from vpnctl.status import page
 
     front = current()
     with front.app.store.read() as tx:
-        found = reports.status(tx, front.app.clock())
+        found = page(tx, front.app.clock())
     if front.json:
         output.dump(found)
     else:

@@ -1,0 +1,138 @@
+"""The service on one page: totals, and what needs a person, with the command to type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from vpnctl import reports
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.queue import unproven, wanted
+
+_node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One thing that needs a person, with the command to type."""
+
+    subject: str
+    what: str
+    command: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The service on one page."""
+
+    nodes: int
+    users: int
+    peers: int
+    online: int
+    pending_peers: int
+    attention: tuple[Attention, ...]
+
+
+def page(tx: Tx, now: datetime) -> Status:
+    """Return the service on one page: totals, and what needs attention, worst first."""
+    live = reports.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
+    users_total = tx.execute(
+        sa.select(sa.func.count()).select_from(models.user).where(_user.removed_at.is_(None))
+    ).scalar()
+    waiting = (
+        sa.select(sa.func.count())
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(_node.retired_at.is_(None), unproven(now))
+    )
+    pending = tx.execute(waiting).scalar() or 0
+    listed = reports.nodes(tx, now)
+    return Status(len(listed), users_total or 0, *live, pending, tuple(_attention(tx, now, listed)))
+
+
+def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView]) -> list[Attention]:
+    found = [
+        Attention(node.name, node.last_error, f"vpnctl node check {node.name}", node.seen_at)
+        for node in listed
+        if node.last_error is not None
+    ]
+    found += _pending_cuts(tx, now)
+    found += [
+        Attention(node.name, "changes wait to be made there", f"vpnctl node sync {node.name}")
+        for node in listed
+        if node.state == "pending"
+    ]
+    found += [
+        Attention(node.name, "not provisioned yet", f"vpnctl node provision {node.name}")
+        for node in listed
+        if node.state == "not provisioned"
+    ]
+    return found + _undelivered(tx) + _aliens(tx)
+
+
+def _pending_cuts(tx: Tx, now: datetime) -> list[Attention]:
+    """Peers that may not connect but were not seen absent: they may still pass traffic."""
+    query = (
+        sa.select(_user.name, _peer.device, _node.name, _peer.revoked_at)
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(_node.retired_at.is_(None), sa.not_(wanted(now)), _peer.absent_at.is_(None))
+        .order_by(_peer.revoked_at)
+        .limit(20)
+    )
+    return [
+        Attention(
+            f"{user}/{device}",
+            f"not seen cut on {node} yet: it may still pass traffic",
+            f"vpnctl node sync {node}",
+            since,
+        )
+        for user, device, node, since in tx.execute(query)
+    ]
+
+
+def _undelivered(tx: Tx) -> list[Attention]:
+    old = models.peer.alias("old")
+    query = (
+        sa.select(_user.name, _peer.device, _node.name, _peer.created_at)
+        .select_from(models.peer)
+        .join(models.user, _user.id == _peer.user_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .join(old, old.c.id == _peer.replaces_id)
+        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), old.c.revoked_at.is_(None))
+        .limit(20)
+    )
+    return [
+        Attention(
+            f"{user}/{device}",
+            f"new config for {node} not delivered yet; the old one stays",
+            f"vpnctl peer config {user}/{device}",
+            since,
+        )
+        for user, device, node, since in tx.execute(query)
+    ]
+
+
+def _aliens(tx: Tx) -> list[Attention]:
+    query = (
+        sa.select(_node.name, sa.func.count(), sa.func.min(models.alien.c.first_seen_at))
+        .select_from(models.alien)
+        .join(models.endpoint, _endpoint.id == models.alien.c.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(models.alien.c.pruned_at.is_(None), _node.retired_at.is_(None))
+        .group_by(_node.name)
+    )
+    return [
+        Attention(node, f"{count} alien peers are kept there", f"vpnctl node show {node}", since)
+        for node, count, since in tx.execute(query)
+    ]

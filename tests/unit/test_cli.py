@@ -345,3 +345,15 @@ def test_without_a_command_the_help_is_shown_as_help(cli, args):
     assert run.err.startswith("Usage: vpnctl")
     assert "Commands" in run.err
     assert "error:" not in run.err
+
+
+def test_a_device_of_a_blocked_person_is_not_said_to_be_there(service, fleet):
+    service("user", "add", "alice")
+    service("user", "block", "alice")
+    run = service("peer", "add", "alice")
+    assert run.code == 0
+    assert "absence was read on fi (user blocked)" in run.err
+    assert fleet["fi.example.org"].live_keys() == set()
+    assert "absence was read" in service("peer", "resume", "alice").err
+    service("user", "unblock", "alice")
+    assert len(fleet["fi.example.org"].live_keys()) == 1

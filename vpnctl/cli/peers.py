@@ -94,10 +94,20 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
     front = current()
     settled = settle(front.app, [each.node.id for each in issued])
     rows = hand_over(front, issued, **how)
-    first = issued[0]
-    name = f"{first.user.name}/{first.peer.device}" if len(issued) == 1 else f"{len(issued)} peers"
-    nodes = ", ".join(sorted({each.node.name for each in issued}))
-    return output.finish(front, settled, f"{verb} {name}: seen on {nodes}", peers=rows)
+    if len(issued) == 1:
+        first = issued[0]
+        what = f"{verb} {first.user.name}/{first.peer.device}: {_read(_by_id(first.peer.id))}"
+    else:
+        nodes = ", ".join(sorted({each.node.name for each in issued}))
+        what = f"{verb} {len(issued)} peers: {nodes} agree with the database"
+    return output.finish(front, settled, what, peers=rows)
+
+
+def _read(view: Any) -> str:
+    """Say what was read on the node; somebody who is blocked has a peer that is rightly absent."""
+    if view.state.startswith("active"):
+        return f"seen on {view.node}"
+    return f"absence was read on {view.node} ({view.reason})"
 
 
 def _preview(verb: Any) -> int:
@@ -123,6 +133,7 @@ def list_(
     from vpnctl import reports
     from vpnctl.actions import find
     from vpnctl.actions.settle import Wish, settle
+    from vpnctl.errors import worst
     from vpnctl.store import models
 
     front = current()
@@ -142,7 +153,7 @@ def list_(
     for each in settled:
         if each.error:
             front.say(f"warning: {clean(each.error)}")
-    return max((each.code for each in settled), default=0)
+    return worst(each.code for each in settled)
 
 
 @commands.command("show")
@@ -233,7 +244,7 @@ def suspend(peer: Ref, dry_run: DryRun = False) -> int:
     """Cut a device for now; key and address are kept."""
     from vpnctl.actions import peers
 
-    return _switch(peers.suspend, peer, "suspended {}: absence was read on {}", dry_run)
+    return _switch(peers.suspend, peer, "suspended", dry_run)
 
 
 @commands.command("resume")
@@ -241,7 +252,7 @@ def resume(peer: Ref, dry_run: DryRun = False) -> int:
     """Let a suspended device in again."""
     from vpnctl.actions import peers
 
-    return _switch(peers.resume, peer, "resumed {}: seen on {}", dry_run)
+    return _switch(peers.resume, peer, "resumed", dry_run)
 
 
 @commands.command("revoke")
@@ -249,7 +260,7 @@ def revoke(peer: Ref, dry_run: DryRun = False) -> int:
     """Revoke a device for good. It ends only when its absence was read on the node."""
     from vpnctl.actions import peers
 
-    return _switch(peers.revoke, peer, "revoked {}: absence was read on {}", dry_run)
+    return _switch(peers.revoke, peer, "revoked", dry_run)
 
 
 def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
@@ -260,4 +271,5 @@ def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
         return _preview(lambda trial: [verb(trial, text)[2].id])
     owner, row, node = verb(front.app, text)
     settled = settle(front.app, [node.id])
-    return output.finish(front, settled, what.format(f"{owner.name}/{row.device}", node.name), peers=[_by_id(row.id)])
+    view = _by_id(row.id)
+    return output.finish(front, settled, f"{what} {owner.name}/{row.device}: {_read(view)}", peers=[view])

@@ -132,7 +132,7 @@ class Node:
                 self._spawn.wait(timeout=0.2)
 
     def reboot(self) -> None:
-        """Reboot cleanly and wait for sshd."""
+        """Reboot cleanly and wait until the boot has finished: every unit has been started, or has failed."""
         before = self.sh("cat /proc/sys/kernel/random/boot_id")
         with contextlib.suppress(RuntimeError):
             self.sh("systemctl reboot")
@@ -142,10 +142,14 @@ class Node:
                 self._boot()
                 self.wait()
             with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
-                if self.sh("cat /proc/sys/kernel/random/boot_id") != before:
+                if self.sh("cat /proc/sys/kernel/random/boot_id") != before and self.booted():
                     return
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not reboot")
+
+    def booted(self) -> bool:
+        """Return whether every unit of the boot has been started, or has failed."""
+        return self.sh("systemctl is-system-running", check=False).strip() in {"running", "degraded"}
 
     def cut(self) -> None:
         """Pull the network cable."""

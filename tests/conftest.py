@@ -37,12 +37,22 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = START
+        self.boot, self.up = "controller-boot", 1000.0
 
     def __call__(self) -> datetime:
         return self.now
 
     def forward(self, **delta: float) -> None:
+        """Time passes, for the wall clock and for the uptime."""
         self.now += timedelta(**delta)
+        self.up += timedelta(**delta).total_seconds()
+
+    def jump(self, **delta: float) -> None:
+        """Somebody sets the wall clock."""
+        self.now += timedelta(**delta)
+
+    def uptime(self) -> tuple[str, float]:
+        return self.boot, self.up
 
 
 @pytest.fixture
@@ -69,7 +79,7 @@ def settings(tmp_path: Path) -> Settings:
 def app(settings: Settings, clock: Clock, fleet: Fleet) -> Iterator[App]:
     state.init(settings, "cli:test")
     opened = open_app(settings, "cli:test")
-    yield replace(opened, clock=clock, connect=fleet.connect)
+    yield replace(opened, clock=clock, uptime=clock.uptime, connect=fleet.connect, shake=fleet.shake)
     opened.store.close()
 
 
@@ -122,7 +132,10 @@ def cli(settings: Settings, fleet: Fleet, clock: Clock, monkeypatch: pytest.Monk
     monkeypatch.setattr(vpnctl.app, "_connector", lambda _store, _vault: fleet.connect)
     monkeypatch.setattr(ssh, "scan", lambda login, _key=None: fleet[login.host].host_key or HOST_KEY)
     monkeypatch.setattr(enroll, "install_key", lambda *_args: None)
-    monkeypatch.setattr("vpnctl.cli.front.open_app", lambda *args: replace(open_app(*args), clock=clock))
+    monkeypatch.setattr(
+        "vpnctl.cli.front.open_app",
+        lambda *args: replace(open_app(*args), clock=clock, uptime=clock.uptime, shake=fleet.shake),
+    )
 
     def run(*args: str, stdin: str = "") -> Run:
         out, err = io.StringIO(), io.StringIO()

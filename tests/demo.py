@@ -139,11 +139,12 @@ def simulated() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[
     import vpnctl.app
     from tests.fakenode import Fleet
     from vpnctl.cli.main import main
-    from vpnctl.remote import enroll, ssh
+    from vpnctl.remote import enroll, probe, ssh
 
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1KgBwY8xy0jyuj"
     fleet = Fleet()
     vpnctl.app._connector = lambda _store, _vault: fleet.connect
+    probe.shake = fleet.shake
     ssh.scan = lambda _login, _key=None: key
     enroll.install_key = lambda *_args: None
     with tempfile.TemporaryDirectory() as home:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vpnctl.errors import Distrust, Unreachable
+from vpnctl.protocols.handshake import Identity
 from vpnctl.protocols.wireguard import public_key
+from vpnctl.remote.probe import Handshake, Stamp, Verdict
 from vpnctl.remote.shell import Login, Result
 
 NO_SPACE = "head: error writing 'standard output': No space left on device"
@@ -26,6 +28,7 @@ class Live:
     public: str
     port: int
     mtu: int
+    index: int = 0
     peers: dict[str, list[str]] = field(default_factory=dict)
     """Key -> [psk, allowed ips, handshake, rx, tx]."""
 
@@ -49,7 +52,12 @@ class FakeNode:
     clock: int = 1_800_000_000
     facts: dict[str, str] = field(default_factory=dict)
     down: bool = False
+    ssh_down: bool = False
+    udp_blocked: bool = False
+    last_probe: int = 0
+    health: str = "0.10 2 4000000 3000000 20 5 3"
     disk_full: bool = False
+    indexes: int = 1
     calls: int = 0
     steps: int = 0
     writes: int = 0
@@ -60,7 +68,7 @@ class FakeNode:
     before_apply: Callable[[], None] = staticmethod(lambda: None)
 
     def connect(self, login: Login) -> FakeShell:
-        if self.down:
+        if self.down or self.ssh_down:
             raise Unreachable(f"{login.node}: cannot reach {login.host} port {login.port}: no answer within 10 s")
         if login.kind == "ssh" and self.host_key and login.host_key != self.host_key:
             raise Distrust(f"{login.node}: the host key of {login.host} changed", "vpnctl node trust")
@@ -80,8 +88,18 @@ class FakeNode:
     def token(self) -> str:
         return self.files["/var/lib/vpnctl/token"][1].decode().strip() if "/var/lib/vpnctl/token" in self.files else "-"
 
-    def live_keys(self, interface: str = "wg0") -> set[str]:
+    def all_keys(self, interface: str = "wg0") -> set[str]:
         return set(self.links[interface].peers) if interface in self.links else set()
+
+    def live_keys(self, interface: str = "wg0") -> set[str]:
+        """Keys of peers with addresses: people's and aliens', not our probe's."""
+        if interface not in self.links:
+            return set()
+        return {key for key, row in self.links[interface].peers.items() if row[1] != "(none)"}
+
+    def people(self, interface: str = "wg0") -> list[list[str]]:
+        """The rows of peers with addresses, to be changed: [psk, allowed ips, handshake, rx, tx]."""
+        return [row for row in self.links[interface].peers.values() if row[1] != "(none)"]
 
     def start(self, unit: str) -> None:
         interface = unit.split("@")[1].removesuffix(".service")
@@ -90,7 +108,8 @@ class FakeNode:
         else:
             lines = self.files[f"/etc/wireguard/{interface}.conf"][1].decode().splitlines()
             mtu = next(int(line[6:]) for line in lines if line.startswith("MTU = "))
-            self.links[interface] = Live("", 0, mtu)
+            self.indexes += 1
+            self.links[interface] = Live("", 0, mtu, self.indexes)
             self.sync(interface, f"/etc/wireguard/{interface}.conf", mtu)
         self.units[unit] = ("enabled", "active")
 
@@ -202,7 +221,7 @@ class _Run:
         for verb, *args in self.plan:
             if verb == "expect" and args[0] != self.node.token:
                 return self.say("refused", "moved")
-            if verb == "keys" and args[2] != _digest(self.node.live_keys(args[1])):
+            if verb == "keys" and args[2] != _digest(self.node.all_keys(args[1])):
                 return self.say("refused", "moved")
         for verb, *args in self.plan:
             work = getattr(self, f"do_{verb}", None)
@@ -297,6 +316,9 @@ class _Run:
         for name, value in (known | self.node.facts).items():
             self.say("fact", name, value)
 
+    def look_health(self) -> None:
+        self.say("fact", "health", self.node.health)
+
     def look_nft(self, interface: str) -> None:
         if interface in self.node.tables:
             self.say("fact", f"nft:{interface}", "yes")
@@ -304,7 +326,7 @@ class _Run:
     def look_link(self, _tool: str, interface: str) -> None:
         live = self.node.links.get(interface)
         if live is not None:
-            self.say("link", interface, str(live.mtu))
+            self.say("link", interface, str(live.mtu), str(live.index))
             self.say(f"|-\t{live.public or '(none)'}\t{live.port}\toff")
             for key, (psk, ips, handshake, rx, tx) in live.peers.items():
                 self.say(f"|{key}\t{psk}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
@@ -327,3 +349,21 @@ class Fleet:
 
     def connect(self, login: Login) -> FakeShell:
         return self[login.host].connect(login)
+
+    def shake(self, host: str, port: int, identity: Identity, stamp: Stamp) -> Handshake:
+        """What a real server would do with the probe's first message."""
+        node = self[host]
+        seconds, _ = stamp()
+        if node.down or node.udp_blocked:
+            return Handshake(Verdict.SILENT)
+        live = next((link for link in node.links.values() if link.port == port), None)
+        if live is None:
+            return Handshake(Verdict.REFUSED)
+        peer = live.peers.get(public_key(identity.private))
+        if peer is None or live.public != base64.b64encode(identity.server_public).decode():
+            return Handshake(Verdict.SILENT)
+        if seconds < node.last_probe:
+            return Handshake(Verdict.SILENT)
+        node.last_probe = seconds
+        same = peer[0] == base64.b64encode(identity.psk).decode()
+        return Handshake(Verdict.OK, 1.0) if same else Handshake(Verdict.PSK_MISMATCH, 1.0)

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vpnctl.protocols.handshake import Identity
+    from vpnctl.remote.probe import Handshake, Stamp
     from vpnctl.remote.shell import Login, Shell
     from vpnctl.settings import Settings
     from vpnctl.store.engine import Store
     from vpnctl.store.vault import Vault
 
-SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED = (
+SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, TRIAL_KEY, CLOCK = (
     "ssh_key",
     "ssh_public",
     "recovery_public",
     "recovery_copy",
     "recovery_confirmed",
+    "trial_key",
+    "clock",
 )
 """Names of the service's own values in the table `meta`."""
 
@@ -36,9 +42,29 @@ def silent(_what: str, _total: int) -> AbstractContextManager[Callable[[], None]
     return nullcontext(lambda: None)
 
 
+def machine_uptime() -> tuple[str, float]:
+    """Return (boot id, seconds since boot, sleep included); on other systems than Linux an id of no meaning."""
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return boot_id, time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (OSError, AttributeError):
+        return "", time.monotonic()
+
+
+def network_shake(host: str, port: int, identity: Identity, stamp: Stamp) -> Handshake:
+    """Shake hands over UDP; see `remote.probe.shake`."""
+    from vpnctl.remote.probe import shake
+
+    return shake(host, port, identity, stamp)
+
+
 @dataclass(frozen=True)
 class App:
-    """Handed to every verb. `clock` returns aware UTC; `actor` is who acts, such as `cli:root` or `job:sync`."""
+    """Handed to every verb. `actor` is who acts, such as `cli:root` or `job:sync`.
+
+    `clock` returns the aware present in the operator's time zone, so that a moment knows its month. `uptime`
+    returns (the id of this boot, seconds since it). `connect` and `shake` are the two ways to reach a node.
+    """
 
     settings: Settings
     store: Store
@@ -46,6 +72,8 @@ class App:
     connect: Callable[[Login], Shell]
     actor: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    uptime: Callable[[], tuple[str, float]] = machine_uptime
+    shake: Callable[[str, int, Identity, Stamp], Handshake] = network_shake
     progress: Progress = silent
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -63,7 +91,10 @@ def open_app(settings: Settings, actor: str, progress: Progress = silent) -> App
 
     store = Store(settings.database_url)
     vault = Vault(settings.key_file)
-    return App(settings, store, vault, _connector(store, vault), actor, progress=progress)
+    zone = settings.zone
+    return App(
+        settings, store, vault, _connector(store, vault), actor, clock=lambda: datetime.now(zone), progress=progress
+    )
 
 
 def _connector(store: Store, vault: Vault) -> Callable[[Login], Shell]:

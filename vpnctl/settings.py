@@ -6,13 +6,15 @@ Unknown keys and unknown `VPNCTL_*` variables are refused with the place where t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.rules import grammar, yamldoc
+from vpnctl.rules.secret import Secret
 
 
 def _setting(help_text: str, default: Any = MISSING) -> Any:
@@ -38,6 +40,32 @@ class Settings:
     migration_grace_hours: int = _setting(
         "how long an old peer lives on after its successor was delivered, 1 to 720 hours", 24
     )
+    expiring_soon_hours: int = _setting("a subscription that ends within this is `expiring_soon`, 1 to 720 hours", 24)
+    extend_once: bool = _setting("`yes` refuses to extend a subscription that a further period follows already", False)
+    bot_token: Secret = _setting("the Telegram bot's token; `jobs run notify` sends messages with it", Secret(""))
+    telegram_api_url: str = _setting("where the Bot API is", "https://api.telegram.org")
+    admin_ids: tuple[int, ...] = _setting("Telegram ids of the admins, with commas between them", ())
+    tech_chat_id: int = _setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
+    heartbeat_url: str = _setting(
+        "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
+    )
+    metrics_file: str = _setting(
+        "where `jobs run metrics` writes; with node_exporter a `.prom` file in its textfile directory; "
+        "empty: `metrics.prom` in state_dir",
+        "",
+    )
+    max_latency_ms: int = _setting("`health` warns when a measurement is slower, 0 to 100000; 0: never", 0)
+    min_throughput_mbit: int = _setting("`health` warns when a measurement is less, 0 to 100000; 0: never", 0)
+    log_format: str = _setting("`json` writes one line per event to stderr; `text` does not", "text")
+
+    @property
+    def zone(self) -> tzinfo:
+        """The operator's time zone."""
+        if self.timezone == "UTC":
+            return UTC
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(self.timezone)
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -128,27 +156,66 @@ def _checked(key: str, text: str, where: str) -> Any:
 
 
 def _parse(key: str, text: str) -> Any:
-    if key in ("state_dir", "key_file"):
-        if not text.startswith(("/", "~")):
-            raise InvalidInput("expected an absolute path")
-        return Path(text).expanduser()
-    if key == "parallel":
-        return grammar.whole(text, "number", 1, 256)
-    if key == "migration_grace_hours":
-        return grammar.whole(text, "number of hours", 1, 720)
-    if key == "client_secrets" and text not in ("store", "discard"):
-        raise InvalidInput("expected `store` or `discard`")
-    if key == "timezone":
-        _zone(text)
-    if key == "database_url" and not text.startswith(("sqlite:////", "postgresql+psycopg://")):
+    numbers = {
+        "parallel": ("number", 1, 256),
+        "migration_grace_hours": ("number of hours", 1, 720),
+        "expiring_soon_hours": ("number of hours", 1, 720),
+        "max_latency_ms": ("number of milliseconds", 0, 100_000),
+        "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),
+    }
+    if key in numbers:
+        return grammar.whole(text, *numbers[key])
+    words = {"client_secrets": ("store", "discard"), "log_format": ("text", "json"), "extend_once": ("no", "yes")}
+    if key in words and text not in words[key]:
+        raise InvalidInput(f"expected `{words[key][0]}` or `{words[key][1]}`")
+    checks: dict[str, Callable[[str], Any]] = {
+        "state_dir": _path,
+        "key_file": _path,
+        "metrics_file": lambda text: str(_path(text)) if text else "",
+        "timezone": _zone,
+        "database_url": _database,
+        "extend_once": lambda text: text == "yes",
+        "bot_token": _token,
+        "telegram_api_url": _url,
+        "heartbeat_url": lambda text: _url(text) if text else "",
+        "admin_ids": lambda text: tuple(
+            grammar.telegram_chat(part.strip()) for part in text.split(",") if part.strip()
+        ),
+        "tech_chat_id": grammar.telegram_chat,
+    }
+    return checks[key](text) if key in checks else text
+
+
+def _path(text: str) -> Path:
+    if not text.startswith(("/", "~")):
+        raise InvalidInput("expected an absolute path")
+    return Path(text).expanduser()
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("sqlite:////", "postgresql+psycopg://")):
         raise InvalidInput("expected sqlite:////absolute/path or postgresql+psycopg://…")
     return text
 
 
-def _zone(text: str) -> None:
+def _token(text: str) -> Secret:
+    """The token never appears in a message, not even a wrong one."""
+    if not grammar.BOT_TOKEN.fullmatch(text):
+        raise InvalidInput("that is not a bot token", "as @BotFather shows it: digits, a colon, 30 or more characters")
+    return Secret(text)
+
+
+def _url(text: str) -> str:
+    if not grammar.URL.fullmatch(text):
+        raise InvalidInput("expected http://… or https://…")
+    return text.rstrip("/")
+
+
+def _zone(text: str) -> str:
     from zoneinfo import ZoneInfo
 
     try:
         ZoneInfo(text)
+        return text
     except (KeyError, ValueError, OSError):
         raise InvalidInput(f"'{grammar.clean(text)}' is not a time zone", "for example Europe/Berlin") from None

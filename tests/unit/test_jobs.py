@@ -33,7 +33,7 @@ def test_sync_finishes_a_migration_at_the_first_handshake(service, fleet, clock)
     service("user", "migrate", "alice", "--to", "de")
     service("jobs", "run", "sync")
     assert len(fleet["fi.example.org"].live_keys()) == 1, "no handshake yet"
-    peer = next(iter(fleet["de.example.org"].links["wg0"].peers.values()))
+    peer = fleet["de.example.org"].people()[0]
     peer[2] = str(int(clock().timestamp()))
     service("jobs", "run", "sync")
     assert fleet["fi.example.org"].live_keys() == set()
@@ -90,10 +90,14 @@ def test_a_job_runs_alone(app, serve):
 
 
 def test_units_are_valid_for_systemd(tmp_path):
-    texts = timers.units("/bin/true", Path("/etc/vpnctl/vpnctl.yaml"), "root")
-    assert set(texts) == {"vpnctl-sync.service", "vpnctl-sync.timer"}
-    assert "Persistent=true" in texts["vpnctl-sync.timer"]
-    assert "TimeoutStartSec=" in texts["vpnctl-sync.service"]
+    texts = timers.units("/bin/true", Path("/etc/my vpn/100%.yaml"), "root")
+    jobs_ = {f"vpnctl-{name}.{kind}" for name in jobs.NAMES for kind in ("service", "timer")}
+    assert set(texts) == jobs_ | {"vpnctl-alert@.service"}
+    for name in jobs.NAMES:
+        assert "Persistent=true" in texts[f"vpnctl-{name}.timer"]
+        assert "RandomizedDelaySec=" in texts[f"vpnctl-{name}.timer"]
+        assert "TimeoutStartSec=" in texts[f"vpnctl-{name}.service"]
+        assert f"OnFailure=vpnctl-alert@{name}.service" in texts[f"vpnctl-{name}.service"]
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     if shutil.which("systemd-analyze"):
@@ -103,12 +107,23 @@ def test_units_are_valid_for_systemd(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_crontab_lines_have_a_time_limit_and_an_absolute_config(service):
+def test_timers_and_crontab_fields_and_seconds_say_the_same():
+    for name in jobs.NAMES:
+        timer = jobs.module(name).TIMER
+        minutes = {"*": 60, "*/5": 300, "2-59/10": 600, "3-59/5": 300}
+        minute, hour = timer.cron.split()[:2]
+        assert timer.every == (86400 if hour != "*" else minutes.get(minute, 3600)), name
+        assert timer.limit < timer.every or timer.every == 60, f"{name} may run longer than its interval"
+
+
+def test_crontab_lines_have_a_time_limit_an_absolute_config_and_tell_of_failures(service):
     run = service("jobs", "install", "--cron", "--config", "/dev/null")
     assert run.code == 0
-    line = run.out.splitlines()[-1]
-    assert line.startswith("*/5 * * * * timeout 240 ")
-    assert "--config /dev/null jobs run sync" in line
+    lines = run.out.splitlines()[1:]
+    assert len(lines) == len(jobs.NAMES)
+    assert lines[0].startswith("*/5 * * * * timeout 240 ")
+    assert "--config /dev/null jobs run sync || " in lines[0]
+    assert lines[0].endswith("jobs failed sync")
 
 
 def _fp():

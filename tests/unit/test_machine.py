@@ -31,6 +31,7 @@ from vpnctl.remote.shell import Login
 from vpnctl.rules.access import why_not
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import models
+from vpnctl.store.people import persons
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Alien, Peer, User, standing
 
@@ -171,7 +172,7 @@ class Service(RuleBasedStateMachine):
     def nodes_agree(self):
         now = self.clock()
         with self.app.store.read() as tx:
-            owners = {user.id: user for user in tx.all(User)}
+            owners = persons(tx, tx.all(User), now)
             aliens = {alien.public_key for alien in tx.all(Alien)}
             wanted = {node: set() for node in NODES}
             for peer in tx.all(Peer):

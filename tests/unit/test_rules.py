@@ -15,21 +15,22 @@ from hypothesis import strategies as st
 
 from vpnctl.errors import Conflict, worst
 from vpnctl.rules import addresses
-from vpnctl.rules.access import Reason, Standing, online, shown_state, why_not
+from vpnctl.rules.access import Period, Person, Reason, Standing, online, shown_state, why_not
 from vpnctl.rules.brake import held_back
 from vpnctl.rules.secret import Secret
+from vpnctl.store.engine import Tx
 
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
 PAST, FUTURE = NOW - timedelta(days=1), NOW + timedelta(days=1)
-GOOD = {
-    "approved_at": PAST,
-    "blocked_at": None,
-    "removed_at": None,
-    "unlimited": True,
-    "suspended_at": None,
-    "revoked_at": None,
-    "expires_at": None,
-}
+PERSON = {"approved_at": PAST, "blocked_at": None, "removed_at": None, "unlimited": True}
+PEER = {"suspended_at": None, "revoked_at": None, "expires_at": None}
+HERE = Period(PAST, FUTURE, None, None)
+LIMITED = {"unlimited": False}
+
+
+def standing(change):
+    person = PERSON | {key: value for key, value in change.items() if key not in PEER}
+    return Standing(Person(**person), **(PEER | {key: value for key, value in change.items() if key in PEER}))
 
 
 @pytest.mark.parametrize(
@@ -43,64 +44,82 @@ GOOD = {
         ({"removed_at": PAST}, Reason.REMOVED),
         ({"suspended_at": PAST}, Reason.SUSPENDED),
         ({"revoked_at": PAST, "blocked_at": PAST}, Reason.REVOKED),
-        ({"unlimited": False}, Reason.NO_ACCESS),
+        (LIMITED, Reason.NO_ACCESS),
+        (LIMITED | {"periods": (HERE,)}, None),
+        (LIMITED | {"periods": (Period(PAST, NOW, None, None),)}, Reason.ENDED),
+        (LIMITED | {"periods": (Period(NOW, FUTURE, None, None),)}, None),
+        (LIMITED | {"periods": (Period(FUTURE, FUTURE + timedelta(days=1), None, None),)}, Reason.NO_ACCESS),
+        (LIMITED | {"periods": (Period(PAST, FUTURE, NOW, None),)}, Reason.CANCELLED),
+        (LIMITED | {"periods": (Period(PAST, FUTURE, None, 100),), "used": 99}, None),
+        (LIMITED | {"periods": (Period(PAST, FUTURE, None, 100),), "used": 100}, Reason.QUOTA),
+        (LIMITED | {"periods": (Period(PAST, FUTURE, None, 100), HERE), "used": 100}, None),
+        ({"periods": (Period(PAST, NOW, None, 0),), "used": 9}, None),
     ],
 )
 def test_the_predicate_names_the_reason(change, reason):
-    assert why_not(Standing(**(GOOD | change)), NOW) == reason
+    assert why_not(standing(change), NOW) == reason
+
+
+def test_what_time_or_traffic_brings_is_subject_to_the_brake_and_what_people_ask_is_not():
+    by_time = {reason for reason in Reason if not reason.asked}
+    assert by_time == {Reason.EXPIRED, Reason.ENDED, Reason.QUOTA, Reason.NO_ACCESS}
 
 
 times = st.sampled_from([None, PAST, NOW, FUTURE])
+ends = st.sampled_from([PAST, NOW, FUTURE])
+spans = st.lists(st.tuples(ends, ends, times, st.sampled_from([None, 0, 50, 100])), max_size=3)
+lives = st.tuples(times, times, times, st.booleans(), times, times, times, spans, st.sampled_from([0, 50, 99, 100]))
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(times, times, times, st.booleans(), times, times, times), min_size=1, max_size=20))
+@given(st.lists(lives, min_size=1, max_size=20))
 def test_the_predicate_in_sql_says_the_same(rows):
     from vpnctl.store import models
+    from vpnctl.store.people import persons
     from vpnctl.store.queue import wanted
+    from vpnctl.store.rows import User
 
     engine = sa.create_engine("sqlite://")
     models.metadata.create_all(engine)
     names = ("approved_at", "blocked_at", "removed_at", "unlimited", "suspended_at", "revoked_at", "expires_at")
     with engine.begin() as connection:
         for number, values in enumerate(rows):
-            row = dict(zip(names, values, strict=True))
-            user = {"approved_at", "blocked_at", "removed_at", "unlimited"}
-            connection.execute(
-                sa.insert(models.user).values(
-                    id=str(number),
-                    name=str(number),
-                    display_name="",
-                    locale="en",
-                    note="",
-                    created_at=NOW,
-                    **{k: row[k] for k in user},
-                )
-            )
-            connection.execute(
-                sa.insert(models.peer).values(
-                    id=str(number),
-                    endpoint_id="e",
-                    user_id=str(number),
-                    device="d",
-                    public_key=str(number),
-                    own_key=False,
-                    created_at=NOW,
-                    rx=0,
-                    tx=0,
-                    **{k: row[k] for k in names if k not in user},
-                )
-            )
+            _insert(connection, models, str(number), dict(zip(names, values, strict=False)), values[7], values[8])
         query = (
             sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id).where(wanted(NOW))
         )
         found = set(connection.execute(query).scalars())
+        tx = Tx(connection)
+        people = persons(tx, tx.all(User), NOW)
     expected = {
-        str(n)
-        for n, values in enumerate(rows)
-        if why_not(Standing(**dict(zip(names, values, strict=True))), NOW) is None
+        str(number)
+        for number, values in enumerate(rows)
+        if why_not(Standing(people[str(number)], *values[4:7]), NOW) is None
     }
     assert found == expected
+
+
+def _insert(connection, models, key, row, periods, used):
+    text = {"display_name": "", "locale": "en", "note": "", "created_at": NOW}
+    person = {name: row[name] for name in PERSON}
+    connection.execute(sa.insert(models.user).values(id=key, name=key, **text, **person))
+    counters = {"own_key": False, "created_at": NOW, "rx": 0, "tx": 0}
+    where = {"endpoint_id": "e", "user_id": key, "device": "d", "public_key": key}
+    connection.execute(sa.insert(models.peer).values(id=key, **where, **counters, **{name: row[name] for name in PEER}))
+    for number, (starts, ending, cancelled, traffic) in enumerate(periods):
+        terms = {
+            "plan": "p",
+            "days": 1,
+            "locations": [],
+            "prices": {},
+            "source": "grant",
+            "noted": 0,
+            "created_at": NOW,
+        }
+        span = {"starts_at": starts, "ends_at": ending, "cancelled_at": cancelled, "traffic": traffic}
+        connection.execute(sa.insert(models.subscription).values(id=f"{key}.{number}", user_id=key, **terms, **span))
+    month = {"month": "2027-01", "rx": used // 2, "tx": used - used // 2, "noted": False}
+    connection.execute(sa.insert(models.usage_month).values(user_id=key, **month))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from vpnctl.actions.preview import drift, rehearse
 from vpnctl.actions.settle import Wish, settle
 from vpnctl.errors import VpnctlError
 from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.ledger import FASTEST
 from vpnctl.store import models
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Alien, Node, Peer
@@ -263,7 +264,7 @@ def test_an_alien_never_takes_an_address_of_ours(app, serve):
     node.fake.links["wg0"].peers[issued.peer.public_key][1] = "(none)"
     assert settle(app, [node.id], ALL)[0].code == 0
     assert node.fake.links["wg0"].peers[issued.peer.public_key][1].startswith("10.66.0.2/32")
-    assert ALIEN in node.fake.live_keys()
+    assert ALIEN in node.fake.all_keys()
 
 
 def test_a_full_disk_stops_no_removal_and_loses_nothing(app, serve):
@@ -329,7 +330,8 @@ def test_counters_out_of_range_are_clamped(app, serve):
     settle(app, [node.id])
     node.fake.links["wg0"].peers[issued.peer.public_key][2:] = ["0", str(2**80), "-5"]
     assert settle(app, [node.id], ALL)[0].code == 0
-    assert (row(app, issued.peer.id).rx, row(app, issued.peer.id).tx) == (2**63 - 1, 0)
+    assert 0 < row(app, issued.peer.id).rx <= 2 * FASTEST, "no more than a line can carry in the time"
+    assert row(app, issued.peer.id).tx == 0
 
 
 def test_the_brake_holds_back_many_removals_that_only_time_asks_for(app, serve, clock):

@@ -307,7 +307,7 @@ def test_the_upgrade_killed_at_every_statement_completes_when_it_is_run_again(tm
         return done.returncode
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        codes = list(pool.map(attempt, range(1, 60)))
+        codes = list(pool.map(attempt, range(1, 130)))
     assert codes.count(-9) > 20
     assert codes[-1] == 0, "the statements came to an end"
 

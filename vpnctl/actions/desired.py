@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from vpnctl.actions import probes
 from vpnctl.app import App
 from vpnctl.protocols import host, plugin
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
@@ -15,6 +16,7 @@ from vpnctl.rules.access import Reason, why_not
 from vpnctl.rules.changes import Desired
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
+from vpnctl.store.people import persons
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User, standing
 from vpnctl.store.vault import Vault
 
@@ -53,7 +55,8 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     people_here = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id.in_(ids))
     users = {user.id: user for user in tx.all(User, models.user.c.id.in_(people_here))}
     aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.public_key)
-    reasons = {peer.id: why_not(standing(users[peer.user_id], peer), now) for peer in peers}
+    who = persons(tx, list(users.values()), now, people_here)
+    reasons = {peer.id: why_not(standing(who[peer.user_id], peer), now) for peer in peers}
     owners = {user.id: user.name for user in users.values()}
     return View(node, tuple(endpoints), tuple(peers), reasons, tuple(aliens), owners)
 
@@ -110,7 +113,15 @@ def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None) -> EndpointSpe
         public_key=endpoint.public_key,
         private_key=vault.open("endpoint.key", endpoint.id, endpoint.key_sealed) if vault else None,
         removed=endpoint.removed_at is not None,
+        probe=_probe(vault, endpoint) if vault else None,
     )
+
+
+def _probe(vault: Vault, endpoint: Endpoint) -> AlienSpec | None:
+    if endpoint.probe_public is None or endpoint.probe_psk_sealed is None:
+        return None
+    psk = vault.open(probes.PSK, endpoint.id, endpoint.probe_psk_sealed)
+    return AlienSpec(endpoint.probe_public, psk, "")
 
 
 def peer_spec(vault: Vault, peer: Peer) -> PeerSpec:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions import find
+from vpnctl.actions import find, probes
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.peers import revoke_rows
 from vpnctl.app import App
@@ -70,6 +70,8 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
         options={},
         public_key=public,
         key_sealed=app.vault.seal("endpoint.key", endpoint_id, secret),
+        **probes.fresh(app.vault, protocol, endpoint_id),
+        probed_at=None,
         digest=None,
         changed_at=app.clock(),
         proven_at=None,

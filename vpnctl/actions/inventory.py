@@ -1,4 +1,4 @@
-"""Inventory: YAML in (one way, previewed) and YAML out. Never secrets; recovery is the business of backups.
+"""Inventory: YAML in, one way and previewed. Never secrets; recovery is the business of backups.
 
 What is in the file is added or changed; what is missing from it is reported and left alone.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from vpnctl.actions import endpoints, find, nodes
+from vpnctl.actions import endpoints, find, nodes, plans
+from vpnctl.actions.inventory_form import EndpointEntry, Inventory, NodeEntry, UserEntry
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput, VpnctlError
@@ -22,61 +20,6 @@ from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, User
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class EndpointEntry(_Strict):
-    """One endpoint of a node."""
-
-    protocol: str
-    interface: str
-    port: int
-    pool: str
-    pool_v6: str | None = None
-    dns: str = endpoints.DEFAULT_DNS
-    mtu: int = endpoints.DEFAULT_MTU
-    allowed_ips: str = endpoints.ALL_TRAFFIC
-    keepalive: int = endpoints.DEFAULT_KEEPALIVE
-    isolation: bool = True
-    forward_rule: str = "none"
-
-
-class NodeEntry(_Strict):
-    """One server."""
-
-    name: str
-    host: str | None = None
-    local: bool = False
-    host_key: str = ""
-    jump: str | None = None
-    public_host: str | None = None
-    region: str = ""
-    capacity: int | None = None
-    rent_due: str | None = None
-    endpoints: list[EndpointEntry] = Field(default_factory=list)
-
-
-class UserEntry(_Strict):
-    """One person."""
-
-    name: str
-    display_name: str = ""
-    telegram_id: int | None = None
-    locale: str = "en"
-    devices: int | None = None
-    unlimited: bool = True
-    blocked: bool = False
-    note: str = ""
-
-
-class Inventory(_Strict):
-    """A whole file."""
-
-    nodes: list[NodeEntry] = Field(default_factory=list)
-    users: list[UserEntry] = Field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Applied:
     """What applying does: a line per change, and the nodes to settle."""
@@ -84,25 +27,6 @@ class Applied:
     lines: tuple[str, ...]
     notes: tuple[str, ...]
     node_ids: tuple[str, ...]
-
-
-def parse(text: str, name: str) -> tuple[Inventory, yamldoc.Document]:
-    """Return the inventory in `text`. Raises InvalidInput with file, line, and what was expected."""
-    document = yamldoc.load(text, name)
-    try:
-        return Inventory.model_validate(document.data or {}), document
-    except ValidationError as error:
-        problems = []
-        for each in error.errors()[:5]:
-            path = tuple(each["loc"])
-            label = ".".join(str(part) for part in path)
-            message = (
-                "unknown key"
-                if each["type"] == "extra_forbidden"
-                else each["msg"].lower().replace("input should be", "expected")
-            )
-            problems.append(f"{document.where(path)}: {grammar.clean(label)}: {message}")
-        raise InvalidInput("; ".join(problems), "inventory/README.md describes every key") from None
 
 
 def preview(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
@@ -119,11 +43,21 @@ def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied
         for index, entry in enumerate(inventory.nodes):
             with _located(document, ("nodes", index)):
                 touched |= _node(tx, app, entry, lines)
+        for index, tariff in enumerate(inventory.plans):
+            with _located(document, ("plans", index)):
+                lines += filter(None, [plans.upsert(tx, app, tariff.model_dump())])
+        _one_trial(inventory, document)
         for index, person in enumerate(inventory.users):
             with _located(document, ("users", index)):
                 touched |= set(_user(tx, app, person, lines))
         notes = _unlisted(tx, inventory)
     return Applied(tuple(lines), tuple(notes), tuple(sorted(touched)))
+
+
+def _one_trial(inventory: Inventory, document: yamldoc.Document) -> None:
+    marked = [index for index, plan in enumerate(inventory.plans) if plan.trial]
+    if len(marked) > 1:
+        raise InvalidInput(f"{document.where(('plans', marked[1]))}: two plans are marked as the trial", "mark one")
 
 
 class _located:  # noqa: N801 - reads as a word
@@ -149,6 +83,7 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
             "region": entry.region,
             "capacity": entry.capacity,
             "rent_due": entry.rent_due,
+            "traffic_limit": entry.traffic_limit,
         }
     )
     if row is None:
@@ -219,10 +154,12 @@ def _user(tx: Tx, app: App, entry: UserEntry, lines: list[str]) -> list[str]:
     else:
         new = {key: value for key, value in details.items() if value is not None and getattr(row, key) != value}
         if new:
-            users.change(inside, name, new)
+            _, touched = users.change(inside, name, new)
             lines.append(f"change user {name}: {', '.join(sorted(new))}")
+            if touched and entry.blocked is None:
+                return touched
     blocked = row is not None and row.blocked_at is not None
-    if blocked != entry.blocked:
+    if entry.blocked is not None and blocked != entry.blocked:
         lines.append(f"{'block' if entry.blocked else 'unblock'} user {name}")
         return (users.block if entry.blocked else users.unblock)(inside, name)[1]
     return []
@@ -248,55 +185,3 @@ def _unlisted(tx: Tx, inventory: Inventory) -> list[str]:
     listed = {entry.name for entry in inventory.nodes}
     there = [row.name for row in tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)]
     return [f"node {name} is not in the file; it stays" for name in there if inventory.nodes and name not in listed]
-
-
-def export(app: App, *, users: bool = False) -> str:
-    """Return the inventory as YAML: nodes and endpoints without keys, and people if asked for."""
-    import yaml
-
-    with app.store.read() as tx:
-        rows = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.created_at)
-        names = {row.id: row.name for row in rows}
-        body: dict[str, Any] = {"nodes": [_node_entry(tx, row, names) for row in rows]}
-        if users:
-            people = tx.all(User, models.user.c.removed_at.is_(None), order=models.user.c.name)
-            body["users"] = [_user_entry(row) for row in people]
-    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=1000)
-
-
-def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
-    host = f"[{row.host}]" if ":" in row.host else row.host
-    where = (
-        {"local": True} if row.kind == "local" else {"host": f"{row.login}@{host}:{row.port}", "host_key": row.host_key}
-    )
-    entry = {
-        "name": row.name,
-        **where,
-        "jump": names.get(row.jump_id or ""),
-        "public_host": row.public_host,
-        "region": row.region,
-        "capacity": row.capacity,
-        "rent_due": row.rent_due.isoformat() if row.rent_due else None,
-        "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
-    }
-    return {key: value for key, value in entry.items() if value not in (None, "")}
-
-
-def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
-    names = [name for name in EndpointEntry.model_fields if name != "pool"]
-    entry = {name: getattr(row, name) for name in names} | {"pool": row.pool_v4}
-    return {key: value for key, value in entry.items() if value is not None}
-
-
-def _user_entry(row: User) -> dict[str, Any]:
-    entry = {
-        "name": row.name,
-        "display_name": row.display_name,
-        "telegram_id": row.telegram_id,
-        "locale": row.locale,
-        "devices": row.device_limit,
-        "unlimited": row.unlimited,
-        "blocked": row.blocked_at is not None,
-        "note": row.note,
-    }
-    return {key: value for key, value in entry.items() if value not in (None, "")}

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from vpnctl.actions import find
+from vpnctl.actions import find, plans
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, NotFound
@@ -19,7 +19,7 @@ from vpnctl.rules import addresses, grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User
+from vpnctl.store.rows import Alien, Endpoint, Node, Peer, Subscription, User
 
 _CHUNK = 500
 QUARANTINE = timedelta(hours=24)
@@ -85,6 +85,7 @@ class Room:
         self._endpoints: dict[tuple[str, str], tuple[Endpoint, Node]] = {}
         self._load: Counter[str] = Counter()
         self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
+        self._terms: dict[str, Subscription | None] = {}
 
     def prepare(self, names: Sequence[str]) -> None:
         """Read many users and their devices at once; a single one is read when it is asked for."""
@@ -117,16 +118,41 @@ class Room:
                 f"{owner.name}/{device} exists already",
                 f"another name: --device NAME   a new key for it: vpnctl peer regen {owner.name}/{device}",
             )
-        if owner.device_limit is not None and len(devices) >= owner.device_limit:
+        limit = self._limit(owner)
+        if limit is not None and len(devices) >= limit:
             raise Conflict(
-                f"{owner.name} has {len(devices)} of {owner.device_limit} devices",
+                f"{owner.name} has {len(devices)} of {limit} devices",
                 f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
             )
         devices.append(device)
 
+    def _limit(self, owner: User) -> int | None:
+        """Return how many devices are allowed: the user's own limit, else the plan's."""
+        terms = self.terms(owner)
+        return owner.device_limit if owner.device_limit is not None else terms.devices if terms else None
+
+    def terms(self, owner: User) -> Subscription | None:
+        """Return the subscription that covers now, None for who is unlimited or has none."""
+        from vpnctl.actions import subscriptions
+
+        if owner.unlimited:
+            return None
+        if owner.id not in self._terms:
+            rows = subscriptions.of(self._tx, owner)
+            self._terms[owner.id] = subscriptions.covering(rows, self._app.clock())
+        return self._terms[owner.id]
+
     def endpoint(self, wish: Wanted) -> tuple[Endpoint, Node]:
         """Return where the peer goes: on the named node, else on the one with most room."""
         choices = self._choices(wish)
+        terms = self.terms(self.user(wish.user))
+        if terms is not None and terms.locations:
+            choices = [pair for pair in choices if plans.serves(terms.locations, pair[1].name, pair[1].region)]
+            if not choices:
+                raise Conflict(
+                    f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
+                    "another --node, or another plan: vpnctl plan list",
+                )
         best = max(choices, key=lambda pair: (_spare(pair[1], self._load[pair[1].id]), pair[1].name))
         self._load[best[1].id] += 1
         return best

@@ -19,6 +19,7 @@ from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
+from vpnctl.store.people import person
 from vpnctl.store.rows import Node, Peer, User, standing
 
 
@@ -57,12 +58,13 @@ def start(app: App, name: str, target: str, *, device: str | None = None, source
 
 def _elsewhere(tx: Tx, app: App, owner: User, goal: Node) -> list[tuple[Peer, Node]]:
     table = models.peer.c
+    who = person(tx, owner, app.clock())
     found = []
     for peer in tx.all(
         Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None), order=table.device
     ):
         node = place(tx, peer)[1]
-        if node.id != goal.id and why_not(standing(owner, peer), app.clock()) is not Reason.EXPIRED:
+        if node.id != goal.id and why_not(standing(who, peer), app.clock()) is not Reason.EXPIRED:
             found.append((peer, node))
     return found
 

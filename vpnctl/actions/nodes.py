@@ -134,6 +134,7 @@ def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, A
             "public_host": login.host,
             "capacity": None,
             "rent_due": None,
+            "traffic_limit": None,
             "token": None,
             "boot_id": None,
             "seen_at": None,
@@ -172,7 +173,7 @@ def change(app: App, name: str, details: dict[str, Any]) -> Node:
 
 
 def checked_details(details: dict[str, Any]) -> dict[str, Any]:
-    """Return what is given of public_host, region, capacity, rent_due, host, port, login, in canonical form."""
+    """Return what is given of a node's details, in canonical form."""
     values = {key: value for key, value in details.items() if value is not None}
     for key in ("public_host", "host"):
         if key in values:
@@ -181,6 +182,8 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
         values["region"] = grammar.free_text(values["region"], "region")
     if values.get("capacity", 0) < 0:
         raise InvalidInput("a capacity is a number of peers", "for example 200")
+    if values.get("traffic_limit") is not None:
+        values["traffic_limit"] = grammar.size(str(values["traffic_limit"]))
     if isinstance(values.get("rent_due"), str):
         try:
             values["rent_due"] = date.fromisoformat(values["rent_due"])

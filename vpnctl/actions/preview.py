@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from vpnctl.actions import probes
 from vpnctl.actions.desired import View, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.actions.proof import check_token
 from vpnctl.actions.settle import Wish, compare, look
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
+from vpnctl.remote.probe import Handshake, Verdict
+from vpnctl.rules.changes import SYSTEM, Change
+from vpnctl.store import models
+from vpnctl.store.rows import Node
 
 
 def rehearse(app: App, verb: Callable[[App], Iterable[str]], wish: Wish | None = None) -> list[Settled]:
@@ -29,6 +34,24 @@ def drift(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
     with app.store.read() as tx:
         views = [load(tx, node_id, app.clock()) for node_id in sorted(set(node_ids))]
     return preview(app, views, wish)
+
+
+def check(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
+    """Return the drift, and with it every endpoint that does not answer a handshake from here."""
+    found = drift(app, node_ids, wish)
+    with app.store.read() as tx:
+        nodes = [tx.all(Node, models.node.c.id == each.node_id)[0] for each in found]
+    with ThreadPoolExecutor(min(app.settings.parallel, len(found) or 1)) as pool:
+        signs = pool.map(lambda node: probes.shake_all(app, node), nodes)
+    return [replace(each, changes=(*each.changes, *_silent(sign))) for each, sign in zip(found, signs, strict=True)]
+
+
+def _silent(signs: dict[str, Handshake | None]) -> list[Change]:
+    return [
+        Change("no handshake", interface, str(sign.verdict), SYSTEM)
+        for interface, sign in signs.items()
+        if sign is not None and sign.verdict is not Verdict.OK
+    ]
 
 
 def preview(app: App, views: list[View], wish: Wish | None = None) -> list[Settled]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Distrust, NodeFailed, VpnctlError
 from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer
-from vpnctl.store import events, models
+from vpnctl.rules.ledger import Reading
+from vpnctl.store import events, models, traffic
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer
 
@@ -90,12 +92,45 @@ def _foreign(node: Node, link: Link, what: str) -> Distrust:
     )
 
 
-def issue_token(app: App, node: Node) -> str:
-    """Commit a fresh token before the node hears of it."""
+def prepare(app: App, view: View, observed: Observed) -> str:
+    """Commit a fresh token before the node hears of it, and what was counted there before anything is changed.
+
+    A peer that is removed now takes its counters with it; this was the last look at them.
+    """
     value = secrets.token_hex(16)
     with app.store.write() as tx:
-        tx.execute(sa.insert(models.token).values(node_id=node.id, value=value, issued_at=app.clock()))
+        tx.execute(sa.insert(models.token).values(node_id=view.node.id, value=value, issued_at=app.clock()))
+        book(tx, view, observed, app.clock())
     return value
+
+
+def book(tx: Tx, view: View, observed: Observed, now: datetime) -> None:
+    """Write the traffic and the handshakes that were read."""
+    for endpoint in view.endpoints:
+        peers = [peer for peer in view.peers if peer.endpoint_id == endpoint.id]
+        _book(tx, endpoint.id, peers, observed, endpoint.interface)
+        live = observed.links[endpoint.interface].peers if endpoint.interface in observed.links else {}
+        _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+
+
+def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, interface: str) -> None:
+    seen = observed.links.get(interface)
+    if seen is None:
+        return
+    found = [(peer, seen.peers[peer.public_key]) for peer in peers if peer.public_key in seen.peers]
+    traffic.book(
+        tx,
+        endpoint_id,
+        [
+            traffic.Meter(
+                peer.id,
+                peer.user_id,
+                peer.created_at,
+                Reading(observed.boot_id, seen.index, row.rx, row.tx, min(row.handshake, _LATEST), observed.read_at),
+            )
+            for peer, row in found
+        ],
+    )
 
 
 def record_aliens(app: App, node_id: str, observed: Observed) -> None:
@@ -125,11 +160,12 @@ def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]
     link = observed.links.get(endpoint.interface)
     if link is None or link.public_key != endpoint.public_key:
         return []
-    known = {
+    known: set[str | None] = {
         key
         for table in (models.peer, models.alien)
         for key in tx.execute(sa.select(table.c.public_key).where(table.c.endpoint_id == endpoint.id)).scalars()
     }
+    known.add(endpoint.probe_public)
     return [peer for key, peer in link.peers.items() if key not in known]
 
 
@@ -181,7 +217,9 @@ def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Obs
     gone = [peer for peer in absent if peer in replaced or peer.revoked_at is not None]
     labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]
     events.record_all(tx, stamp(app), "peer.seen_absent", [(label, None, None) for label in labels])
-    _record_traffic(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+    _book(tx, link.endpoint_id, peers, observed, link.interface)
+    traffic.forget(tx, [peer.id for peer in absent])
+    _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
 
 
 def _presence(link: Link, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
@@ -206,27 +244,21 @@ def _update(tx: Tx, peers: list[Peer], **values: Any) -> None:
         tx.update(Peer, models.peer.c.id.in_(ids), **values)
 
 
-def _record_traffic(tx: Tx, seen: list[tuple[Peer, SeenPeer]], now: datetime) -> None:
-    rows = [(peer, _counters(peer, found)) for peer, found in seen]
-    changed = [(peer, values) for peer, values in rows if values != _counters_of(peer)]
-    if changed:
+def _record_handshakes(tx: Tx, seen: list[tuple[Peer, SeenPeer]], now: datetime) -> None:
+    """A handshake that was seen stays seen, whatever a rebooted node says later."""
+    newer = []
+    for peer, found in seen:
+        at = datetime.fromtimestamp(min(found.handshake, _LATEST), UTC) if found.handshake else None
+        if at is not None and (peer.handshake_at is None or at > peer.handshake_at):
+            newer.append((peer, at))
+    if newer:
         table = models.peer
-        statement = sa.update(table).where(table.c.id == sa.bindparam("peer_id"))
-        tx.execute(statement, [{"peer_id": peer.id, **values} for peer, values in changed])
-    for peer, values in changed:
-        if values["handshake_at"] != peer.handshake_at:
-            _finish_migration(tx, peer, now)
-
-
-def _counters_of(peer: Peer) -> dict[str, Any]:
-    return {"handshake_at": peer.handshake_at, "rx": peer.rx, "tx": peer.tx}
-
-
-def _counters(peer: Peer, found: SeenPeer) -> dict[str, Any]:
-    """Return last handshake and counters as they are now known. A handshake that was seen stays seen."""
-    at = datetime.fromtimestamp(min(found.handshake, _LATEST), UTC) if found.handshake else None
-    newer = at if peer.handshake_at is None or (at is not None and at > peer.handshake_at) else peer.handshake_at
-    return {"handshake_at": newer, "rx": found.rx, "tx": found.tx}
+        statement = (
+            sa.update(table).where(table.c.id == sa.bindparam("peer_id")).values(handshake_at=sa.bindparam("at"))
+        )
+        tx.execute(statement, [{"peer_id": peer.id, "at": at} for peer, at in newer])
+    for peer, _ in newer:
+        _finish_migration(tx, peer, now)
 
 
 def _finish_migration(tx: Tx, peer: Peer, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vpnctl.actions import endpoints, find
+from vpnctl.actions import endpoints, find, probes
 from vpnctl.actions.desired import desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.actions.preview import rehearse
@@ -36,6 +36,7 @@ def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str]
     node, observed = _first_look(app, name)
     _refuse_system(node, observed)
     _ensure_endpoints(app, name, protocols)
+    probes.ensure(app, [node.id])
     rule, notes = _host_firewall(observed)
     if (
         rule != "none"

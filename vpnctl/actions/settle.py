@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from vpnctl.actions import proof
+from vpnctl.actions import clock, proof
 from vpnctl.actions.desired import View, desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
@@ -44,6 +44,8 @@ class Wish:
     """Go there even if nothing is pending."""
     cut_all: bool = False
     """Lift the brake."""
+    distrust: str = ""
+    """Why the clock cannot be trusted; then time cuts nobody. `settle` finds out by itself."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[
     if not ids:
         return []
     how = wish or Wish()
+    how = replace(how, distrust="" if how.cut_all else clock.jump(app))
     with app.progress("nodes", len(ids)) as advance:
 
         def one(node_id: str) -> Settled:
@@ -83,7 +86,7 @@ def _settle(app: App, node_id: str, wish: Wish) -> Settled:
             node = tx.one(Node, models.node.c.id == node_id)
             assert node is not None  # noqa: S101
             name = node.name
-        with _queue(app, node):
+        with queue(app, node):
             if not wish.always and not _pending(app, node_id):
                 return Settled(node_id, name, 0)
             return _converge(app, node_id, wish)
@@ -138,8 +141,9 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     else:
         proof.record(app, view, found.want, observed, wish.scope, agreed=True)
     if found.held:
+        why = wish.distrust or "that many at once needs a word from you"
         raise Stopped(
-            f"{name}: {found.held} peers are due to be cut by time alone; that many at once needs a word from you",
+            f"{name}: {found.held} peers are due to be cut by time alone; {why}",
             f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
         )
     return Settled(node_id, name, 0, found.changes)
@@ -148,9 +152,10 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
 def _apply(app: App, view: View, shell: Shell, observed: Observed, found: Comparison, wish: Wish) -> bool:
     """Apply, read again, record. False: the node is not as observed any more, nothing was done."""
     name = view.node.name
-    fresh = proof.issue_token(app, view.node)
+    fresh = proof.prepare(app, view, observed)
     orders = plan.apply(found.want, observed, found.changes, fresh, wish.scope)
-    answer = node_script.call(shell, name, _protocols(view), orders, plan.look(found.want, wish.scope, _digests(view)))
+    looks = plan.look(found.want, wish.scope, _digests(view))
+    answer = node_script.call(shell, name, _protocols(view), orders, looks, app.clock())
     if answer.refused == "moved":
         return False
     if answer.refused:
@@ -168,7 +173,7 @@ def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] =
     """Read the node, writing nothing on it."""
     want = desired(app, replace(view, peers=(), aliens=()))
     looks = (*plan.look(want, scope, _digests(view)), *more)
-    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), looks).observed
+    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), looks, app.clock()).observed
 
 
 def _digests(view: View) -> dict[str, str | None]:
@@ -177,7 +182,8 @@ def _digests(view: View) -> dict[str, str | None]:
 
 def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
-    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons)
+    distrust = bool(wish.distrust)
+    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
     want = desired(app, view, held)
     proof.check_server_keys(view, want, observed)
     proof.check_ports(view.node, want, observed)
@@ -214,7 +220,7 @@ def _protocols(view: View) -> dict[str, str]:
 
 
 @contextmanager
-def _queue(app: App, node: Node) -> Iterator[None]:
+def queue(app: App, node: Node) -> Iterator[None]:
     """Let the settles of this machine pass one by one per node; the kernel frees the lock of a killed one."""
     folder = app.settings.state_dir / "locks"
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl import app as names
+from vpnctl.actions import probes
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App, open_app
 from vpnctl.errors import Conflict, StateTrouble
@@ -22,6 +23,8 @@ from vpnctl.store.vault import NIL, Vault
 BATCH = 500
 SEALED = (
     (models.endpoint, "key_sealed", "endpoint.key"),
+    (models.endpoint, "probe_key_sealed", probes.KEY),
+    (models.endpoint, "probe_psk_sealed", probes.PSK),
     (models.peer, "secret_sealed", "peer.secret"),
     (models.peer, "psk_sealed", "peer.psk"),
     (models.alien, "psk_sealed", "alien.psk"),
@@ -165,9 +168,10 @@ def _renew_copy(tx: Tx, keys: Vault) -> None:
 
 
 def _reseal_meta(tx: Tx, keys: Vault) -> None:
-    sealed = tx.meta(names.SSH_KEY)
-    if sealed is not None:
-        tx.set_meta(names.SSH_KEY, keys.seal("meta.ssh_key", NIL, keys.open("meta.ssh_key", NIL, sealed)))
+    for name in (names.SSH_KEY, names.TRIAL_KEY):
+        sealed = tx.meta(name)
+        if sealed is not None:
+            tx.set_meta(name, keys.seal(f"meta.{name}", NIL, keys.open(f"meta.{name}", NIL, sealed)))
 
 
 def _reseal(app: App, table: sa.Table, column: str, label: str, advance: Callable[[int, int], None]) -> int:

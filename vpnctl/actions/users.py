@@ -1,4 +1,4 @@
-"""Verbs on people. `user add` on the command line approves, and means unlimited until plans are used."""
+"""Verbs on people. `user add` on the command line approves, and means unlimited as long as there are no plans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions import find
+from vpnctl.actions import find, plans
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
@@ -24,8 +24,21 @@ MAX_TELEGRAM_ID = 2**52
 
 
 def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
-    """Add approved users. Raises Conflict when one of the names is taken; then none is added."""
+    """Add approved users. Raises Conflict when one of the names is taken; then none is added.
+
+    Unless told, they are unlimited as long as there are no plans; with plans, access is granted or bought.
+    """
     values = _details(details)
+    with app.store.write() as tx:
+        rows = _new(app, names, {"unlimited": not plans.in_use(tx)} | values)
+        _refuse_taken(tx, [row.name for row in rows])
+        tx.insert_all(rows)
+        made = [(("user", row.id, row.name), None, {"unlimited": row.unlimited}) for row in rows]
+        events.record_all(tx, stamp(app), "user.add", [*made])
+    return rows
+
+
+def _new(app: App, names: Sequence[str], values: dict[str, Any]) -> list[User]:
     now = app.clock()
     rows = [
         User(
@@ -40,9 +53,9 @@ def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
                 "approved_by": app.actor,
                 "blocked_at": None,
                 "blocked_by": None,
-                "unlimited": True,
                 "device_limit": None,
                 "note": "",
+                "bot_blocked_at": None,
                 "created_at": now,
                 "removed_at": None,
                 **values,
@@ -53,12 +66,6 @@ def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
     twice = sorted(name for name, count in Counter(row.name for row in rows).items() if count > 1)
     if twice:
         raise InvalidInput(f"a name is given twice: {', '.join(twice[:5])}", "remove one of them")
-    with app.store.write() as tx:
-        _refuse_taken(tx, [row.name for row in rows])
-        tx.insert_all(rows)
-        events.record_all(
-            tx, stamp(app), "user.add", [(("user", row.id, row.name), None, {"unlimited": True}) for row in rows]
-        )
     return rows
 
 
@@ -71,8 +78,11 @@ def _refuse_taken(tx: Tx, names: list[str]) -> None:
             raise Conflict(f"user {taken!r} exists already", f"vpnctl user show {taken}")
 
 
-def change(app: App, name: str, details: dict[str, Any]) -> User:
-    """Change details of a user (`name` among them); details that are None stay as they are."""
+def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str]]:
+    """Change details of a user (`name` among them); details that are None stay as they are.
+
+    Return (user, nodes to settle).
+    """
     values = _details(details)
     with app.store.write() as tx:
         row = find.user(tx, name)
@@ -80,12 +90,24 @@ def change(app: App, name: str, details: dict[str, Any]) -> User:
             _refuse_taken(tx, [values["name"]])
         if values:
             tx.update(User, models.user.c.id == row.id, **values)
+            if values.get("telegram_id", row.telegram_id) != row.telegram_id:
+                _link(tx, app, row, values["telegram_id"])
             shown = [key for key in values if key not in ("display_name", "note")]
             before = {key: getattr(row, key) for key in shown}
             events.record(
                 tx, stamp(app), "user.set", ("user", row.id, row.name), before, {key: values[key] for key in shown}
             )
-        return find.user(tx, values.get("name", name))
+        after_ = find.user(tx, values.get("name", name))
+        flipped = after_.unlimited != row.unlimited
+        if flipped:
+            expect_change(tx, models.peer.c.user_id == row.id)
+        return after_, nodes_of(tx, row) if flipped else []
+
+
+def _link(tx: Tx, app: App, row: User, telegram_id: int) -> None:
+    from vpnctl.actions.trials import link
+
+    link(tx, app, row, telegram_id)
 
 
 def _details(details: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Front:
     quiet: bool = False
     verbose: bool = False
     config: Path | None = None
+    log_format: str | None = None
     _settings: Settings | None = field(default=None, repr=False)
     _app: App | None = field(default=None, repr=False)
 
@@ -41,14 +42,23 @@ class Front:
         return self._settings
 
     @property
+    def log_json(self) -> bool:
+        """Whether events are to be written to stderr as JSON lines."""
+        return (self.log_format or self.settings.log_format) == "json"
+
+    @property
     def app(self) -> App:
         """The opened app."""
         if self._app is None:
             self._app = open_app(self.settings, whoami(), self.progress if self._lively() else silent)
+            if self.log_json:
+                from vpnctl import journal
+
+                self._app.store.journal = journal.write
         return self._app
 
     def _lively(self) -> bool:
-        return sys.stderr.isatty() and not self.quiet and not self.json
+        return sys.stderr.isatty() and not self.quiet and not self.json and not self.log_json
 
     def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
         """Show a progress bar on stderr; it disappears when the work is done."""

@@ -21,11 +21,12 @@ def apply(
 ) -> int:
     """Add and change what a YAML file says. What is missing from the file stays."""
     from vpnctl.actions import inventory
+    from vpnctl.actions.inventory_form import parse
     from vpnctl.actions.settle import Wish, settle
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
-    wanted, document = inventory.parse(_read(path), str(path))
+    wanted, document = parse(_read(path), str(path))
     plan = inventory.preview(front.app, wanted, document)
     for note in plan.notes:
         front.say(f"note: {note}")
@@ -64,11 +65,11 @@ def _read(path: Path) -> str:
 def export(
     users: Annotated[bool, typer.Option("--users", help="People too.")] = False,
 ) -> int:
-    """Print nodes and endpoints as YAML. No keys and no secrets."""
-    from vpnctl.actions import inventory
+    """Print nodes, endpoints and plans as YAML. No keys and no secrets."""
+    from vpnctl.actions import inventory_form
 
     front = current()
-    text = inventory.export(front.app, users=users)
+    text = inventory_form.export(front.app, users=users)
     if front.json:
         import yaml
 

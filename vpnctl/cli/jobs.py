@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,31 +23,94 @@ SYSTEMD = Path("/etc/systemd/system")
 
 @commands.command("list")
 def list_() -> int:
-    """List the jobs and their last runs."""
+    """List the jobs, their last runs, and what is due."""
     from vpnctl import jobs
 
     front = current()
     rows = jobs.overview(front.app)
-    return output.show_list(front, rows, ("job", "summary", "every", "last_started_at", "last_code"))
+    return output.show_list(front, rows, ("job", "summary", "every", "last_started_at", "last_code", "due"))
 
 
 @commands.command("run")
-def run(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Which jobs.")]) -> int:
-    """Run jobs now. Exit 0 also when nodes are only pending, so that a dead node is no failed run."""
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which jobs.")] = None,
+    due: Annotated[bool, typer.Option("--due", help="All whose time has come.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what they would do.")] = False,
+) -> int:
+    """Run jobs now. Exit 0 also when nodes are only pending, so that a dead node is no failed run.
+
+    After a jump of this machine's clock, jobs that go by it stop with exit 6 until they are run with --yes.
+    """
     from vpnctl import jobs
-    from vpnctl.errors import worst
+    from vpnctl.errors import InvalidInput, worst
 
     front = current()
-    for name in names:
+    for name in names or []:
         jobs.module(name)
-    reports = [jobs.run(front.app, name) for name in names]
+    wanted = [*(names or []), *(jobs.due(front.app) if due else [])]
+    if not wanted and not due:
+        raise InvalidInput("which jobs?", "vpnctl jobs run NAME..., or: vpnctl jobs run --due")
+    order = jobs.Order(dry_run=dry_run, force=front.yes)
+    reports = [_run(name, order, go_on=due) for name in dict.fromkeys(wanted)]
     if front.json:
         output.dump(reports)
     for report in reports:
         front.say(f"{report.job}: {report.what}")
+        for line in report.detail.get("changes", []):
+            front.say(f"  {clean(str(line))}")
         for node, error in report.detail.get("pending", {}).items():
             front.say(f"  {node}: {clean(str(error))}")
+    if not reports:
+        front.say("nothing is due")
     return worst(report.code for report in reports)
+
+
+def _run(name: str, order: Any, *, go_on: bool) -> Any:
+    """Run one job. Among all that are due, one that cannot run keeps none of the others from running."""
+    from time import monotonic
+
+    from vpnctl import jobs, journal
+    from vpnctl.errors import VpnctlError
+
+    front = current()
+    began = monotonic()
+    try:
+        report = jobs.run(front.app, name, order)
+    except VpnctlError as error:
+        if not go_on:
+            raise
+        report = jobs.Report(name, error.code, f"{error.what}; {error.hint}" if error.hint else error.what)
+    if front.log_json:
+        journal.job(name, monotonic() - began, report.code, report.what)
+    return report
+
+
+@commands.command("history")
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this job.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most this many.")] = 20,
+) -> int:
+    """List past runs, the newest first. One without an end was killed, or is still at work."""
+    from vpnctl import jobs
+
+    front = current()
+    if name is not None:
+        jobs.module(name)
+    rows = jobs.history(front.app, name, limit)
+    if not rows:
+        front.say("no runs yet; vpnctl jobs install")
+    return output.show_list(front, rows, ("job", "started_at", "finished_at", "code", "what"))
+
+
+@commands.command("failed", hidden=True)
+def failed(name: Annotated[str, typer.Argument(metavar="NAME", help="Which job.")]) -> int:
+    """Tell the admins that a timer's run failed. systemd's OnFailure and crontab lines call this."""
+    from vpnctl import jobs
+
+    front = current()
+    count = jobs.failed(front.app, name)
+    front.say(f"{count} messages enqueued")
+    return 0
 
 
 @commands.command("install")

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from vpnctl import __version__
 from vpnctl.cli.front import Front
-from vpnctl.errors import StateTrouble, VpnctlError
+from vpnctl.errors import InvalidInput, StateTrouble, VpnctlError
 
 NOUNS = {
     "init": ("state", "Create the state: key file, database, SSH key, recovery key."),
@@ -24,8 +24,13 @@ NOUNS = {
     "endpoint": ("endpoints", "Protocols that a node serves."),
     "user": ("users", "People: add, block, migrate, remove."),
     "peer": ("peers", "Devices: add, hand out, regenerate, suspend, revoke."),
+    "plan": ("plans", "Tariffs, seeded from YAML."),
+    "subscription": ("subscriptions", "Access by time: grant, extend, cancel."),
+    "trial": ("trials", "Trials, once a person."),
+    "traffic": ("traffic", "Who moved how much."),
     "inventory": ("inventory", "YAML in and out."),
     "event": ("events", "The audit: who changed what."),
+    "notice": ("notices", "Messages to people and admins."),
     "jobs": ("jobs", "Work on a timer."),
     "db": ("db", "The database: upgrade, current."),
     "vault": ("vault", "The keys that seal secrets: rotate, recover."),
@@ -86,13 +91,18 @@ def _root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk and no progress on stderr.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done on the nodes.")] = False,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Config file.")] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", metavar="FORMAT", help="json: one line per event on stderr; or text.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Run a VPN service from one command line."""
     if version:
         typer.echo(f"vpnctl {__version__}")
         raise typer.Exit
-    ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config)
+    if log_format not in (None, "text", "json"):
+        raise InvalidInput("that is not a log format", "--log-format text, or json")
+    ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config, log_format=log_format)
 
 
 def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind of end
@@ -179,9 +189,9 @@ def global_first(args: list[str]) -> list[str]:
             rest += [arg, *waiting]
         elif arg in _FLAGS:
             front.append(arg)
-        elif arg == "--config":
+        elif arg in ("--config", "--log-format"):
             front += [arg, *([value] if (value := next(waiting, None)) is not None else [])]
-        elif arg.startswith("--config="):
+        elif arg.startswith(("--config=", "--log-format=")):
             front.append(arg)
         else:
             rest.append(arg)

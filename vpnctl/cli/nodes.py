@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vpnctl.cli import output
+from vpnctl.cli import node_care, output
 from vpnctl.cli.front import complete_nodes, current
 
 commands = typer.Typer(
@@ -16,10 +16,6 @@ commands = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Nodes; all when none is named.", autocompletion=complete_nodes),
-]
 Fingerprint = Annotated[
     str | None,
     typer.Option("--host-key-fp", metavar="SHA256:…", help="The host key's fingerprint, from your provider's console."),
@@ -39,7 +35,23 @@ Capacity = Annotated[int | None, typer.Option("--capacity", metavar="PEERS", hel
 RentDue = Annotated[str | None, typer.Option("--rent-due", metavar="YYYY-MM-DD", help="When the server's rent is due.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 
-COLUMNS = ("name", "state", "address", "protocols", "peers", "online", "capacity", "region", "seen_at")
+TrafficLimit = Annotated[
+    str | None,
+    typer.Option("--traffic-limit", metavar="SIZE", help="Traffic a month that the provider lets pass, such as 20 TB."),
+]
+COLUMNS = (
+    "name",
+    "state",
+    "health",
+    "address",
+    "protocols",
+    "peers",
+    "online",
+    "capacity",
+    "full_on",
+    "region",
+    "seen_at",
+)
 
 
 @commands.command("add")
@@ -61,6 +73,7 @@ def add(
     public_host: PublicHost = None,
     region: Region = None,
     capacity: Capacity = None,
+    traffic_limit: TrafficLimit = None,
     rent_due: RentDue = None,
     provision: Annotated[bool, typer.Option("--provision", help="Go on with `node provision`.")] = False,
 ) -> int:
@@ -180,6 +193,7 @@ def set_(
     ] = None,
     region: Region = None,
     capacity: Capacity = None,
+    traffic_limit: TrafficLimit = None,
     rent_due: RentDue = None,
 ) -> int:
     """Change details of a node."""
@@ -192,6 +206,7 @@ def set_(
         "public_host": public_host,
         "region": region,
         "capacity": capacity,
+        "traffic_limit": traffic_limit,
         "rent_due": rent_due,
     }
     if target is not None:
@@ -244,51 +259,8 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
     )
 
 
-@commands.command("sync")
-def sync(
-    names: Names = None,
-    dry_run: DryRun = False,
-    cut_all: Annotated[bool, typer.Option("--cut-all", help="Lift the brake on many removals by time.")] = False,
-    prune_aliens: Annotated[
-        bool, typer.Option("--prune-aliens", help="Remove peers on the node that are not ours.")
-    ] = False,
-) -> int:
-    """Make nodes agree with the database, in everything, and prove it."""
-    from vpnctl.actions import aliens, find
-    from vpnctl.actions.preview import drift
-    from vpnctl.actions.settle import Wish, settle
-    from vpnctl.rules.changes import SYSTEM
-
-    front = current()
-    with front.app.store.read() as tx:
-        rows = find.nodes(tx, names or [])
-    ids = [row.id for row in rows]
-    wish = Wish(scope=SYSTEM, always=True, cut_all=cut_all)
-    if dry_run:
-        return output.show_preview(front, drift(front.app, ids, wish))
-    if prune_aliens:
-        doomed = aliens.count(front.app, ids)
-        if doomed:
-            front.confirm(f"Remove {doomed} peers that are not ours from {', '.join(row.name for row in rows)}?")
-        aliens.prune(front.app, ids)
-    settled = settle(front.app, ids, wish)
-    changed = sum(1 for each in settled if each.changes)
-    what = f"{len(settled)} nodes agree with the database, {changed} of them were changed"
-    return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
-
-
-@commands.command("check")
-def check(names: Names = None) -> int:
-    """Compare nodes with the database; nothing is written. Exit 4 when they differ."""
-    from vpnctl.actions import find
-    from vpnctl.actions.preview import drift
-    from vpnctl.actions.settle import Wish
-    from vpnctl.rules.changes import SYSTEM
-
-    front = current()
-    with front.app.store.read() as tx:
-        ids = [row.id for row in find.nodes(tx, names or [])]
-    return output.show_preview(front, drift(front.app, ids, Wish(scope=SYSTEM)), drift=True)
+sync = commands.command("sync")(node_care.sync)
+check = commands.command("check")(node_care.check)
 
 
 @commands.command("trust")

@@ -16,7 +16,7 @@ from vpnctl.errors import worst
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
-_BYTES = ("received", "sent")
+_BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "per_active")
 _UNIT = 1024
 
 
@@ -132,6 +132,8 @@ def _cell(front: Front, name: str, value: Any) -> str:
         return value.astimezone(ZoneInfo(front.settings.timezone)).strftime("%Y-%m-%d %H:%M")
     if name in _BYTES:
         return human_bytes(value)
+    if isinstance(value, list):
+        return clean(", ".join(map(str, value))) or "-"
     if isinstance(value, dict):
         return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), 120)
     return clean(str(value))

@@ -127,6 +127,10 @@ def list_(
     ] = None,
     revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones too.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Read the nodes first.")] = False,
+    pending: Annotated[bool, typer.Option("--pending", help="Only those not seen as they should be.")] = False,
+    orphaned: Annotated[
+        bool, typer.Option("--orphaned", help="Only those whose person has no subscription and is not unlimited.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 200,
 ) -> int:
     """List devices: the state that was observed, who is online, traffic."""
@@ -134,10 +138,11 @@ def list_(
     from vpnctl.actions import find
     from vpnctl.actions.settle import Wish, settle
     from vpnctl.errors import worst
-    from vpnctl.store import models
+    from vpnctl.store import models, queue
 
     front = current()
-    where = []
+    where: list[Any] = [queue.unproven(front.app.clock())] if pending else []
+    where += [queue.orphaned()] if orphaned else []
     with front.app.store.read() as tx:
         where += [models.peer.c.user_id == find.user(tx, user).id] if user else []
         where += [models.endpoint.c.node_id == find.node(tx, node).id] if node else []
@@ -213,6 +218,22 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
         return 0
     sys.stderr.write(f"warning: {peer} is {view.state}: it does not work now\n")
     return 3 if view.state == "pending" else 0
+
+
+@commands.command("verify")
+def verify(peer: Ref) -> int:
+    """Find out whether a device can connect: read the node, and shake hands with it as a client does.
+
+    Exit 0 when all is as it should be, 4 when the node differs, 10 when it does not answer.
+    """
+    from vpnctl.actions.verify import verify as work
+
+    front = current()
+    found = work(front.app, peer)
+    output.show_one(front, found)
+    if found.advice and not front.json:
+        front.say(f"hint: {clean(found.advice)}")
+    return found.code
 
 
 @commands.command("regen")

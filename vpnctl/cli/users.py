@@ -24,7 +24,11 @@ Devices = Annotated[
     int | None, typer.Option("--devices", metavar="N", help="At most this many devices; 0 for no limit.")
 ]
 Note = Annotated[str | None, typer.Option("--note", help="A note for yourself.")]
-COLUMNS = ("name", "display_name", "state", "devices", "device_limit", "online", "telegram_id", "created_at")
+Limited = Annotated[
+    bool | None,
+    typer.Option("--unlimited/--limited", help="Access without a subscription, or by subscription only."),
+]
+COLUMNS = ("name", "display_name", "state", "access", "until", "devices", "device_limit", "online", "telegram_id")
 
 
 @commands.command("add")
@@ -38,8 +42,9 @@ def add(
     locale: Locale = None,
     devices: Devices = None,
     note: Note = None,
+    unlimited: Limited = None,
 ) -> int:
-    """Add people. From the command line they are approved and unlimited."""
+    """Add people, approved. As long as there are no plans they are unlimited; with plans, grant one or say so."""
     from vpnctl.actions import users
     from vpnctl.cli.lines import read_lines
     from vpnctl.errors import InvalidInput
@@ -58,19 +63,20 @@ def add(
         locale=locale,
         device_limit=devices,
         note=note,
+        unlimited=unlimited,
     )
     some = ", ".join(row.name for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")  # noqa: PLR2004
-    return output.finish(
-        front, [], f"added {some}; next: vpnctl peer add {rows[0].name}", users=_views(rows) if front.json else []
-    )
+    first = rows[0].name
+    step = f"vpnctl peer add {first}" if rows[0].unlimited else f"vpnctl subscription grant {first} --plan PLAN"
+    return output.finish(front, [], f"added {some}; next: {step}", users=_views(rows) if front.json else [])
 
 
 def _views(rows: Any) -> list[Any]:
-    from vpnctl import reports
+    from vpnctl.reports import people
 
     front = current()
     with front.app.store.read() as tx:
-        return [view for row in rows for view in reports.users(tx, front.app.clock(), name=row.name)]
+        return [view for row in rows for view in people.users(tx, front.app.clock(), name=row.name)]
 
 
 @commands.command("list")
@@ -80,11 +86,11 @@ def list_(
     after: Annotated[str, typer.Option("--after", metavar="NAME", help="Go on behind this name.")] = "",
 ) -> int:
     """List people, and who is online."""
-    from vpnctl import reports
+    from vpnctl.reports import people
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.users(tx, front.app.clock(), search=search, limit=limit + 1 if limit else 0, after=after)
+        rows = people.users(tx, front.app.clock(), search=search, limit=limit + 1 if limit else 0, after=after)
     more = bool(limit) and len(rows) > limit
     if not rows:
         front.say("nobody; vpnctl user add NAME")
@@ -102,12 +108,13 @@ def show(name: Name) -> int:
 
     from vpnctl import reports
     from vpnctl.actions import find
+    from vpnctl.reports import people
     from vpnctl.store import models
 
     front = current()
     with front.app.store.read() as tx:
         row = find.user(tx, name)
-        view = reports.users(tx, front.app.clock(), name=row.name)[0]
+        view = people.users(tx, front.app.clock(), name=row.name)[0]
         peers = reports.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
     output.show_one(front, view, peers=peers)
     if not front.json and peers:
@@ -127,9 +134,11 @@ def set_(
     locale: Locale = None,
     devices: Devices = None,
     note: Note = None,
+    unlimited: Limited = None,
 ) -> int:
     """Change details of a person."""
     from vpnctl.actions import users
+    from vpnctl.actions.settle import settle
 
     front = current()
     details = {
@@ -139,9 +148,10 @@ def set_(
         "locale": locale,
         "device_limit": devices,
         "note": note,
+        "unlimited": unlimited,
     }
-    row = users.change(front.app, name, details)
-    return output.finish(front, [], f"changed {row.name}", users=_views([row]))
+    row, nodes = users.change(front.app, name, details)
+    return output.finish(front, settle(front.app, nodes), f"changed {row.name}", users=_views([row]))
 
 
 @commands.command("block")
@@ -242,9 +252,9 @@ def remove(
 
 
 def _one(name: str) -> Any:
-    from vpnctl import reports
     from vpnctl.actions import find
+    from vpnctl.reports import people
 
     front = current()
     with front.app.store.read() as tx:
-        return reports.users(tx, front.app.clock(), name=find.user(tx, name).name)[0]
+        return people.users(tx, front.app.clock(), name=find.user(tx, name).name)[0]

@@ -1,4 +1,7 @@
-"""Verbs on a timer. A new job is a module here and a line in `NAMES`."""
+"""Verbs on a timer. A new job is a module here and a line in `NAMES`.
+
+Each is idempotent: run twice, run late, killed and run again, the end state is that of one good run.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,28 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl.actions import alerts, clock
 from vpnctl.app import App
-from vpnctl.errors import Busy, InvalidInput
+from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
 from vpnctl.rules.grammar import clean
-from vpnctl.store import models
+from vpnctl.store import models, outbox
 
-NAMES = ("sync",)
+NAMES = ("sync", "expire", "usage", "health", "remind", "notify", "drift", "prune", "metrics")
+
+
+@dataclass(frozen=True)
+class Order:
+    """How to run. `dry_run`: change and send nothing. `force`: the clock is right, whatever it looks like."""
+
+    dry_run: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,15 +41,16 @@ class Report:
     job: str
     code: int
     what: str
-    detail: dict[str, Any]
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Timer:
-    """When a job runs: systemd's OnCalendar, cron's fields, a limit in seconds."""
+    """When a job runs: systemd's OnCalendar, cron's fields, the same in seconds, jitter and a limit in seconds."""
 
     on_calendar: str
     cron: str
+    every: int
     jitter: int
     limit: int
 
@@ -51,7 +64,7 @@ def module(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Overview:
-    """A job in a list, with its last run."""
+    """A job in a list, with its last run. `due`: its time has come again."""
 
     job: str
     summary: str
@@ -59,6 +72,18 @@ class Overview:
     last_started_at: datetime | None
     last_finished_at: datetime | None
     last_code: int | None
+    due: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run in the history. Without an end it was killed, or is still at work."""
+
+    job: str
+    started_at: datetime
+    finished_at: datetime | None
+    code: int | None
+    what: str
 
 
 def overview(app: App) -> list[Overview]:
@@ -70,23 +95,90 @@ def overview(app: App) -> list[Overview]:
             query = sa.select(table.started_at, table.finished_at, table.code).where(table.job == name)
             last = tx.execute(query.order_by(table.started_at.desc()).limit(1)).first()
             job = module(name)
-            found.append(Overview(name, job.SUMMARY, job.TIMER.on_calendar, *(last or (None, None, None))))
+            began, ended, code = last or (None, None, None)
+            found.append(
+                Overview(name, job.SUMMARY, job.TIMER.on_calendar, began, ended, code, _is_due(app, job.TIMER, began))
+            )
     return found
 
 
-def run(app: App, name: str) -> Report:
-    """Run one job under its own lock and record the run. Raises Busy when it is running already."""
-    job = module(name)
+def _is_due(app: App, timer: Timer, last: datetime | None) -> bool:
+    """Return whether the time has come again; a last run in the future means that the clock went back."""
+    if last is None:
+        return True
+    passed = (app.clock() - last).total_seconds()
+    return passed < -timer.every or passed >= timer.every - min(_SLACK, timer.every / 2)
+
+
+_SLACK = 30.0
+"""Seconds; a run that begins this much early, as jitter makes it, is on time."""
+
+
+def due(app: App) -> list[str]:
+    """Return the jobs whose time has come, in the order in which they should run."""
+    return [each.job for each in overview(app) if each.due]
+
+
+def history(app: App, name: str | None, limit: int) -> list[Run]:
+    """Return the last runs, newest first."""
+    table = models.job_run.c
+    where = [table.job == name] if name else []
+    query = sa.select(table.job, table.started_at, table.finished_at, table.code, table.detail).where(*where)
+    with app.store.read() as tx:
+        rows = tx.execute(query.order_by(table.started_at.desc()).limit(limit)).all()
+    return [Run(job, began, ended, code, (detail or {}).get("what", "")) for job, began, ended, code, detail in rows]
+
+
+def run(app: App, name: str, order: Order | None = None) -> Report:
+    """Run one job under its own lock and record the run.
+
+    Raises Busy when it is running already, Stopped when the clock jumped and the job goes by the clock. Every other
+    run that went well notes the clock and tells the dead man's switch.
+    """
+    job, how = module(name), order or Order()
     acting = replace(app, actor=f"job:{name}")
     with _alone(app, name):
-        run_id = str(uuid.uuid4())
-        with app.store.write() as tx:
-            tx.execute(sa.insert(models.job_run).values(id=run_id, job=name, started_at=app.clock()))
-        report: Report = job.run(acting)
-        with app.store.write() as tx:
-            done = {"finished_at": app.clock(), "code": report.code, "detail": report.detail}
-            tx.execute(sa.update(models.job_run).where(models.job_run.c.id == run_id).values(**done))
+        if how.dry_run:
+            report: Report = job.run(acting, how)
+            return report
+        run_id = _begin(acting, name)
+        try:
+            jump = "" if how.force else clock.jump(app)
+            if jump and getattr(job, "BY_THE_CLOCK", False):
+                raise Stopped(f"{jump}; nothing was done", f"if the clock is right now: vpnctl jobs run {name} --yes")
+            if not jump:
+                clock.note(app)
+            report = job.run(acting, how)
+        except VpnctlError as error:
+            _end(acting, run_id, Report(name, error.code, error.what))
+            raise
+        _end(acting, run_id, report)
+    if report.code == 0:
+        alerts.heartbeat(app)
     return report
+
+
+def _begin(app: App, name: str) -> str:
+    run_id = str(uuid.uuid4())
+    with app.store.write() as tx:
+        tx.execute(sa.insert(models.job_run).values(id=run_id, job=name, started_at=app.clock()))
+    return run_id
+
+
+def _end(app: App, run_id: str, report: Report) -> None:
+    done = {"finished_at": app.clock(), "code": report.code, "detail": report.detail | {"what": report.what}}
+    with app.store.write() as tx:
+        tx.execute(sa.update(models.job_run).where(models.job_run.c.id == run_id).values(**done))
+
+
+def failed(app: App, name: str) -> int:
+    """Tell the admins that a timer's run failed, once an hour; systemd's OnFailure calls this. Return new messages."""
+    module(name)
+    now = app.clock()
+    text = {"job": name, "at": now.isoformat(timespec="seconds")}
+    with app.store.write() as tx:
+        messages = alerts.technical(app, "job_failed", name, f"{now:%Y%m%d%H}", text)
+        return outbox.enqueue(tx, messages, now)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from vpnctl.jobs import NAMES, Timer, module
 
+ALERT = "vpnctl-alert@.service"
+
 
 def units(program: str, config: Path, user: str) -> dict[str, str]:
-    """Return file name -> text of a service and a timer per job. The config path is absolute."""
-    found = {}
+    """Return file name -> text of a service and a timer per job, and of what a failed one starts."""
+    found = {ALERT: _alert(program, config, user)}
     for name in NAMES:
         timer: Timer = module(name).TIMER
         found[f"vpnctl-{name}.service"] = _service(name, timer, program, config, user)
@@ -19,14 +21,13 @@ def units(program: str, config: Path, user: str) -> dict[str, str]:
 
 
 def crontab(program: str, config: Path) -> str:
-    """Return crontab lines for hosts without systemd."""
+    """Return crontab lines for hosts without systemd. A failed run tells the admins; what is missed is caught up."""
     lines = ["# vpnctl jobs; a run that is missed is caught up by the next one"]
     for name in NAMES:
         timer: Timer = module(name).TIMER
-        command = shlex.join(
-            ["timeout", str(timer.limit), program, "--quiet", "--config", str(config), "jobs", "run", name]
-        )
-        lines.append(f"{timer.cron} {command}".replace("%", r"\%"))
+        base = [program, "--quiet", "--config", str(config), "jobs"]
+        command = shlex.join(["timeout", str(timer.limit), *base, "run", name])
+        lines.append(f"{timer.cron} {command} || {shlex.join([*base, 'failed', name])}".replace("%", r"\%"))
     return "\n".join(lines) + "\n"
 
 
@@ -38,14 +39,37 @@ def _service(name: str, timer: Timer, program: str, config: Path, user: str) -> 
 Description=vpnctl job {name}
 Wants=network-online.target
 After=network-online.target
+OnFailure=vpnctl-alert@{name}.service
 
 [Service]
 Type=oneshot
 User={user}
-ExecStart={program} --quiet --config {config} jobs run {name}
+ExecStart={_exec(program, config, "run", name)}
 TimeoutStartSec={timer.limit}
 UMask=0077
 """
+
+
+def _alert(program: str, config: Path, user: str) -> str:
+    return f"""\
+# Written by `vpnctl jobs install`.
+[Unit]
+Description=tell the admins that the vpnctl job %i failed
+
+[Service]
+Type=oneshot
+User={user}
+ExecStart={_exec(program, config, "failed", "%i")}
+TimeoutStartSec=60
+UMask=0077
+"""
+
+
+def _exec(program: str, config: Path, verb: str, name: str) -> str:
+    """systemd splits at spaces and expands % and $ in a command line: paths are quoted for it."""
+    paths = (str(each).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") for each in (program, config))
+    quoted, where = (f'"{each}"' if " " in each else each for each in paths)
+    return f"{quoted} --quiet --log-format json --config {where} jobs {verb} {name}"
 
 
 def _timer(name: str, timer: Timer) -> str:

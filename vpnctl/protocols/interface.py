@@ -30,6 +30,17 @@ class EndpointSpec:
     private_key: Secret | None
     """None where nobody may see it, such as when a client file is rendered."""
     removed: bool = False
+    probe: AlienSpec | None = None
+    """Our own peer for handshakes; it has no allowed IPs."""
+
+
+@dataclass(frozen=True)
+class AlienSpec:
+    """A peer that is nobody's device: one found on the node, kept as it was, or our own probe."""
+
+    public_key: str
+    psk: Secret | None
+    allowed_ips: str
 
 
 @dataclass(frozen=True)
@@ -41,15 +52,6 @@ class PeerSpec:
     psk: Secret | None
     ipv4: str
     ipv6: str | None
-
-
-@dataclass(frozen=True)
-class AlienSpec:
-    """A peer on the node that is not ours, kept as it was found."""
-
-    public_key: str
-    psk: Secret | None
-    allowed_ips: str
 
 
 class ProtocolPlugin(Protocol):

@@ -52,6 +52,7 @@ class WireGuard:
         """Return the whole server side: config file, firewall file, live peers, unit."""
         live = {peer.public_key: Identity(peer.public_key, peer.psk, _own_ips(peer)) for peer in peers}
         live |= {alien.public_key: Identity(alien.public_key, alien.psk, _split(alien.allowed_ips)) for alien in aliens}
+        live |= {each.public_key: Identity(each.public_key, each.psk, frozenset()) for each in _probe(endpoint)}
         config = _file(f"{self.folder}/{endpoint.interface}.conf", "600", self._server_text(endpoint, peers, aliens))
         firewall = _file(f"/etc/vpnctl/{endpoint.interface}.nft", "600", _firewall_text(endpoint))
         return Link(
@@ -86,10 +87,12 @@ class WireGuard:
             psk = f"PresharedKey = {peer.psk.reveal()}\n" if peer.psk else ""
             ips = f"{peer.ipv4}/32" + (f", {peer.ipv6}/128" if peer.ipv6 else "")
             parts.append(f"\n# peer {peer.id}\n[Peer]\nPublicKey = {peer.public_key}\n{psk}AllowedIPs = {ips}\n")
-        for alien in sorted(aliens, key=lambda alien: alien.public_key):
-            psk = f"PresharedKey = {alien.psk.reveal()}\n" if alien.psk else ""
-            ips = f"AllowedIPs = {alien.allowed_ips}\n" if alien.allowed_ips else ""
-            parts.append(f"\n# alien\n[Peer]\nPublicKey = {alien.public_key}\n{psk}{ips}")
+        others = [("probe", each) for each in _probe(endpoint)]
+        others += [("alien", each) for each in sorted(aliens, key=lambda alien: alien.public_key)]
+        for what, other in others:
+            psk = f"PresharedKey = {other.psk.reveal()}\n" if other.psk else ""
+            ips = f"AllowedIPs = {other.allowed_ips}\n" if other.allowed_ips else ""
+            parts.append(f"\n# {what}\n[Peer]\nPublicKey = {other.public_key}\n{psk}{ips}")
         return "".join(parts)
 
     def client_config(
@@ -155,6 +158,10 @@ def _counter(text: str) -> int:
     if not text.isascii() or not text.removeprefix("-").isdigit():
         raise ValueError("a counter that is not a number")
     return min(max(int(text[:24]), 0), _COUNTER_LIMIT)
+
+
+def _probe(endpoint: EndpointSpec) -> tuple[AlienSpec, ...]:
+    return (endpoint.probe,) if endpoint.probe else ()
 
 
 def _own_ips(peer: PeerSpec) -> frozenset[str]:

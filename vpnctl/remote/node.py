@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib import resources
 
@@ -44,8 +45,8 @@ def script() -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("# "))
 
 
-def call(shell: Shell, node: str, protocols: dict[str, str], plan: Plan, looks: Sequence[str]) -> Answer:
-    """Run the node script with `plan` (no lines: only look) and return its parsed answer.
+def call(shell: Shell, node: str, protocols: dict[str, str], plan: Plan, looks: Sequence[str], now: datetime) -> Answer:
+    """Run the node script with `plan` (no lines: only look) and return its parsed answer, read at `now`.
 
     `protocols` maps interface to protocol name. Raises Unreachable, or NodeFailed when the answer makes no sense.
     """
@@ -56,10 +57,10 @@ def call(shell: Shell, node: str, protocols: dict[str, str], plan: Plan, looks: 
     files = b"".join(file.text.reveal().encode() for file in plan.files)
     seconds = APPLY_SECONDS if plan.lines else COMMAND_SECONDS
     result = shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds)
-    return parse(node, protocols, result, nonce)
+    return parse(node, protocols, result, nonce, now)
 
 
-def parse(node: str, protocols: dict[str, str], result: Result, nonce: str) -> Answer:
+def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> Answer:
     """Return the answer in `result`; NodeFailed unless it is whole and well-formed."""
     reader = _Reader(protocols)
     try:
@@ -69,7 +70,7 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str) -> A
             raise ValueError("it is not whole")
         for line in lines[:-2]:
             reader.feed(line)
-        return reader.answer()
+        return reader.answer(now)
     except (ValueError, LookupError) as error:
         said = clean((result.stderr or result.stdout[-200:]).decode("utf-8", "replace").strip())
         raise NodeFailed(
@@ -87,7 +88,7 @@ class _Reader:
     modes: dict[str, str] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
     facts: dict[str, str] = field(default_factory=dict)
-    dumps: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    dumps: dict[str, tuple[int, int, list[str]]] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     refused: str = ""
     failed: str = ""
@@ -104,7 +105,7 @@ class _Reader:
             self.words[kind] = rest[0]
         elif kind == "link":
             self._dump = []
-            self.dumps[rest[0]] = (int(rest[1]), self._dump)
+            self.dumps[rest[0]] = (int(rest[1]), int(rest[2]), self._dump)
         elif kind == "sum":
             self.sums[rest[0]] = rest[1]
         elif kind == "mode":
@@ -122,13 +123,13 @@ class _Reader:
         elif kind != "applied":
             raise ValueError(f"unknown record '{clean(kind, 40)}'")
 
-    def answer(self) -> Answer:
+    def answer(self, now: datetime) -> Answer:
         if self.words.get("vpnctl-node") != "1":
             raise ValueError("it is not the node script's")
         links = {}
-        for interface, (mtu, dump) in self.dumps.items():
+        for interface, (mtu, index, dump) in self.dumps.items():
             public, port, peers = plugin(self.protocols[interface]).parse_dump(dump)
-            links[interface] = SeenLink(public, port, mtu, peers)
+            links[interface] = SeenLink(public, port, mtu, peers, index)
         observed = Observed(
             token=clean(self.words["token"], 80),
             boot_id=clean(self.words["boot"], 40),
@@ -136,6 +137,7 @@ class _Reader:
             files={path: (digest, self.modes.get(path, "")) for path, digest in self.sums.items()},
             units=frozenset(self.units),
             links=links,
+            read_at=now,
             facts=self.facts,
         )
         return Answer(observed, self.refused, self.failed, tuple(self.did))

@@ -148,6 +148,32 @@ main() {
     say fact docker_chain "$(command -v iptables >/dev/null && iptables -w 5 -S DOCKER-USER >/dev/null 2>&1 && echo yes || echo no)"
   }
 
+  # load, CPUs, memory and what of it is available (kB), disk and inodes used (%), CPU use over a fifth of a second (%).
+  health() {
+    local load rest word value total=0 free=0 cpus=0 disk inodes before after
+    read -r load rest </proc/loadavg
+    while read -r word value rest; do
+      case $word in MemTotal:) total=$value ;; MemAvailable:) free=$value ;; esac
+    done </proc/meminfo
+    read -r _ before </proc/stat
+    sleep 0.2
+    while read -r word rest; do
+      case $word in cpu) after=$rest ;; cpu*) cpus=$((cpus + 1)) ;; esac
+    done </proc/stat
+    disk=$(df -P / | awk 'NR==2 { sub("%", "", $5); print $5 }')
+    inodes=$(df -Pi / | awk 'NR==2 { sub("%", "", $5); print ($5 == "-" ? 0 : $5) }')
+    say fact health "$load $cpus $total $free ${disk:-0} ${inodes:-0} $(busy "$before" "$after")"
+  }
+
+  # Share of time that was not idle (4th number) or waiting for disks (5th) between two lines of /proc/stat.
+  busy() {
+    local -a one=($1) two=($2)
+    local i all=0 idle
+    for i in "${!two[@]}"; do all=$((all + two[i] - one[i])); done
+    idle=$((two[3] - one[3] + two[4] - one[4]))
+    echo $((all > 0 ? 100 * (all - idle) / all : 0))
+  }
+
   # Looking costs few processes: with fifty nodes and one small machine each of them is felt.
   look() {
     local line verb a b c d word files=()
@@ -179,11 +205,13 @@ main() {
           grep -qs "^### tuple ### route:allow .* in_$a" /etc/ufw/user.rules &&
             grep -qs "^### tuple ### allow udp $b " /etc/ufw/user.rules && say fact "ufw:$a" yes ;;
         look-facts) facts ;;
+        look-health) health ;;
         look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)
           if [ -e "/sys/class/net/$b" ]; then
             read -r word <"/sys/class/net/$b/mtu"
-            say link "$b" "$word"
+            read -r c <"/sys/class/net/$b/ifindex"
+            say link "$b" "$word" "$c"
             "$a" show "$b" dump 2>&1 | sed "1s/^[^\t]*/-/; s/^/|/"
           else
             say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"

@@ -16,25 +16,51 @@ class Reason(StrEnum):
     REMOVED = "user removed"
     NOT_APPROVED = "user not approved"
     BLOCKED = "user blocked"
+    CANCELLED = "subscription cancelled"
+    ENDED = "subscription ended"
     NO_ACCESS = "no access granted"
+    QUOTA = "traffic of this month used up"
     REVOKED = "revoked"
     SUSPENDED = "suspended"
     EXPIRED = "expired"
 
     @property
     def asked(self) -> bool:
-        """Whether a person asked for it; what only time brings is subject to the brake."""
-        return self not in (Reason.EXPIRED, Reason.NO_ACCESS)
+        """Whether a person asked for it; what only time or traffic brings is subject to the brake."""
+        return self not in (Reason.EXPIRED, Reason.NO_ACCESS, Reason.ENDED, Reason.QUOTA)
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the decision looks at. Times are aware UTC."""
+class Period:
+    """One granted period. `traffic` is bytes a calendar month; None: without limit."""
+
+    starts_at: datetime
+    ends_at: datetime
+    cancelled_at: datetime | None
+    traffic: int | None
+
+    def covers(self, now: datetime) -> bool:
+        """Return whether `now` lies inside, the end excluded."""
+        return self.starts_at <= now < self.ends_at
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the decision looks at of a user. `used` is bytes of this calendar month, all devices, both ways."""
 
     approved_at: datetime | None
     blocked_at: datetime | None
     removed_at: datetime | None
     unlimited: bool
+    periods: tuple[Period, ...] = ()
+    used: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the decision looks at. Times are aware."""
+
+    person: Person
     suspended_at: datetime | None
     revoked_at: datetime | None
     expires_at: datetime | None
@@ -42,16 +68,44 @@ class Standing:
 
 def why_not(standing: Standing, now: datetime) -> Reason | None:
     """Return the first reason why the peer may not connect at `now`, or None if it may."""
+    if standing.revoked_at is not None:
+        return Reason.REVOKED
+    person = _barred(standing.person)
     checks = (
-        (standing.revoked_at is not None, Reason.REVOKED),
-        (standing.removed_at is not None, Reason.REMOVED),
-        (standing.blocked_at is not None, Reason.BLOCKED),
-        (standing.approved_at is None, Reason.NOT_APPROVED),
+        (person is not None, person),
         (standing.suspended_at is not None, Reason.SUSPENDED),
         (standing.expires_at is not None and standing.expires_at <= now, Reason.EXPIRED),
-        (not standing.unlimited, Reason.NO_ACCESS),
+    )
+    return next((reason for true, reason in checks if true), None) or _uncovered(standing.person, now)
+
+
+def why_not_person(person: Person, now: datetime) -> Reason | None:
+    """Return the first reason why none of a person's devices may connect at `now`, or None."""
+    return _barred(person) or _uncovered(person, now)
+
+
+def _barred(person: Person) -> Reason | None:
+    checks = (
+        (person.removed_at is not None, Reason.REMOVED),
+        (person.blocked_at is not None, Reason.BLOCKED),
+        (person.approved_at is None, Reason.NOT_APPROVED),
     )
     return next((reason for true, reason in checks if true), None)
+
+
+def _uncovered(person: Person, now: datetime) -> Reason | None:
+    """Access by subscription: one that covers `now` and whose traffic of the month is not used up."""
+    if person.unlimited:
+        return None
+    now_covering = [each for each in person.periods if each.covers(now)]
+    valid = [each for each in now_covering if each.cancelled_at is None]
+    if any(each.traffic is None or person.used < each.traffic for each in valid):
+        return None
+    if valid:
+        return Reason.QUOTA
+    if now_covering:
+        return Reason.CANCELLED
+    return Reason.ENDED if any(each.ends_at <= now for each in person.periods) else Reason.NO_ACCESS
 
 
 def shown_state(reason: Reason | None, present_at: datetime | None, absent_at: datetime | None) -> str:
@@ -61,7 +115,14 @@ def shown_state(reason: Reason | None, present_at: datetime | None, absent_at: d
     """
     if reason is None:
         return "active" if present_at else "pending"
-    word = {Reason.REVOKED: "revoked", Reason.SUSPENDED: "suspended", Reason.EXPIRED: "expired"}.get(reason, "blocked")
+    words = {
+        Reason.REVOKED: "revoked",
+        Reason.SUSPENDED: "suspended",
+        Reason.EXPIRED: "expired",
+        Reason.ENDED: "expired",
+        Reason.QUOTA: "over quota",
+    }
+    word = words.get(reason, "blocked")
     return word if absent_at else f"{word}, cut pending"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vpnctl.rules.secret import Secret
 
@@ -82,6 +83,8 @@ class SeenLink:
     port: int
     mtu: int
     peers: dict[str, SeenPeer]
+    index: int = 0
+    """The interface's index: another one means that it was made anew and its counters began at zero."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Observed:
     units: frozenset[str]
     """Units that are enabled. Whether they run is seen by what they bring: the interface, the firewall table."""
     links: dict[str, SeenLink]
+    read_at: datetime
+    """Our own clock when the reading began, in the operator's zone."""
     facts: dict[str, str] = field(default_factory=dict)
 
 

@@ -21,6 +21,10 @@ _LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+_CHAT = re.compile(r"-?[0-9]{1,16}")
+_SIZE = re.compile(r"([0-9]{1,9})(?: ?([KMGT])(i?)B)?")
+BOT_TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{30,80}")
+URL = re.compile(r"https?://[A-Za-z0-9._~%:\[\]-]+(/[A-Za-z0-9._~%/:@!$&'()*+,;=?-]*)?")
 _HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 IPv4Or6 = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -168,6 +172,39 @@ def fingerprint(text: str) -> str:
             f"'{clean(text)}' is not a host key fingerprint", "for example SHA256:… as ssh-keygen -lf prints"
         )
     return text.removesuffix("=")
+
+
+def telegram_chat(text: str) -> int:
+    """Return the id of a Telegram chat or user; groups have negative ones."""
+    if not _CHAT.fullmatch(text):
+        raise InvalidInput(f"'{clean(text)}' is not a Telegram id", "a number; usernames are not ids")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Return the bytes that `text` writes: `100 GiB`, `500 MB` or a plain number."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise InvalidInput(f"'{clean(text)}' is not an amount of traffic", "for example 100 GiB, 500 MB, 1 TiB")
+    base = 1024 if found[3] else 1000
+    power = " KMGT".index(found[2]) if found[2] else 0
+    return int(int(found[1]) * base**power)
+
+
+def reference(text: str) -> str:
+    """Return a payment's reference: 1 to 64 printable ASCII characters without spaces."""
+    if not re.fullmatch(r"[!-~]{1,64}", text):
+        raise InvalidInput(f"'{clean(text)}' is not a payment reference", "1 to 64 characters, no spaces")
+    return text
+
+
+def message(text: str, limit: int = 3500) -> str:
+    """Return a message to people: any script, line breaks allowed, no other control characters."""
+    normal = unicodedata.normalize("NFC", text).strip()
+    bad = any(unicodedata.category(letter) in ("Cc", "Cs") and letter != "\n" for letter in normal)
+    if bad or not 0 < len(normal) <= limit:
+        raise InvalidInput("that is not a message", f"1 to {limit} characters, line breaks but no control characters")
+    return normal
 
 
 def free_text(text: str, what: str = "text") -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ class Tx:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
+        self.journal: list[dict[str, Any]] = []
+        """Events written in this transaction."""
 
     def all(self, kind: type[Row], *where: Any, order: Any = None, limit: int | None = None) -> list[Row]:
         """Return the rows of `kind` that fulfil all of `where`."""
@@ -83,6 +85,8 @@ class Store:
         self.path = sqlite_path(url)
         self._writer = threading.Lock()
         self._lock: int | None = None
+        self.journal: Callable[[list[dict[str, Any]]], None] | None = None
+        """Told of the events of every transaction once it is committed."""
         self.engine = _engine(url, self.path)
         if self.path is not None:
             _must_be_there(self.path, create=not check)
@@ -127,7 +131,10 @@ class Store:
             self.engine.connect().execution_options(vpnctl_write=True) as connection,
             connection.begin(),
         ):
-            yield Tx(connection)
+            tx = Tx(connection)
+            yield tx
+        if self.journal is not None and tx.journal:
+            self.journal(tx.journal)
 
     @contextmanager
     def rehearsal(self) -> Iterator[RehearsalStore]:
@@ -157,7 +164,7 @@ class RehearsalStore(Store):
     def __init__(self, store: Store, connection: sa.Connection) -> None:
         self.url, self.path, self.engine = store.url, store.path, store.engine
         self._tx = Tx(connection)
-        self._lock = None
+        self._lock = self.journal = None
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -5,51 +5,14 @@ A row of the past is a tombstone, not a hole: names are unique among the living 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
 
-SCHEMA = "0001"
+from vpnctl.store.columns import Utc, key, metadata, ref
+from vpnctl.store.selling import plan, subscription, trial
+from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
+
+SCHEMA = "0002"
 """The migration that this code works with."""
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class Utc(sa.TypeDecorator[datetime]):
-    """An aware UTC time; SQLite keeps it as text that sorts, PostgreSQL as timestamptz."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _id() -> sa.Column[str]:
-    return sa.Column("id", sa.String(36), primary_key=True)
-
-
-def _ref(name: str, target: str, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.String(36), sa.ForeignKey(f"{target}.id"), nullable=nullable)
-
 
 meta = sa.Table(
     "meta",
@@ -61,7 +24,7 @@ meta = sa.Table(
 node = sa.Table(
     "node",
     metadata,
-    _id(),
+    key(),
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("region", sa.String(64), nullable=False),
     sa.Column("kind", sa.String(8), nullable=False),
@@ -69,10 +32,11 @@ node = sa.Table(
     sa.Column("port", sa.Integer, nullable=False),
     sa.Column("login", sa.String(32), nullable=False),
     sa.Column("host_key", sa.Text, nullable=False),
-    _ref("jump_id", "node", nullable=True),
+    ref("jump_id", "node", nullable=True),
     sa.Column("public_host", sa.String(253), nullable=False),
     sa.Column("capacity", sa.Integer),
     sa.Column("rent_due", sa.Date),
+    sa.Column("traffic_limit", sa.BigInteger),
     sa.Column("token", sa.String(40)),
     sa.Column("boot_id", sa.String(40)),
     sa.Column("seen_at", Utc),
@@ -87,7 +51,7 @@ token = sa.Table(
     "token",
     metadata,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _ref("node_id", "node"),
+    ref("node_id", "node"),
     sa.Column("value", sa.String(40), nullable=False),
     sa.Column("issued_at", Utc, nullable=False),
     sa.UniqueConstraint("value"),
@@ -97,8 +61,8 @@ token = sa.Table(
 endpoint = sa.Table(
     "endpoint",
     metadata,
-    _id(),
-    _ref("node_id", "node"),
+    key(),
+    ref("node_id", "node"),
     sa.Column("protocol", sa.String(16), nullable=False),
     sa.Column("interface", sa.String(15), nullable=False),
     sa.Column("port", sa.Integer, nullable=False),
@@ -113,6 +77,10 @@ endpoint = sa.Table(
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("public_key", sa.String(44), nullable=False),
     sa.Column("key_sealed", sa.Text, nullable=False),
+    sa.Column("probe_public", sa.String(44)),
+    sa.Column("probe_key_sealed", sa.Text),
+    sa.Column("probe_psk_sealed", sa.Text),
+    sa.Column("probed_at", Utc),
     sa.Column("digest", sa.String(64)),
     sa.Column("changed_at", Utc, nullable=False),
     sa.Column("proven_at", Utc),
@@ -123,7 +91,7 @@ endpoint = sa.Table(
 user = sa.Table(
     "user",
     metadata,
-    _id(),
+    key(),
     sa.Column("name", sa.String(36), nullable=False),
     sa.Column("display_name", sa.String(64), nullable=False),
     sa.Column("telegram_id", sa.BigInteger),
@@ -136,6 +104,7 @@ user = sa.Table(
     sa.Column("unlimited", sa.Boolean, nullable=False),
     sa.Column("device_limit", sa.Integer),
     sa.Column("note", sa.String(64), nullable=False),
+    sa.Column("bot_blocked_at", Utc),
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("removed_at", Utc),
 )
@@ -143,9 +112,9 @@ user = sa.Table(
 peer = sa.Table(
     "peer",
     metadata,
-    _id(),
-    _ref("endpoint_id", "endpoint"),
-    _ref("user_id", "user"),
+    key(),
+    ref("endpoint_id", "endpoint"),
+    ref("user_id", "user"),
     sa.Column("device", sa.String(32), nullable=False),
     sa.Column("public_key", sa.String(44), nullable=False),
     sa.Column("own_key", sa.Boolean, nullable=False),
@@ -158,7 +127,7 @@ peer = sa.Table(
     sa.Column("revoked_at", Utc),
     sa.Column("retiring_at", Utc),
     sa.Column("expires_at", Utc),
-    _ref("replaces_id", "peer", nullable=True),
+    ref("replaces_id", "peer", nullable=True),
     sa.Column("delivered_at", Utc),
     sa.Column("delivered_how", sa.String(16)),
     sa.Column("present_at", Utc),
@@ -176,8 +145,8 @@ peer = sa.Table(
 alien = sa.Table(
     "alien",
     metadata,
-    _id(),
-    _ref("endpoint_id", "endpoint"),
+    key(),
+    ref("endpoint_id", "endpoint"),
     sa.Column("public_key", sa.String(44), nullable=False),
     sa.Column("psk_sealed", sa.Text),
     sa.Column("allowed_ips", sa.Text, nullable=False),
@@ -200,14 +169,16 @@ event = sa.Table(
     sa.Column("before", sa.JSON),
     sa.Column("after", sa.JSON),
     sa.Column("run_id", sa.String(36), nullable=False),
+    sa.Column("once", sa.String(110)),
     sa.Index("ix_event_subject_id", "subject_id"),
+    sa.Index("uq_event_once", "once", unique=True),
     sqlite_autoincrement=True,
 )
 
 job_run = sa.Table(
     "job_run",
     metadata,
-    _id(),
+    key(),
     sa.Column("job", sa.String(20), nullable=False),
     sa.Column("started_at", Utc, nullable=False),
     sa.Column("finished_at", Utc),
@@ -242,3 +213,30 @@ def complete() -> sa.MetaData:
                 name, *(table.c[each] for each in columns), unique=True, sqlite_where=where, postgresql_where=where
             )
     return metadata
+
+
+__all__ = [
+    "SCHEMA",
+    "UNIQUE_AMONG_THE_LIVING",
+    "Utc",
+    "alien",
+    "complete",
+    "counter",
+    "endpoint",
+    "event",
+    "job_run",
+    "measurement",
+    "meta",
+    "metadata",
+    "node",
+    "node_health",
+    "notice",
+    "peer",
+    "plan",
+    "subscription",
+    "token",
+    "trial",
+    "usage",
+    "usage_month",
+    "user",
+]

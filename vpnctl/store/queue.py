@@ -7,10 +7,37 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl.rules.months import month_of
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 
 _peer, _user, _endpoint, _node = models.peer.c, models.user.c, models.endpoint.c, models.node.c
+_sub, _month = models.subscription.c, models.usage_month.c
+
+
+def covered(now: datetime) -> sa.ColumnElement[bool]:
+    """A subscription covers `now` and its traffic of the month is not used up, for the user of the outer query.
+
+    `now` is in the operator's zone, whose calendar months are meant.
+    """
+    used = (
+        sa.select(_month.rx + _month.tx)
+        .where(_month.user_id == _user.id, _month.month == month_of(now))
+        .correlate(models.user)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(sa.literal(1))
+        .where(
+            _sub.user_id == _user.id,
+            _sub.cancelled_at.is_(None),
+            _sub.starts_at <= now,
+            _sub.ends_at > now,
+            sa.or_(_sub.traffic.is_(None), sa.func.coalesce(used, 0) < _sub.traffic),
+        )
+        .correlate(models.user)
+        .exists()
+    )
 
 
 def wanted(now: datetime) -> sa.ColumnElement[bool]:
@@ -22,7 +49,7 @@ def wanted(now: datetime) -> sa.ColumnElement[bool]:
         _user.approved_at.is_not(None),
         _peer.suspended_at.is_(None),
         sa.or_(_peer.expires_at.is_(None), _peer.expires_at > now),
-        _user.unlimited.is_(True),
+        sa.or_(_user.unlimited.is_(True), covered(now)),
     )
 
 
@@ -33,6 +60,12 @@ def unproven(now: datetime) -> sa.ColumnElement[bool]:
         sa.and_(want, _peer.present_at.is_(None)),
         sa.and_(sa.not_(want), _peer.absent_at.is_(None)),
     )
+
+
+def orphaned() -> sa.ColumnElement[bool]:
+    """Peers of people who were never granted anything: not unlimited, and without a single subscription."""
+    some = sa.select(sa.literal(1)).where(_sub.user_id == _user.id).correlate(models.user).exists()
+    return sa.and_(_peer.revoked_at.is_(None), _user.unlimited.is_(False), sa.not_(some))
 
 
 def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from vpnctl.rules.access import Standing
+from vpnctl.rules.access import Period, Person, Standing
 from vpnctl.store import models
 
 
@@ -29,6 +29,8 @@ class Node:
     public_host: str
     capacity: int | None
     rent_due: date | None
+    traffic_limit: int | None
+    """Bytes a month that the provider lets pass; None: nobody counts."""
     token: str | None
     boot_id: str | None
     seen_at: datetime | None
@@ -60,6 +62,12 @@ class Endpoint:
     options: dict[str, Any]
     public_key: str
     key_sealed: str
+    probe_public: str | None
+    """Of our own peer there, with which we shake hands to see whether the endpoint answers."""
+    probe_key_sealed: str | None
+    probe_psk_sealed: str | None
+    probed_at: datetime | None
+    """The time in the last handshake that we sent; WireGuard takes only later ones."""
     digest: str | None
     changed_at: datetime
     proven_at: datetime | None
@@ -85,13 +93,14 @@ class User:
     unlimited: bool
     device_limit: int | None
     note: str
+    bot_blocked_at: datetime | None
     created_at: datetime
     removed_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One device's credential on one endpoint. Counters are bytes as the node counts: rx is what it received."""
+    """One device's credential on one endpoint. rx and tx: bytes since it exists, rx is what the node received."""
 
     table: ClassVar[sa.Table] = models.peer
     id: str
@@ -133,13 +142,114 @@ class Alien:
     pruned_at: datetime | None
 
 
-def standing(user: User, peer: Peer) -> Standing:
+@dataclass(frozen=True)
+class Plan:
+    """A tariff. `traffic` is bytes a month, `prices` maps a currency to minor units; None means without limit."""
+
+    table: ClassVar[sa.Table] = models.plan
+    id: str
+    name: str
+    title: str
+    days: int
+    devices: int | None
+    traffic: int | None
+    locations: list[str]
+    prices: dict[str, int]
+    trial: bool
+    on_sale: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """One granted period of one user, with a copy of the plan as it was: a changed tariff changes nothing bought."""
+
+    table: ClassVar[sa.Table] = models.subscription
+    id: str
+    user_id: str
+    plan: str
+    days: int
+    devices: int | None
+    traffic: int | None
+    locations: list[str]
+    prices: dict[str, int]
+    source: str
+    """`trial`, `payment` or `grant`."""
+    payment: str | None
+    starts_at: datetime
+    ends_at: datetime
+    cancelled_at: datetime | None
+    converted_at: datetime | None
+    noted: int
+    """How far the job has told of it: 0, 1 (that it ends soon), 2 (that it is over)."""
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found of a node, and what was said about it. `history` holds the last results, newest last."""
+
+    table: ClassVar[sa.Table] = models.node_health
+    node_id: str
+    verdict: str
+    since: datetime
+    streak: int
+    history: str
+    flapping: bool
+    checked_at: datetime
+    online: int
+    sample: dict[str, Any]
+    alerted: str | None
+    alerted_at: datetime | None
+    alerts: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement of the way to a node: milliseconds, share of packets lost (0 to 1), megabits a second."""
+
+    table: ClassVar[sa.Table] = models.measurement
+    id: str
+    node_id: str
+    at: datetime
+    way: str
+    latency_ms: float | None
+    loss: float | None
+    down_mbit: float | None
+    up_mbit: float | None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message in the outbox: enqueued once per (chat, kind, subject, key)."""
+
+    table: ClassVar[sa.Table] = models.notice
+    id: str
+    chat: str
+    """`user`, `admin` or `tech`."""
+    user_id: str | None
+    kind: str
+    subject_id: str
+    key: str
+    details: dict[str, Any]
+    created_at: datetime
+    not_before: datetime
+    valid_until: datetime | None
+    sent_at: datetime | None
+    failed_at: datetime | None
+    tries: int
+    error: str | None
+
+
+def period(row: Subscription) -> Period:
+    """Return what the access predicate looks at of a subscription."""
+    return Period(row.starts_at, row.ends_at, row.cancelled_at, row.traffic)
+
+
+def standing(person: Person, peer: Peer) -> Standing:
     """Return what the access predicate looks at."""
     return Standing(
-        approved_at=user.approved_at,
-        blocked_at=user.blocked_at,
-        removed_at=user.removed_at,
-        unlimited=user.unlimited,
+        person=person,
         suspended_at=peer.suspended_at,
         revoked_at=peer.revoked_at,
         expires_at=peer.expires_at,

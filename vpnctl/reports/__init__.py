@@ -9,9 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl.reports import planning
 from vpnctl.rules import access
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
+from vpnctl.store.people import persons
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Endpoint, Node, Peer, User, standing
 
@@ -38,7 +40,18 @@ class NodeView:
     peers: int
     online: int
     capacity: int | None
+    traffic_limit: int | None
     rent_due: date | None
+    health: str
+    """The verdict of the job `health`, `flapping`, or `unknown`."""
+    used: int
+    """Bytes in 30 days at the measured pace, both ways."""
+    per_active: int
+    """Bytes per device that moves anything, in 30 days."""
+    room: int | None
+    """Devices that still fit by capacity and traffic; None when neither is known."""
+    full_on: date | None
+    """When the node is full at the pace of the last 30 days."""
     seen_at: datetime | None
     last_error: str | None
 
@@ -62,23 +75,6 @@ class EndpointView:
     public_key: str
     peers: int
     proven_at: datetime | None
-
-
-@dataclass(frozen=True)
-class UserView:
-    """A user in a list."""
-
-    name: str
-    display_name: str
-    state: str
-    """`active`, `blocked` or `waiting` for approval."""
-    devices: int
-    device_limit: int | None
-    online: int
-    telegram_id: int | None
-    locale: str
-    note: str
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -128,6 +124,7 @@ def nodes(tx: Tx, now: datetime, *, retired: bool = False, name: str | None = No
     served: dict[str, list[Endpoint]] = {}
     for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.interface):
         served.setdefault(endpoint.node_id, []).append(endpoint)
+    full, health = planning.plans(tx, rows, now), _health(tx)
     return [
         NodeView(
             name=row.name,
@@ -139,12 +136,24 @@ def nodes(tx: Tx, now: datetime, *, retired: bool = False, name: str | None = No
             peers=counts.get(row.id, (0, 0))[0],
             online=counts.get(row.id, (0, 0))[1],
             capacity=row.capacity,
+            traffic_limit=row.traffic_limit,
             rent_due=row.rent_due,
+            health=health.get(row.id, "unknown"),
+            used=full[row.id].traffic_month,
+            per_active=full[row.id].per_active,
+            room=full[row.id].room,
+            full_on=full[row.id].full_on,
             seen_at=row.seen_at,
             last_error=row.last_error,
         )
         for row in rows
     ]
+
+
+def _health(tx: Tx) -> dict[str, str]:
+    table = models.node_health.c
+    rows = tx.execute(sa.select(table.node_id, table.verdict, table.flapping))
+    return {node_id: "flapping" if flapping else verdict for node_id, verdict, flapping in rows}
 
 
 def _node_state(row: Node, pending: set[str], served: Sequence[Endpoint]) -> str:
@@ -194,37 +203,6 @@ def endpoints(tx: Tx, node_id: str | None = None) -> list[EndpointView]:
     ]
 
 
-def users(
-    tx: Tx, now: datetime, *, name: str | None = None, search: str = "", limit: int = 0, after: str = ""
-) -> list[UserView]:
-    """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
-    where: list[Any] = [_user.removed_at.is_(None)]
-    where += [_user.name == name] if name else []
-    where += [_user.name > after] if after else []
-    if search:
-        where.append(
-            sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
-        )
-    rows = tx.all(User, *where, order=_user.name, limit=limit or None)
-    page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
-    counts = peer_counts(tx, now, _peer.user_id, *page)
-    return [
-        UserView(
-            name=row.name,
-            display_name=row.display_name,
-            state="blocked" if row.blocked_at else "active" if row.approved_at else "waiting",
-            devices=counts.get(row.id, (0, 0))[0],
-            device_limit=row.device_limit,
-            online=counts.get(row.id, (0, 0))[1],
-            telegram_id=row.telegram_id,
-            locale=row.locale,
-            note=row.note,
-            created_at=row.created_at,
-        )
-        for row in rows
-    ]
-
-
 def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int = 0) -> list[PeerView]:
     """Return peers by user and device. Revoked ones only when asked for, or while their cut is pending."""
     alive = [] if revoked else [sa.or_(_peer.revoked_at.is_(None), _peer.absent_at.is_(None))]
@@ -238,15 +216,16 @@ def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int 
         .order_by(_user.name, _peer.device, _peer.created_at)
     )
     width, owner = len(models.peer.c), len(models.user.c)
-    found = []
-    for row in tx.execute(query.limit(limit) if limit else query):
-        peer, user = Peer(*row[:width]), User(*row[width : width + owner])
-        found.append(_peer_view(peer, user, row[-2], row[-1], now))
-    return found
+    rows = [
+        (Peer(*row[:width]), User(*row[width : width + owner]), row[-2], row[-1])
+        for row in tx.execute(query.limit(limit) if limit else query)
+    ]
+    who = persons(tx, list({user.id: user for _, user, _, _ in rows}.values()), now)
+    return [_peer_view(peer, user, who[user.id], node, protocol, now) for peer, user, node, protocol in rows]
 
 
-def _peer_view(peer: Peer, user: User, node: str, protocol: str, now: datetime) -> PeerView:
-    reason = access.why_not(standing(user, peer), now)
+def _peer_view(peer: Peer, user: User, person: access.Person, node: str, protocol: str, now: datetime) -> PeerView:
+    reason = access.why_not(standing(person, peer), now)
     state = access.shown_state(reason, peer.present_at, peer.absent_at)
     moving = peer.retiring_at is not None and peer.revoked_at is None and state == "active"
     return PeerView(

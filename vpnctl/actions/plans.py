@@ -1,0 +1,118 @@
+"""Tariffs: what can be granted and sold. They are seeded from YAML (`inventory apply`)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput, NotFound
+from vpnctl.rules import grammar
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Plan
+
+MAX_DAYS = 3660
+MAX_PRICE = 10**12
+_table = models.plan.c
+
+
+def named(tx: Tx, name: str) -> Plan:
+    """Return a plan; NotFound with the command that lists them."""
+    row = tx.one(Plan, _table.name == grammar.name(name, "plan name"))
+    if row is None:
+        there = ", ".join(tx.execute(sa.select(_table.name).order_by(_table.name).limit(5)).scalars())
+        hint = f"there are: {there}" if there else "write inventory/plans.yaml, then: vpnctl inventory apply FILE"
+        raise NotFound(f"there is no plan {name!r}", hint)
+    return row
+
+
+def for_sale(tx: Tx, name: str) -> Plan:
+    """Return a plan that may be granted now; Conflict when it was taken off sale."""
+    row = named(tx, name)
+    if not row.on_sale:
+        raise Conflict(f"plan {name} is not on sale any more", "vpnctl plan list")
+    return row
+
+
+def trial(tx: Tx) -> Plan:
+    """Return the plan that trials get; NotFound when none is marked so."""
+    row = tx.one(Plan, _table.trial.is_(True), _table.on_sale.is_(True))
+    if row is None:
+        raise NotFound(
+            "no plan is a trial", "mark one in the YAML with `trial: true`, then: vpnctl inventory apply FILE"
+        )
+    return row
+
+
+def in_use(tx: Tx) -> bool:
+    """Return whether there are plans: then a new user needs one, else new users are unlimited."""
+    return tx.execute(sa.select(_table.id).where(_table.on_sale.is_(True)).limit(1)).first() is not None
+
+
+def upsert(tx: Tx, app: App, values: dict[str, Any]) -> str | None:
+    """Add or change a plan; return what was done as a line, None when it was so already.
+
+    What was bought stays as it was bought: subscriptions hold a copy.
+    """
+    new = checked(values)
+    row = tx.one(Plan, _table.name == new["name"])
+    if row is None:
+        row = Plan(id=str(uuid.uuid4()), created_at=app.clock(), **new)
+        tx.insert(row)
+        events.record(tx, stamp(app), "plan.add", ("plan", row.id, row.name), None, new)
+        return f"add plan {row.name}: {summary(row)}"
+    changed = {key: value for key, value in new.items() if getattr(row, key) != value}
+    if not changed:
+        return None
+    tx.update(Plan, _table.id == row.id, **changed)
+    before = {key: getattr(row, key) for key in changed}
+    events.record(tx, stamp(app), "plan.set", ("plan", row.id, row.name), before, changed)
+    return f"change plan {row.name}: {', '.join(sorted(changed))}"
+
+
+def checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan's values in canonical form: name, title, days, devices, traffic (bytes), locations, prices…"""
+    limits = {"days": (1, MAX_DAYS), "devices": (1, 1000)}
+    for key, (low, high) in limits.items():
+        if values[key] is not None and not low <= values[key] <= high:
+            raise InvalidInput(f"{key} {values[key]} is out of range", f"from {low} to {high}")
+    traffic = values["traffic"]
+    return {
+        **values,
+        "name": grammar.name(values["name"], "plan name"),
+        "title": grammar.free_text(values["title"], "title"),
+        "traffic": None if traffic is None else grammar.size(str(traffic)),
+        "locations": [grammar.free_text(place, "location") for place in values["locations"]],
+        "prices": {_currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
+    }
+
+
+def _currency(code: str) -> str:
+    if not (code.isascii() and code.isalpha() and code.isupper() and len(code) == 3):  # noqa: PLR2004 - ISO 4217, and XTR
+        raise InvalidInput(
+            f"'{grammar.clean(code)}' is not a currency", "three capital letters, such as EUR; Stars: XTR"
+        )
+    return code
+
+
+def _price(amount: int) -> int:
+    if not 0 <= amount <= MAX_PRICE:
+        raise InvalidInput(f"price {amount} is out of range", "whole minor units, such as 499 for 4.99")
+    return amount
+
+
+def summary(plan: Plan) -> str:
+    """Return a plan in a few words."""
+    traffic = f"{plan.traffic / 2**30:g} GiB a month" if plan.traffic is not None else "no traffic limit"
+    devices = f"{plan.devices} devices" if plan.devices is not None else "any number of devices"
+    return f"{plan.days} days, {devices}, {traffic}"
+
+
+def serves(locations: Sequence[str], name: str, region: str) -> bool:
+    """Return whether a plan with these locations may use the node; no locations mean all nodes."""
+    return not locations or name in locations or region in locations

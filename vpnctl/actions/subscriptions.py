@@ -1,0 +1,181 @@
+"""Access by time: grant, extend, cancel. Each granted period is a row with a copy of its plan."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from vpnctl.actions import find, plans
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.users import expect_change, nodes_of
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput, NotFound
+from vpnctl.rules import grammar
+from vpnctl.rules.access import why_not_person
+from vpnctl.rules.lifecycle import Span, next_start
+from vpnctl.store import events, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.people import person
+from vpnctl.store.rows import Plan, Subscription, User
+
+_table = models.subscription.c
+TRIAL, PAYMENT, GRANT = "trial", "payment", "grant"
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A period that was granted, whose it is, and the nodes that it concerns."""
+
+    subscription: Subscription
+    user: User
+    node_ids: list[str]
+    was_unlimited: bool = False
+
+
+def of(tx: Tx, user: User) -> list[Subscription]:
+    """Return all periods of a user, the earliest first."""
+    return tx.all(Subscription, _table.user_id == user.id, order=_table.starts_at)
+
+
+def span(row: Subscription) -> Span:
+    """Return what the states look at."""
+    return Span(row.starts_at, row.ends_at, row.cancelled_at, row.converted_at)
+
+
+def covering(rows: list[Subscription], now: datetime) -> Subscription | None:
+    """Return the period that covers `now`, the last to end if several do."""
+    valid = [row for row in rows if row.cancelled_at is None and row.starts_at <= now < row.ends_at]
+    return max(valid, key=lambda row: row.ends_at, default=None)
+
+
+def grant(app: App, name: str, plan: str, *, paid: str | None = None) -> Granted:
+    """Grant a plan's days, from now or behind what the user has already.
+
+    `paid` is a payment's reference: then a running trial is converted, which ends it now. Access of somebody who was
+    unlimited is by subscription from now on.
+    """
+    with app.store.write() as tx:
+        return add(tx, app, find.user(tx, name), plans.for_sale(tx, plan), "subscription.grant", paid=paid)
+
+
+def extend(
+    app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: str | None = None
+) -> Granted:
+    """Add a further period behind the last one: of `plan`, or of the same plan as it is sold today.
+
+    `days` gives another length, on the terms of the last period. Conflict when there is nothing to extend, or when
+    a further period follows already and the setting `extend_once` is on.
+    """
+    with app.store.write() as tx:
+        user = find.user(tx, name)
+        rows = [row for row in of(tx, user) if row.cancelled_at is None]
+        if not rows:
+            raise Conflict(f"{name} has no subscription", f"vpnctl subscription grant {name} --plan PLAN")
+        last = max(rows, key=lambda row: row.ends_at)
+        if app.settings.extend_once and any(row.starts_at > app.clock() for row in rows):
+            raise Conflict(
+                f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
+            )
+        terms = _terms(tx, last, plan, days)
+        return add(tx, app, user, terms, "subscription.extend", paid=paid)
+
+
+def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Plan:
+    if days is None:
+        return plans.for_sale(tx, plan or last.plan)
+    if not 1 <= days <= plans.MAX_DAYS:
+        raise InvalidInput(f"{days} days are out of range", f"1 to {plans.MAX_DAYS}")
+    if plan is not None:
+        return replace(plans.for_sale(tx, plan), days=days)
+    same: dict[str, Any] = {key: getattr(last, key) for key in ("devices", "traffic", "locations", "prices")}
+    return Plan("", last.plan, "", days, trial=False, on_sale=True, created_at=last.created_at, **same)
+
+
+def add(
+    tx: Tx, app: App, user: User, terms: Plan, verb: str, *, paid: str | None = None, trial: bool = False
+) -> Granted:
+    """Add a period inside a transaction."""
+    now = app.clock()
+    before = why_not_person(person(tx, user, now), now)
+    rows = of(tx, user)
+    if paid is not None:
+        _refuse_known_payment(tx, grammar.reference(paid))
+        rows = [_convert(tx, app, user, row) for row in rows]
+    starts = next_start([span(row) for row in rows], now)
+    row = Subscription(
+        id=str(uuid.uuid4()),
+        user_id=user.id,
+        plan=terms.name,
+        days=terms.days,
+        devices=terms.devices,
+        traffic=terms.traffic,
+        locations=terms.locations,
+        prices=terms.prices,
+        source=TRIAL if trial else PAYMENT if paid else GRANT,
+        payment=paid,
+        starts_at=starts,
+        ends_at=starts + timedelta(days=terms.days),
+        cancelled_at=None,
+        converted_at=None,
+        noted=0,
+        created_at=now,
+    )
+    tx.insert(row)
+    if user.unlimited:
+        tx.update(User, models.user.c.id == user.id, unlimited=False)
+    after = {"plan": row.plan, "source": row.source, "starts_at": _text(row.starts_at), "ends_at": _text(row.ends_at)}
+    after |= {"payment": paid} if paid else {}
+    ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
+    was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
+    events.record(tx, stamp(app), verb, ("subscription", row.id, user.name), was, after)
+    _flip(tx, app, user, before)
+    return Granted(row, user, nodes_of(tx, user), user.unlimited)
+
+
+def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:
+    """A trial that still runs ends now: what was bought begins at once."""
+    now = app.clock()
+    if row.source != TRIAL or row.cancelled_at is not None or row.ends_at <= now:
+        return row
+    tx.update(Subscription, _table.id == row.id, ends_at=now, converted_at=now)
+    was = {"ends_at": _text(row.ends_at)}
+    events.record(tx, stamp(app), "trial.convert", ("subscription", row.id, user.name), was, {"ends_at": _text(now)})
+    return replace(row, ends_at=now, converted_at=now)
+
+
+def _refuse_known_payment(tx: Tx, reference: str) -> None:
+    there = tx.one(Subscription, _table.payment == reference)
+    if there is not None:
+        raise Conflict(f"payment {reference} was used already", f"vpnctl event list --search {reference}")
+
+
+def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
+    """End access now, and with it all periods to come. Return (user, periods cancelled, nodes to settle)."""
+    with app.store.write() as tx:
+        user, now = find.user(tx, name), app.clock()
+        before = why_not_person(person(tx, user, now), now)
+        live = [row for row in of(tx, user) if row.cancelled_at is None and row.ends_at > now]
+        if not live:
+            raise NotFound(
+                f"{name} has no subscription that could be cancelled", f"vpnctl subscription list --user {name}"
+            )
+        for row in live:
+            tx.update(Subscription, _table.id == row.id, cancelled_at=now, noted=2)
+            was = {"ends_at": _text(row.ends_at)}
+            events.record(tx, stamp(app), "subscription.cancel", ("subscription", row.id, user.name), was)
+        _flip(tx, app, user, before)
+        return user, len(live), nodes_of(tx, user)
+
+
+def _flip(tx: Tx, app: App, user: User, before: object) -> None:
+    """Where the answer to "may connect" changed, the devices must be proven anew."""
+    now = app.clock()
+    after = why_not_person(person(tx, find.user(tx, user.name), now), now)
+    if (before is None) != (after is None):
+        expect_change(tx, models.peer.c.user_id == user.id)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

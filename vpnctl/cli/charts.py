@@ -1,0 +1,60 @@
+"""Small charts: bars in the terminal, and bars in a picture. Pillow draws; it is there for QR codes anyway."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+BAR = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WIDTH, _HEIGHT, _LEFT, _FOOT = 900, 240, 60, 40
+_INK, _FRAME, _PAPER = (30, 90, 160), (120, 120, 120), (255, 255, 255)
+
+
+def bar(value: float, largest: float, width: int = BAR) -> str:
+    """Return a bar of eighths of a character; anything above zero shows."""
+    if value <= 0 or largest <= 0:
+        return ""
+    eighths = max(1, round(8 * width * value / largest))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def write_png(path: Path, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> None:
+    """Write one bar chart per series below each other. Refuses to overwrite."""
+    from PIL import Image, ImageDraw
+
+    from vpnctl.errors import InvalidInput
+
+    picture = Image.new("RGB", (_WIDTH, _HEIGHT * max(1, len(series))), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    for number, (title, values) in enumerate(series.items()):
+        _chart(draw, number * _HEIGHT, title, labels, values)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists already", "name another file") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
+    with os.fdopen(handle, "wb") as file:
+        picture.save(file, "PNG")
+
+
+def _chart(draw: Any, top: int, title: str, labels: Sequence[str], values: Sequence[float]) -> None:
+    base, ceiling = top + _HEIGHT - _FOOT, top + 30
+    largest = max(values, default=0) or 1
+    draw.text((_LEFT, top + 8), title, fill=_FRAME)
+    draw.line((_LEFT, ceiling, _LEFT, base), fill=_FRAME)
+    draw.line((_LEFT, base, _WIDTH - 10, base), fill=_FRAME)
+    draw.text((4, ceiling - 4), f"{largest:g}", fill=_FRAME)
+    step = (_WIDTH - 10 - _LEFT) / max(1, len(values))
+    every = max(1, round(len(values) * 50 / (_WIDTH - _LEFT)))
+    for number, value in enumerate(values):
+        left = _LEFT + number * step
+        if value > 0:
+            draw.rectangle(
+                (left + step * 0.15, base - (base - ceiling) * value / largest, left + step * 0.85, base - 1), fill=_INK
+            )
+        if number % every == 0:
+            draw.text((left + 2, base + 6), labels[number][-7:], fill=_FRAME)

@@ -1,0 +1,40 @@
+"""`vpnctl plan …`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Tariffs: seeded by `inventory apply`."
+)
+COLUMNS = ("name", "title", "days", "devices", "traffic", "locations", "prices", "trial", "on_sale", "active")
+
+
+@commands.command("list")
+def list_() -> int:
+    """List the plans, and how many people use each now."""
+    from vpnctl.reports import tariffs
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = tariffs.plans(tx, front.app.clock())
+    if not rows:
+        front.say("no plans yet; write them as inventory/example-plans.yaml shows, then: vpnctl inventory apply FILE")
+    return output.show_list(front, rows, COLUMNS)
+
+
+@commands.command("show")
+def show(name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.")]) -> int:
+    """Show one plan."""
+    from vpnctl.actions import plans
+    from vpnctl.reports import tariffs
+
+    front = current()
+    with front.app.store.read() as tx:
+        row = plans.named(tx, name)
+        return output.show_one(front, tariffs.plans(tx, front.app.clock(), name=row.name)[0])

@@ -1,0 +1,170 @@
+"""`vpnctl subscription …`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import complete_users, current
+
+if TYPE_CHECKING:
+    from vpnctl.actions.subscriptions import Granted
+
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Access by time: grant, extend, cancel."
+)
+Name = Annotated[str, typer.Argument(metavar="USER", help="User name.", autocompletion=complete_users)]
+Paid = Annotated[
+    str | None,
+    typer.Option("--paid", metavar="REF", help="It was paid: the payment's reference. Converts a running trial."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+COLUMNS = ("user", "plan", "state", "source", "starts_at", "ends_at", "devices", "traffic", "payment")
+
+
+@commands.command("grant")
+def grant(
+    name: Name,
+    plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Which plan.")],
+    paid: Paid = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Grant a plan, from now or behind what the person has already."""
+    from vpnctl.actions import subscriptions
+
+    return _give(lambda app: subscriptions.grant(app, name, plan, paid=paid), dry_run)
+
+
+@commands.command("extend")
+def extend(
+    name: Name,
+    plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Another plan than the last one.")] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", help="This many days instead of the plan's.")
+    ] = None,
+    paid: Paid = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Add a further period: from now, or from the end of the last one if that is later."""
+    from vpnctl.actions import subscriptions
+
+    return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paid), dry_run)
+
+
+def _give(verb: object, dry_run: bool) -> int:
+    from collections.abc import Callable
+    from typing import cast
+
+    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.settle import settle
+    from vpnctl.app import App
+
+    front = current()
+    make = cast("Callable[[App], Granted]", verb)
+    if dry_run:
+        return output.show_preview(front, rehearse(front.app, lambda trial: make(trial).node_ids))
+    granted = make(front.app)
+    settled = settle(front.app, granted.node_ids)
+    row = granted.subscription
+    zone = front.settings.zone
+    if granted.was_unlimited:
+        front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
+    begins = "now" if row.starts_at <= front.app.clock() else f"{row.starts_at.astimezone(zone):%Y-%m-%d %H:%M}"
+    what = f"{granted.user.name}: {row.plan} from {begins} until {row.ends_at.astimezone(zone):%Y-%m-%d %H:%M}"
+    return output.finish(front, settled, what, subscriptions=_views(granted.user.name))
+
+
+def _views(name: str) -> list[object]:
+    from vpnctl.reports import tariffs
+
+    front = current()
+    soon = timedelta(hours=front.settings.expiring_soon_hours)
+    with front.app.store.read() as tx:
+        return list(tariffs.subscriptions(tx, front.app.clock(), soon, user=name))
+
+
+@commands.command("cancel")
+def cancel(name: Name, dry_run: DryRun = False) -> int:
+    """End a person's access now, and all periods to come. Devices keep key and address."""
+    from vpnctl.actions import subscriptions
+    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.settle import settle
+
+    front = current()
+    if dry_run:
+        return output.show_preview(front, rehearse(front.app, lambda trial: subscriptions.cancel(trial, name)[2]))
+    front.confirm(f"End the subscription of {name} now?")
+    user, count, nodes = subscriptions.cancel(front.app, name)
+    settled = settle(front.app, nodes)
+    what = f"{user.name}: {count} periods cancelled; absence was read on every node"
+    return output.finish(front, settled, what, subscriptions=_views(user.name))
+
+
+@commands.command("list")
+def list_(
+    user: Annotated[
+        str | None, typer.Option("--user", help="Only of this person.", autocompletion=complete_users)
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            help="Only in this state: scheduled, active, expiring_soon, extended, expired, cancelled, converted.",
+        ),
+    ] = None,
+    ending: Annotated[
+        int | None, typer.Option("--ending", metavar="HOURS", min=1, max=100_000, help="Only those that end within.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 200,
+) -> int:
+    """List granted periods with their states, those that end first first."""
+    from vpnctl.errors import InvalidInput
+    from vpnctl.reports import tariffs
+    from vpnctl.rules.grammar import clean
+    from vpnctl.rules.lifecycle import State
+
+    front = current()
+    known = [str(each) for each in State]
+    for each in state or []:
+        if each not in known:
+            raise InvalidInput(f"'{clean(each)}' is not a state", f"one of: {', '.join(known)}")
+    soon = timedelta(hours=front.settings.expiring_soon_hours)
+    within = timedelta(hours=ending) if ending else None
+    with front.app.store.read() as tx:
+        if user is not None:
+            from vpnctl.actions import find
+
+            find.user(tx, user)
+        rows = tariffs.subscriptions(
+            tx, front.app.clock(), soon, user=user, states=state or (), ending=within, limit=limit
+        )
+    if not rows:
+        front.say("none; vpnctl subscription grant USER --plan PLAN")
+    return output.show_list(front, rows, COLUMNS)
+
+
+@commands.command("stats")
+def stats(
+    months: Annotated[int, typer.Option("--months", min=1, max=60, help="How many months back.")] = 12,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw them as a picture.")] = None,
+) -> int:
+    """Show the business month by month: active, new, ended, trials, revenue, traffic."""
+    from vpnctl.cli.charts import write_png
+    from vpnctl.reports import business
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = business.months(tx, front.app.clock(), months)
+    if png is not None:
+        labels = [row.month for row in rows]
+        series: dict[str, list[float]] = {
+            "active subscriptions": [float(row.active) for row in rows],
+            "traffic, GiB": [row.gib for row in rows],
+        }
+        write_png(png, labels, series | business.revenue_series(rows))
+        front.say(f"wrote {png}")
+    return output.show_list(front, rows, business.COLUMNS)

@@ -1,0 +1,39 @@
+"""Compare every node with the database, read-only, and tell the technical chat what was changed by hand."""
+
+from __future__ import annotations
+
+from vpnctl.actions import alerts
+from vpnctl.actions.preview import drift
+from vpnctl.actions.settle import Wish
+from vpnctl.app import App
+from vpnctl.jobs import Order, Report, Timer
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.store import models, outbox
+from vpnctl.store.queue import pending_nodes
+from vpnctl.store.rows import Node
+
+SUMMARY = "report what was changed on nodes by hand"
+TIMER = Timer(on_calendar="*-*-* 04:23:00", cron="23 4 * * *", every=86400, jitter=600, limit=900)
+SHOWN = 5
+
+
+def run(app: App, order: Order) -> Report:
+    """What waits to be made by us is no drift; what differs without that is, once a day and node."""
+    now = app.clock()
+    with app.store.read() as tx:
+        waiting = set(pending_nodes(tx, now))
+        ids = [node.id for node in tx.all(Node, models.node.c.retired_at.is_(None)) if node.id not in waiting]
+    found = drift(app, ids, Wish(scope=SYSTEM))
+    drifted = [each for each in found if each.changes]
+    messages = []
+    for each in drifted:
+        lines = ", ".join(str(change) for change in each.changes[:SHOWN])
+        more = f" and {len(each.changes) - SHOWN} more" if len(each.changes) > SHOWN else ""
+        details = {"node": each.node, "changes": lines + more}
+        messages += alerts.technical(app, "drift", each.node_id, f"{now:%Y%m%d}", details)
+    if not order.dry_run:
+        with app.store.write() as tx:
+            outbox.enqueue(tx, messages, now)
+    silent = {each.node: each.error for each in found if each.code}
+    detail = {"drifted": [each.node for each in drifted], "pending": silent}
+    return Report("drift", 0, f"{len(found)} nodes compared, {len(drifted)} differ", detail)

@@ -1,0 +1,25 @@
+"""Look at every node: SSH, interfaces, handshake, vital signs; say what changed, once and merged."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vpnctl.actions import health
+from vpnctl.app import App
+from vpnctl.jobs import Order, Report, Timer
+
+SUMMARY = "check every node and alert on changes"
+TIMER = Timer(on_calendar="*:*:00", cron="* * * * *", every=60, jitter=5, limit=50)
+
+
+def run(app: App, order: Order) -> Report:
+    """Look, remember and enqueue alerts; in a dry run only look."""
+    if order.dry_run:
+        found = health.look(app)
+        nodes = {each.node.name: "answers" if each.look.ssh else each.error for each in found}
+        return Report("health", 0, f"{len(found)} nodes looked at", {"nodes": nodes})
+    checked = health.check(app)
+    counts = Counter(checked.verdicts.values())
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no nodes"
+    told += "; our own network seems to be the trouble" if checked.own_network else ""
+    return Report("health", 0, told, {"nodes": checked.verdicts, "said": list(checked.said)})

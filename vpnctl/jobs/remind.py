@@ -1,0 +1,19 @@
+"""Remind people of the end of their subscription: 3 days and 1 day before, and at the end; trials 1 day before."""
+
+from __future__ import annotations
+
+from vpnctl.actions import reminders
+from vpnctl.app import App
+from vpnctl.jobs import Order, Report, Timer
+
+SUMMARY = "remind people of the end of their access, admins of rent and capacity"
+TIMER = Timer(on_calendar="*:7", cron="7 * * * *", every=3600, jitter=120, limit=600)
+BY_THE_CLOCK = True
+
+
+def run(app: App, order: Order) -> Report:
+    """Enqueue what is due, each once; after downtime only the nearest reminder."""
+    people = reminders.subscriptions(app, dry_run=order.dry_run)
+    admins = reminders.nodes(app, dry_run=order.dry_run)
+    word = "would be enqueued" if order.dry_run else "enqueued"
+    return Report("remind", 0, f"{people} reminders and {admins} notices {word}", {"people": people, "admins": admins})

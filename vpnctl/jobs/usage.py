@@ -1,0 +1,24 @@
+"""Read every node's counters into the ledger, and settle where a quota is used up."""
+
+from __future__ import annotations
+
+from vpnctl.actions import transitions
+from vpnctl.actions.metering import sweep
+from vpnctl.app import App
+from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs.settling import pending, report
+
+SUMMARY = "read traffic into the ledger, keep quotas"
+TIMER = Timer(on_calendar="*:3/5", cron="3-59/5 * * * *", every=300, jitter=20, limit=240)
+BY_THE_CLOCK = True
+
+
+def run(app: App, order: Order) -> Report:
+    """Book what passed since the last reading; a node that does not answer is read the next time, nothing is lost."""
+    if order.dry_run:
+        settled = pending(app, order)
+        return report("usage", settled, len(settled), {}, dry_run=True)
+    read = sweep(app)
+    counts = transitions.note(app)
+    unread = [each for each in read if each.code]
+    return report("usage", [*unread, *pending(app, order)], len(read), counts)

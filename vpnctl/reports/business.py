@@ -1,0 +1,83 @@
+"""The business month by month: active subscriptions, what began and ended, trials, revenue, traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, tzinfo
+
+import sqlalchemy as sa
+
+from vpnctl.rules.months import first_day, months_back, next_month
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+
+_sub = models.subscription.c
+COLUMNS = ("month", "active", "begun", "ended", "trials", "converted", "revenue", "traffic")
+
+
+@dataclass(frozen=True)
+class Month:
+    """One calendar month in the operator's zone. `active` is at its end, or now; `revenue` is minor units per currency.
+
+    A paid period counts with all its plan's prices, as they were: the payments themselves will say in which one.
+    """
+
+    month: str
+    active: int
+    begun: int
+    ended: int
+    trials: int
+    converted: int
+    revenue: dict[str, int]
+    traffic: int
+
+    @property
+    def gib(self) -> float:
+        """Traffic in GiB."""
+        return round(self.traffic / 2**30, 1)
+
+
+def months(tx: Tx, now: datetime, count: int) -> list[Month]:
+    """Return the last months, this one last."""
+    names = months_back(now, count)
+    table = models.usage_month.c
+    moved = sa.select(table.month, sa.func.sum(table.rx + table.tx)).where(table.month.in_(names)).group_by(table.month)
+    traffic = {month: int(total or 0) for month, total in tx.execute(moved)}
+    return [_month(tx, name, now, traffic.get(name, 0)) for name in names]
+
+
+def _month(tx: Tx, name: str, now: datetime, traffic: int) -> Month:
+    begins = _midnight(name, now.tzinfo)
+    ends = min(next_month(begins), now)
+    counts = {
+        "active": (
+            _sub.starts_at <= ends,
+            _sub.ends_at > ends,
+            sa.or_(_sub.cancelled_at.is_(None), _sub.cancelled_at > ends),
+        ),
+        "begun": (_sub.starts_at >= begins, _sub.starts_at < ends),
+        "ended": (_sub.ends_at >= begins, _sub.ends_at < ends, _sub.converted_at.is_(None)),
+        "trials": (_sub.source == "trial", _sub.created_at >= begins, _sub.created_at < ends),
+        "converted": (_sub.converted_at >= begins, _sub.converted_at < ends),
+    }
+    found = {
+        key: tx.execute(sa.select(sa.func.count()).select_from(models.subscription).where(*where)).scalar() or 0
+        for key, where in counts.items()
+    }
+    paid = sa.select(_sub.prices).where(_sub.source == "payment", _sub.created_at >= begins, _sub.created_at < ends)
+    revenue: Counter[str] = Counter()
+    for prices in tx.execute(paid).scalars():
+        revenue.update(prices)
+    return Month(month=name, revenue=dict(revenue), traffic=traffic, **found)
+
+
+def _midnight(month: str, zone: tzinfo | None) -> datetime:
+    return datetime.combine(first_day(month), time(), zone)
+
+
+def revenue_series(rows: Sequence[Month]) -> dict[str, list[float]]:
+    """Return currency -> revenue per month in major units, for a picture."""
+    codes = sorted({code for row in rows for code in row.revenue})
+    return {f"revenue, {code}": [row.revenue.get(code, 0) / 100 for row in rows] for code in codes}

@@ -1,0 +1,102 @@
+"""People as rows: their state, their access, who is online."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.reports import peer_counts
+from vpnctl.rules import access
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.people import persons
+from vpnctl.store.rows import User
+
+_user, _peer = models.user.c, models.peer.c
+_MANY = 200
+
+
+@dataclass(frozen=True)
+class UserView:
+    """A user in a list."""
+
+    name: str
+    display_name: str
+    state: str
+    """`active`, `blocked` or `waiting` for approval."""
+    access: str
+    """`unlimited`, the name of the plan, or why there is no access."""
+    until: datetime | None
+    """When the last granted period ends."""
+    used: int
+    """Bytes of this calendar month, both ways, all devices."""
+    devices: int
+    device_limit: int | None
+    online: int
+    telegram_id: int | None
+    locale: str
+    note: str
+    created_at: datetime
+
+
+def users(
+    tx: Tx, now: datetime, *, name: str | None = None, search: str = "", limit: int = 0, after: str = ""
+) -> list[UserView]:
+    """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
+    where: list[Any] = [_user.removed_at.is_(None)]
+    where += [_user.name == name] if name else []
+    where += [_user.name > after] if after else []
+    if search:
+        where.append(
+            sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
+        )
+    rows = tx.all(User, *where, order=_user.name, limit=limit or None)
+    page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
+    counts = peer_counts(tx, now, _peer.user_id, *page)
+    who, plans = persons(tx, rows, now), _plans(tx, rows, now)
+    return [
+        UserView(
+            name=row.name,
+            display_name=row.display_name,
+            state="blocked" if row.blocked_at else "active" if row.approved_at else "waiting",
+            access=_access(who[row.id], plans.get(row.id, ""), now),
+            until=_until(who[row.id]),
+            used=who[row.id].used,
+            devices=counts.get(row.id, (0, 0))[0],
+            device_limit=row.device_limit,
+            online=counts.get(row.id, (0, 0))[1],
+            telegram_id=row.telegram_id,
+            locale=row.locale,
+            note=row.note,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def _plans(tx: Tx, rows: Sequence[User], now: datetime) -> dict[str, str]:
+    """Return user id -> name of the plan that covers now."""
+    table = models.subscription.c
+    limited = [row.id for row in rows if not row.unlimited]
+    where: list[Any] = [table.cancelled_at.is_(None), table.starts_at <= now, table.ends_at > now]
+    where += [table.user_id.in_(limited)] if len(limited) <= _MANY else []
+    if not limited:
+        return {}
+    query = sa.select(table.user_id, table.plan).where(*where).order_by(table.ends_at)
+    return {user_id: plan for user_id, plan in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+
+
+def _access(person: access.Person, plan: str, now: datetime) -> str:
+    if person.unlimited:
+        return "unlimited"
+    reason = access.why_not_person(person, now)
+    return str(reason) if reason else plan
+
+
+def _until(person: access.Person) -> datetime | None:
+    ends = [each.ends_at for each in person.periods if each.cancelled_at is None]
+    return max(ends, default=None) if not person.unlimited else None

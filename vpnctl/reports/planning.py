@@ -1,0 +1,64 @@
+"""Load against capacity per node, read in few queries."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.rules.planning import WINDOW, Load, Plan, estimate
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Node
+
+_peer, _endpoint, _usage = models.peer.c, models.endpoint.c, models.usage.c
+
+
+def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, Plan]:
+    """Return node id -> when it is full, and why."""
+    if not nodes:
+        return {}
+    since = now - timedelta(days=WINDOW)
+    ids = [node.id for node in nodes]
+    peers = _counts(tx, ids, _peer.revoked_at.is_(None))
+    came = _counts(tx, ids, _peer.created_at > since, _peer.replaces_id.is_(None))
+    went = _counts(tx, ids, _peer.revoked_at > since, _peer.retiring_at.is_(None))
+    moved = (
+        sa.select(
+            _endpoint.node_id,
+            sa.func.count(sa.distinct(_usage.peer_id)),
+            sa.func.sum(_usage.rx + _usage.tx),
+            sa.func.min(_usage.day),
+        )
+        .select_from(models.usage)
+        .join(models.peer, _peer.id == _usage.peer_id)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .where(_usage.day > since.date(), _endpoint.node_id.in_(ids))
+        .group_by(_endpoint.node_id)
+    )
+    traffic = {key: (active, int(total or 0), first) for key, active, total, first in tx.execute(moved)}
+    found = {}
+    for node in nodes:
+        active, total, first = traffic.get(node.id, (0, 0, now.date()))
+        load = Load(
+            peers=peers.get(node.id, 0),
+            added=came.get(node.id, 0) - went.get(node.id, 0),
+            active=active,
+            traffic=total,
+            days=min(WINDOW, (now.date() - first).days + 1),
+            capacity=node.capacity,
+            traffic_limit=node.traffic_limit,
+        )
+        found[node.id] = estimate(load, now.date())
+    return found
+
+
+def _counts(tx: Tx, ids: list[str], *where: Any) -> dict[str, int]:
+    query = (
+        sa.select(_endpoint.node_id, sa.func.count())
+        .join(models.peer, _peer.endpoint_id == _endpoint.id)
+        .where(_endpoint.node_id.in_(ids), *where)
+        .group_by(_endpoint.node_id)
+    )
+    return {key: count for key, count in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy

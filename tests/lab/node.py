@@ -147,6 +147,11 @@ class Node:
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not reboot")
 
+    def people(self, interface: str = "wg0") -> set[str]:
+        """Return the keys of live peers that have addresses: people's and aliens', not our probe's."""
+        lines = self.sh(f"wg show {interface} allowed-ips").splitlines()
+        return {line.split("\t")[0] for line in lines if not line.endswith("(none)")}
+
     def booted(self) -> bool:
         """Return whether every unit of the boot has been started, or has failed."""
         return self.sh("systemctl is-system-running", check=False).strip() in {"running", "degraded"}

@@ -52,9 +52,9 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
     compared = []
     real_call = node_script.call
 
-    def both(shell, name, protocols, plan, looks):
-        real = real_call(shell, name, protocols, plan, looks)
-        fake = real_call(twin.connect(replace_login), name, protocols, plan, looks)
+    def both(shell, name, protocols, plan, looks, now):
+        real = real_call(shell, name, protocols, plan, looks, now)
+        fake = real_call(twin.connect(replace_login), name, protocols, plan, looks, now)
         assert facts(fake.observed) == facts(real.observed)
         assert (fake.refused, bool(fake.failed)) == (real.refused, bool(real.failed))
         # "did" names the same steps in the same order

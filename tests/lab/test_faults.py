@@ -172,13 +172,13 @@ def test_another_controller_is_noticed_and_nothing_is_written(served, fi, tmp_pa
     old = tmp_path / "old"
     shutil.copytree(served.home / "state", old)
     served("peer", "add", "alice", "--node", "fi")
-    live = fi.sh("wg show wg0 peers")
+    live = fi.people()
     newer = tmp_path / "newer"
     (served.home / "state").rename(newer)
     shutil.copytree(old, served.home / "state")
     said = served("peer", "add", "bob", "--node", "fi", code=7)
     assert "another controller, or by a newer copy" in said.err
-    assert fi.sh("wg show wg0 peers") == live
+    assert fi.people() == live
     shutil.rmtree(served.home / "state")
     newer.rename(served.home / "state")
     served("node", "check", "fi")

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vpnctl.rules.grammar import clean
+
 if TYPE_CHECKING:
     from vpnctl.protocols.handshake import Identity
     from vpnctl.remote.probe import Handshake, Stamp
@@ -81,7 +83,7 @@ class App:
 def whoami() -> str:
     """Return the name of the person at the command line, through sudo."""
     name = os.environ.get("SUDO_USER") or getpass.getuser()
-    return f"cli:{name}"
+    return f"cli:{clean(name, 40)}"
 
 
 def open_app(settings: Settings, actor: str, progress: Progress = silent) -> App:

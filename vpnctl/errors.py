@@ -75,6 +75,15 @@ class NodeFailed(Unreachable):
     """A node answered, but a step on it failed or its answer makes no sense."""
 
 
+def bug(error: BaseException) -> str:
+    """Name a bug by type and place only: texts of unknown exceptions may hold secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"
+    return f"a bug in vpnctl: {type(error).__name__} at {place}"
+
+
 def worst(codes: Iterable[int]) -> int:
     """Return the exit code that speaks for all of `codes` (README, "Exit codes")."""
     found = set(codes)

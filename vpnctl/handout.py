@@ -7,6 +7,7 @@ import io
 import re
 from typing import Any
 
+from vpnctl.errors import InvalidInput
 from vpnctl.rules.secret import Secret
 
 PLATFORMS = ("windows", "ios", "android", "macos", "linux")
@@ -86,5 +87,8 @@ def _code(config: Secret) -> Any:
 
     code = qrcode.QRCode(error_correction=ERROR_CORRECT_L, border=2)
     code.add_data(config.reveal())
-    code.make(fit=True)
+    try:
+        code.make(fit=True)
+    except ValueError:
+        raise InvalidInput("the config is too large for a QR code", "hand out the file: --out FILE") from None
     return code

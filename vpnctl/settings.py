@@ -88,6 +88,29 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     return Settings(**values)
 
 
+def written(settings: Settings) -> str:
+    """Return the text of a config file that gives these settings; what is as by default is left out.
+
+    It may hold the bot's token, so the file must be private.
+    """
+    always = ("state_dir", "database_url", "key_file")
+    lines = []
+    for each in fields(Settings):
+        value = getattr(settings, each.name)
+        if each.name in always or value != each.default:
+            lines.append(f"{each.name}: {_as_text(value)}\n")
+    return "".join(lines)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "'yes'" if value else "'no'"
+    if isinstance(value, tuple):
+        return "'" + ",".join(map(str, value)) + "'"
+    text = value.reveal() if isinstance(value, Secret) else str(value)
+    return text if isinstance(value, int) else "'" + text.replace("'", "''") + "'"
+
+
 def default_file(env: Mapping[str, str], root: bool) -> Path:
     """Return where the config file is looked for when none is named."""
     return Path("/etc/vpnctl/vpnctl.yaml") if root else _home(env) / ".config/vpnctl/vpnctl.yaml"
@@ -189,7 +212,10 @@ def _parse(key: str, text: str) -> Any:
 def _path(text: str) -> Path:
     if not text.startswith(("/", "~")):
         raise InvalidInput("expected an absolute path")
-    return Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
+    if not path.is_absolute():
+        raise InvalidInput("expected an absolute path; there is no such user")
+    return path
 
 
 def _database(text: str) -> str:

@@ -103,7 +103,9 @@ def test_a_cookie_is_read_and_makes_the_next_message_pass():
     assert handshake.read(again, server.answer(again.packet)).sign is Sign.OK
 
 
-@pytest.mark.parametrize("spoil", [lambda p: p[:-1], lambda p: p[:20] + b"x" + p[21:], lambda p: b"\x04" + p[1:], lambda _: b""])
+@pytest.mark.parametrize(
+    "spoil", [lambda p: p[:-1], lambda p: p[:20] + b"x" + p[21:], lambda p: b"\x04" + p[1:], lambda _: b""]
+)
 def test_what_is_no_answer_to_us_is_foreign(spoil):
     server = Server()
     sent = hello(server)

@@ -15,7 +15,7 @@ ALLOWED = {
     "errors": set(),
     "rules": {"errors"},
     "settings": {"errors", "rules"},
-    "app": {"errors", "settings", "store", "remote", "protocols"},
+    "app": {"errors", "rules", "settings", "store", "remote", "protocols"},
     "wording": set(),
     "journal": set(),
     "protocols": {"errors", "rules"},

@@ -62,12 +62,12 @@ def test_a_reading_that_somebody_overtook_says_nothing():
 
 @given(
     st.integers(0, 2**62),
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)),
+    st.floats(0, 700 * 86400),
     st.floats(0, 90 * 86400),
     st.sampled_from([UTC, MOSCOW, TEHRAN, BERLIN]),
 )
 def test_spreading_over_days_loses_and_invents_nothing(amount, start, seconds, zone):
-    since = start.replace(tzinfo=UTC)
+    since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=start)
     until = (since + timedelta(seconds=seconds)).astimezone(zone)
     days = spread(amount, since, until)
     assert sum(days.values()) == amount
@@ -87,7 +87,12 @@ def test_a_clock_that_went_back_books_everything_today():
 
 @pytest.mark.parametrize(
     ("zone", "utc"),
-    [(MOSCOW, "2027-02-28T21:00"), (TEHRAN, "2027-02-28T20:30"), (BERLIN, "2027-02-28T23:00"), (UTC, "2027-03-01T00:00")],
+    [
+        (MOSCOW, "2027-02-28T21:00"),
+        (TEHRAN, "2027-02-28T20:30"),
+        (BERLIN, "2027-02-28T23:00"),
+        (UTC, "2027-03-01T00:00"),
+    ],
 )
 def test_a_month_begins_at_midnight_in_the_operators_zone(zone, utc):
     begins = months.next_month(datetime(2027, 2, 10, tzinfo=zone))

@@ -30,7 +30,7 @@ def prune(app: App, node_ids: Sequence[str]) -> int:
                 tx, stamp(app), "alien.prune", ("alien", alien.id, alien.public_key), {"allowed_ips": alien.allowed_ips}
             )
         touched = {alien.endpoint_id for alien in found}
-        tx.update(Endpoint, models.endpoint.c.id.in_(touched), changed_at=now)
+        tx.update(Endpoint, models.endpoint.c.id.in_(touched), changed_at=now, proven_at=None)
     return len(found)
 
 

@@ -45,7 +45,7 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     endpoints = tx.all(
         Endpoint,
         column.node_id == node_id,
-        sa.or_(column.removed_at.is_(None), column.proven_at.is_(None), column.proven_at <= column.removed_at),
+        sa.or_(column.removed_at.is_(None), column.proven_at.is_(None)),
         order=column.interface,
     )
     ids = [endpoint.id for endpoint in endpoints]

@@ -51,6 +51,7 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
             raise Conflict(
                 f"{what} of {node.name} is taken by its {other.protocol} endpoint", f"vpnctl endpoint list {node.name}"
             )
+    _refuse_overlap(values, there)
     secret, public = kind.keypair()
     endpoint_id = str(uuid.uuid4())
     row = Endpoint(
@@ -84,6 +85,17 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
     return row
 
 
+def _refuse_overlap(values: dict[str, Any], there: list[Endpoint]) -> None:
+    for key in ("pool_v4", "pool_v6"):
+        if values.get(key) in (None, "none"):
+            continue
+        pool = grammar.network(values[key])
+        for other in there:
+            theirs = getattr(other, key)
+            if theirs is not None and pool.overlaps(grammar.network(theirs)):
+                raise Conflict(f"{pool} overlaps with {theirs} of {other.interface}", "name another --pool")
+
+
 def change(app: App, node_name: str, interface: str, options: dict[str, Any]) -> tuple[Endpoint, Node, list[str]]:
     """Change options; return (endpoint, node, people who need a new file as `USER/DEVICE`)."""
     values = checked({key: value for key, value in options.items() if value is not None})
@@ -95,7 +107,7 @@ def change(app: App, node_name: str, interface: str, options: dict[str, Any]) ->
             raise Conflict(f"port {new['port']} of {node.name} is taken", f"vpnctl endpoint list {node.name}")
         if new:
             before = {key: getattr(row, key) for key in new}
-            tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), **new)
+            tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None, **new)
             events.record(tx, stamp(app), "endpoint.set", ("endpoint", row.id, f"{node.name} {interface}"), before, new)
         concerned = _devices(tx, row) if set(new) & set(RENEWS_CLIENTS) else []
         return find.endpoint(tx, node, interface), node, concerned
@@ -122,7 +134,7 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> No
         owner = tx.one(User, models.user.c.id == peer.user_id)
         revoke_rows(tx, app, [peer], owner.name if owner else peer.user_id)
     now = app.clock()
-    tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now)
+    tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now, proven_at=None)
     events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.interface}"))
 
 
@@ -157,6 +169,8 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
 
 def _pool(text: str, version: int) -> str:
     network = grammar.network(text)
+    if not network.is_private or network.is_loopback or network.is_multicast or network.is_link_local:
+        raise InvalidInput(f"{network} is no private network", "for example 10.66.0.0/16 or fd00:66::/64")
     if network.version != version or addresses.capacity(network) < MIN_PEERS:
         raise InvalidInput(
             f"{network} is not a pool for IPv{version} peers", "for example 10.66.0.0/16 or fd00:66::/64"
@@ -177,7 +191,10 @@ def _free_pool(there: list[Endpoint]) -> str:
     """Return 10.66.0.0/16, or the next /16 that no endpoint of this node overlaps."""
     taken = [grammar.network(other.pool_v4) for other in there]
     candidates = (grammar.network(f"10.{number}.0.0/16") for number in range(66, 250))
-    return next(str(pool) for pool in candidates if not any(pool.overlaps(other) for other in taken))
+    free = next((str(pool) for pool in candidates if not any(pool.overlaps(other) for other in taken)), None)
+    if free is None:
+        raise Conflict("no pool is left between 10.66.0.0/16 and 10.249.0.0/16", "name one: --pool 172.20.0.0/16")
+    return free
 
 
 def _free_interface(prefix: str, there: list[Endpoint]) -> str:

@@ -91,6 +91,7 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
         row = nodes.save(tx, app, _login(entry, name), jump, details)
         lines.append(f"add node {name} ({row.host})")
     else:
+        _refuse_other_way_in(entry, row)
         new = {key: value for key, value in details.items() if getattr(row, key) != value}
         if new:
             tx.update(Node, models.node.c.id == row.id, **new)
@@ -99,6 +100,20 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
             lines.append(f"change node {name}: {', '.join(sorted(new))}")
     changed = [_endpoint(tx, app, row, each, lines) for each in entry.endpoints]
     return {row.id} if any(changed) else set()
+
+
+def _refuse_other_way_in(entry: NodeEntry, row: Node) -> None:
+    """How we get into a node is not changed by a file: that is a matter of trust."""
+    if (row.kind == "local") != entry.local:
+        raise InvalidInput(f"node {row.name} is {'this machine' if row.kind == 'local' else 'reached by SSH'} here")
+    if entry.host is not None:
+        where = grammar.target(entry.host)
+        if (where.host, where.port, where.login) != (row.host, row.port, row.login):
+            raise InvalidInput(
+                f"node {row.name} has another host here", f"vpnctl node set {row.name} --target {entry.host}"
+            )
+    if entry.host_key and grammar.host_key(entry.host_key) != row.host_key:
+        raise InvalidInput(f"node {row.name} has another host key here", f"vpnctl node trust {row.name}")
 
 
 def _login(entry: NodeEntry, name: str) -> Login:
@@ -126,7 +141,7 @@ def _endpoint(tx: Tx, app: App, node: Node, entry: EndpointEntry, lines: list[st
     values = endpoints.checked({key: options[key] for key in options if not key.startswith("pool_")})
     new = {key: value for key, value in values.items() if getattr(found, key) != value}
     if new:
-        tx.update(Endpoint, models.endpoint.c.id == found.id, changed_at=app.clock(), **new)
+        tx.update(Endpoint, models.endpoint.c.id == found.id, changed_at=app.clock(), proven_at=None, **new)
         events.record(
             tx, stamp(app), "endpoint.set", ("endpoint", found.id, f"{node.name} {entry.interface}"), None, new
         )

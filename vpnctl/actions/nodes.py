@@ -11,22 +11,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions import endpoints, find
+from vpnctl.actions.desired import load
 from vpnctl.actions.desired import login as login_of
 from vpnctl.actions.outcome import Settled, stamp
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.settle import Wish, look, settle
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, Distrust, InvalidInput, VpnctlError
 from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
 from vpnctl.remote import enroll
 from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar
-from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.changes import PEOPLE, SYSTEM
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
 from vpnctl.store.vault import NIL
 
+MAX_CAPACITY = 1_000_000
 Confirm = Callable[[str], bool]
 """Shown a fingerprint, says whether a person vouches for it."""
 
@@ -180,8 +182,8 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
             values[key] = grammar.host(values[key])
     if "region" in values:
         values["region"] = grammar.free_text(values["region"], "region")
-    if values.get("capacity", 0) < 0:
-        raise InvalidInput("a capacity is a number of peers", "for example 200")
+    if not 0 <= values.get("capacity", 0) <= MAX_CAPACITY:
+        raise InvalidInput(f"a capacity is a number of peers, up to {MAX_CAPACITY}", "for example 200")
     if values.get("traffic_limit") is not None:
         values["traffic_limit"] = grammar.size(str(values["traffic_limit"]))
     if isinstance(values.get("rent_due"), str):
@@ -203,6 +205,7 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
         row = find.node(tx, name)
         login = login_of(tx, row)
     if token is not None:
+        _check_shown(app, row, token)
         _adopt_token(app, row, token)
         return row
     pinned = _pinned(app, login, new, confirm)
@@ -216,6 +219,21 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
         tx.update(Node, models.node.c.id == row.id, host_key=pinned.host_key)
         events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), before, after)
         return find.node(tx, name)
+
+
+def _check_shown(app: App, row: Node, token: str) -> None:
+    """The token that is accepted must be the one that the node shows."""
+    with app.store.read() as tx:
+        where, view = login_of(tx, row), load(tx, row.id, app.clock(), people=False)
+    shell = app.connect(where)
+    try:
+        shown = look(app, view, shell, PEOPLE).token
+    finally:
+        shell.close()
+    if shown != token:
+        raise Conflict(
+            f"{row.name} shows the token {shown}, not {grammar.clean(token, 40)}", f"vpnctl node check {row.name}"
+        )
 
 
 def _adopt_token(app: App, row: Node, token: str) -> None:

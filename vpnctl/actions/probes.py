@@ -41,7 +41,7 @@ def ensure(app: App, node_ids: Iterable[str]) -> None:
     with app.store.write() as tx:
         for row in tx.all(Endpoint, *lacking):
             values = fresh(app.vault, row.protocol, row.id)
-            tx.update(Endpoint, table.id == row.id, changed_at=app.clock(), **values)
+            tx.update(Endpoint, table.id == row.id, changed_at=app.clock(), proven_at=None, **values)
 
 
 def shake(app: App, public_host: str, endpoint: Endpoint) -> Handshake | None:

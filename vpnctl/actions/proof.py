@@ -179,13 +179,17 @@ def record(app: App, view: View, want: Desired, observed: Observed, scope: str, 
             peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
             _record_peers(tx, app, link, peers, observed, view.owners)
             values: dict[str, Any] = {"digest": link.config.digest, "proven_at": now}
-            # Where the endpoint itself changed, having read people's part of it proves nothing.
-            if agreed and (scope == SYSTEM or not _changed(endpoints[link.endpoint_id])):
-                tx.update(Endpoint, models.endpoint.c.id == link.endpoint_id, **values)
+            known = endpoints[link.endpoint_id]
+            # Where the endpoint itself changed, having read people's part of it proves nothing. And what was
+            # compared with the node is the row as it was then: a change that came meanwhile is not proven.
+            if agreed and (scope == SYSTEM or known.proven_at is not None):
+                table = models.endpoint.c
+                same = (table.changed_at == known.changed_at, _same(table.removed_at, known.removed_at))
+                tx.update(Endpoint, table.id == link.endpoint_id, *same, **values)
 
 
-def _changed(endpoint: Endpoint) -> bool:
-    return endpoint.proven_at is None or endpoint.changed_at > endpoint.proven_at
+def _same(column: Any, value: datetime | None) -> Any:
+    return column.is_(None) if value is None else column == value
 
 
 def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:

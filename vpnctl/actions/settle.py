@@ -20,7 +20,7 @@ from vpnctl.actions import clock, proof
 from vpnctl.actions.desired import View, desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
-from vpnctl.errors import Busy, Distrust, NodeFailed, Stopped, VpnctlError
+from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
 from vpnctl.remote import node as node_script
 from vpnctl.remote import plan
 from vpnctl.remote.shell import Shell
@@ -31,6 +31,8 @@ from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Node
 
 TRIES = 6
+_TELLING = (Stopped.code, Distrust.code, StateTrouble.code)
+"""Codes that say more than that something is pending: nobody but the operator can mend that."""
 QUEUE_SECONDS = 120.0
 """How long a settle waits for another one of this machine on the same node."""
 
@@ -92,8 +94,10 @@ def _settle(app: App, node_id: str, wish: Wish) -> Settled:
             return _converge(app, node_id, wish)
     except VpnctlError as error:
         proof.failed(app, node_id, error)
-        code = error.code if error.code in (Stopped.code, Distrust.code) else 3
+        code = error.code if error.code in _TELLING else PENDING
         return Settled(node_id, name, code, error=error.what, hint=error.hint)
+    except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being settled
+        return Settled(node_id, name, 1, error=f"{name}: {bug(error)}", hint="please report this line")
 
 
 def _pending(app: App, node_id: str) -> bool:

@@ -53,6 +53,8 @@ def init(settings: Settings, actor: str) -> Created:
     try:
         with app.store.write() as tx:
             fresh = tx.meta(names.SSH_KEY) is None
+            if not fresh:
+                _check_key_file(tx, keys)
             if fresh:
                 _make_ssh_key(tx, keys)
                 events.record(tx, stamp(app), "state.init", ("service", NIL, "service"))
@@ -79,6 +81,11 @@ def _refuse_orphan(settings: Settings) -> None:
             f"there is a database {path} but not its key file {settings.key_file}",
             "bring the key file back, or: vpnctl vault recover",
         )
+
+
+def _check_key_file(tx: Tx, keys: Vault) -> None:
+    """Raise StateTrouble unless this key file opens this database; a recovery copy of another one is worthless."""
+    keys.open("meta.ssh_key", NIL, tx.meta(names.SSH_KEY) or "")
 
 
 def _make_ssh_key(tx: Tx, keys: Vault) -> None:
@@ -113,6 +120,7 @@ def confirm_recovery(app: App, key: Secret) -> None:
 def new_recovery(app: App) -> Secret:
     """Make a new recovery key; the old one opens nothing of this database any more."""
     with app.store.write() as tx:
+        _check_key_file(tx, app.vault)
         key = _make_recovery(tx, app.vault)
         tx.execute(sa.delete(models.meta).where(models.meta.c.name == names.RECOVERY_CONFIRMED))
         events.record(tx, stamp(app), "recovery.renew", ("service", NIL, "service"))

@@ -182,11 +182,12 @@ def _erase_labels(tx: Tx, row: User) -> None:
 
 
 def nodes_of(tx: Tx, row: User) -> list[str]:
-    """Return the ids of nodes on which a user has live peers."""
+    """Return the ids of nodes on which a user has peers that live, or that were not seen cut yet."""
     query = (
         sa.select(models.endpoint.c.node_id)
         .join(models.peer, models.peer.c.endpoint_id == models.endpoint.c.id)
-        .where(models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
+        .where(models.peer.c.user_id == row.id)
+        .where(sa.or_(models.peer.c.revoked_at.is_(None), models.peer.c.absent_at.is_(None)))
         .distinct()
     )
     return sorted(tx.execute(query).scalars())

@@ -123,7 +123,9 @@ def install(
     from vpnctl.jobs import timers
 
     front = current()
-    program, config = _program(), _config()
+    program, config = _program(), _config_path()
+    if (cron or show) and not config.exists():
+        front.say(f"note: {config} does not exist; `vpnctl jobs install` would write it")
     if cron or not (show or Path("/run/systemd/system").is_dir()):
         front.say("add these lines with `crontab -e`:")
         sys.stdout.write(timers.crontab(program, config))
@@ -134,7 +136,9 @@ def install(
         return 0
     if os.geteuid() != 0:
         raise InvalidInput("only root writes to /etc/systemd/system", "as root, or: vpnctl jobs install --cron")
-    front.confirm(f"Write {', '.join(texts)} to {SYSTEMD} and start the timers?")
+    also = "" if config.exists() else f", and the settings in force to {config}"
+    front.confirm(f"Write {len(texts)} units to {SYSTEMD}{also}, and start the timers?")
+    _write_config(config)
     for name, text in texts.items():
         (SYSTEMD / name).write_text(text, encoding="ascii")
         (SYSTEMD / name).chmod(0o644)
@@ -159,20 +163,22 @@ def _program() -> str:
     return found
 
 
-def _config() -> Path:
-    """Return the absolute path of the config file in force; an empty one is written when there is none.
+def _config_path() -> Path:
+    """Return the absolute path of the config file in force, whether it exists or not."""
+    from vpnctl.settings import default_file
+
+    return (current().config or default_file(os.environ, os.geteuid() == 0)).absolute()
+
+
+def _write_config(path: Path) -> None:
+    """Write the settings in force to the config file when there is none.
 
     A timer must not depend on who runs it: with a path it either finds the same settings or fails loudly.
     """
-    from vpnctl.settings import default_file
+    from vpnctl.settings import written
+    from vpnctl.store.vault import write_private
 
     front = current()
-    path = (front.config or default_file(os.environ, os.geteuid() == 0)).absolute()
     if not path.exists():
-        from vpnctl.store.vault import write_private
-
-        settings = front.settings
-        lines = {"state_dir": settings.state_dir, "database_url": settings.database_url, "key_file": settings.key_file}
-        write_private(path, "".join(f"{key}: {value}\n" for key, value in lines.items()))
+        write_private(path, written(front.settings))
         front.say(f"wrote {path}")
-    return path

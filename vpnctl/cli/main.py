@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ from typer.core import TyperGroup
 
 from vpnctl import __version__
 from vpnctl.cli.front import Front
-from vpnctl.errors import InvalidInput, StateTrouble, VpnctlError
+from vpnctl.errors import InvalidInput, StateTrouble, VpnctlError, bug
 
 NOUNS = {
     "init": ("state", "Create the state: key file, database, SSH key, recovery key."),
@@ -83,6 +84,12 @@ root = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vpnctl {__version__}")
+        raise typer.Exit
+
+
 @root.callback()
 def _root(
     ctx: typer.Context,
@@ -94,12 +101,11 @@ def _root(
     log_format: Annotated[
         str | None, typer.Option("--log-format", metavar="FORMAT", help="json: one line per event on stderr; or text.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     """Run a VPN service from one command line."""
-    if version:
-        typer.echo(f"vpnctl {__version__}")
-        raise typer.Exit
     if log_format not in (None, "text", "json"):
         raise InvalidInput("that is not a log format", "--log-format text, or json")
     ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config, log_format=log_format)
@@ -108,14 +114,13 @@ def _root(
 def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind of end
     """Run one command line and return its exit code."""
     os.umask(0o077)
-    if sys.stdout is None or sys.stderr is None:
-        _swallow_output()  # started with a closed stream, as `>&-` does
-        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _open_streams()
     args = global_first(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in args
     command = typer.main.get_command(root)
     try:
+        if any(not arg.isprintable() and "\udc80" <= max(arg) <= "\udcff" for arg in args):
+            raise InvalidInput("an argument is not UTF-8 text", "check the terminal's encoding")
         result = command.main(args=args, prog_name="vpnctl", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -133,8 +138,8 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
         return _fail(as_json, error.format_message(), 2, "vpnctl --help")
     except (KeyboardInterrupt, click.Abort):
         return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; that is not an error of ours.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output went away, as `head` does; that is not an error of ours. click makes it an exit.
         _swallow_output()
         return 0
     except OSError as error:
@@ -142,16 +147,7 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
         what = f"cannot use{where or ' the output'}: {error.strerror or type(error).__name__}"
         return _fail(as_json, what, StateTrouble.code, "check the path, who owns it, and the space left there")
     except Exception as error:  # noqa: BLE001 - the edge: a bug is reported in one line, without the values around it
-        return _fail(as_json, _bug(error), 1, "please report this line")
-
-
-def _bug(error: Exception) -> str:
-    """Name a bug by type and place only: texts of unknown exceptions may hold secrets."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else "?"
-    return f"a bug in vpnctl: {type(error).__name__} at {place}"
+        return _fail(as_json, bug(error), 1, "please report this line")
 
 
 def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
@@ -170,6 +166,22 @@ def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
     except (OSError, AttributeError):
         _swallow_output()  # nobody can hear us; the exit code still says it
     return code
+
+
+def _open_streams() -> None:
+    """Make the program runnable with closed streams, as `<&-` and `>&-` leave them; only those go to nowhere.
+
+    What the terminal's encoding has no letter for is shown as an escape.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY if number else os.O_RDONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _swallow_output() -> None:

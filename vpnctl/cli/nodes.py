@@ -237,8 +237,10 @@ def provision(
 
 def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry_run: bool) -> int:
     from vpnctl.actions import provision as work
+    from vpnctl.rules import grammar
 
     front = current()
+    grammar.forward_rule(forward_rule)
     if dry_run:
         return output.show_preview(front, work.preview(front.app, name, protocols or ["wireguard"]))
 

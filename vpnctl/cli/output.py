@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front
-from vpnctl.errors import worst
+from vpnctl.errors import StateTrouble, worst
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
@@ -137,6 +138,25 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if isinstance(value, dict):
         return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), 120)
     return clean(str(value))
+
+
+def reveal_once(secret: Secret, again: str) -> None:
+    """Print a secret that is shown only now. StateTrouble, with the command that makes another, when nobody sees it."""
+    try:
+        if _goes_nowhere():
+            raise OSError
+        sys.stdout.write(secret.reveal() + "\n")
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - so that the end of the program finds one
+        raise StateTrouble("the recovery key could not be shown, and is shown only once", again) from None
+
+
+def _goes_nowhere() -> bool:
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), Path(os.devnull).stat())
+    except (OSError, ValueError):
+        return False  # no file at all, as in tests
 
 
 def human_bytes(number: int) -> str:

@@ -70,18 +70,26 @@ def add(
     front = current()
     if dry_run:
         return _preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
-    _refuse_existing(out, png)
+    _refuse_existing(out, png, [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
-def _refuse_existing(*paths: Path | None) -> None:
+def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str, str]]) -> None:
     """A file in the way is found before anything is changed."""
+    import os
+
+    from vpnctl import handout
     from vpnctl.errors import InvalidInput
 
-    for path in paths:
-        if path is not None and path.exists() and not path.is_dir():
-            raise InvalidInput(f"{path} exists already", "name another file")
+    if png is not None and len(devices) > 1:
+        raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
+    if png is not None and out == png:
+        raise InvalidInput("--out and --png name the same file", "name two")
+    inside = [out / handout.file_name(*device, "") for device in devices] if out is not None and out.is_dir() else []
+    for path in (out, png, *inside):
+        if path is not None and os.path.lexists(path) and not path.is_dir():
+            raise InvalidInput(f"{path} exists already", "name another file, or move it away")
         if path is not None and not path.parent.is_dir():
             raise InvalidInput(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
 
@@ -208,8 +216,8 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
     from vpnctl.cli.deliver import hand_over
 
     front = current()
-    _refuse_existing(out, png)
     issued = peers.reveal(front.app, peer)
+    _refuse_existing(out, png, [(issued.user.name, issued.peer.device)])
     rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
     view = _by_id(issued.peer.id)
     if front.json:
@@ -255,7 +263,8 @@ def regen(
     front = current()
     if dry_run:
         return _preview(lambda trial: [peers.regen(trial, peer, public_key=public_key, overlap=overlap).node.id])
-    _refuse_existing(out, png)
+    view = _view(peer)
+    _refuse_existing(out, png, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
     return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
 

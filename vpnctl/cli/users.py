@@ -207,6 +207,7 @@ def migrate(
     from vpnctl.actions.preview import rehearse
     from vpnctl.actions.settle import settle
     from vpnctl.cli.deliver import hand_over
+    from vpnctl.errors import InvalidInput
 
     front = current()
 
@@ -215,6 +216,8 @@ def migrate(
 
     if dry_run:
         return output.show_preview(front, rehearse(front.app, verb))
+    if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
+        raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
     moved = migration.start(front.app, name, to, device=device, source=source)
     settled = settle(front.app, migration.nodes(moved))
     if not moved:

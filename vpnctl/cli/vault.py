@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -66,5 +65,5 @@ def renew(
     if front.json:
         output.dump({"changed": True, "pending": [], "recovery_key": key.reveal()})
     else:
-        sys.stdout.write(key.reveal() + "\n")
+        output.reveal_once(key, "vpnctl vault renew-recovery --show")
     return 0

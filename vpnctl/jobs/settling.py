@@ -9,6 +9,7 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.actions.preview import drift
 from vpnctl.actions.settle import Wish, settle
 from vpnctl.app import App
+from vpnctl.errors import PENDING, worst
 from vpnctl.jobs import Order, Report
 from vpnctl.store.queue import pending_nodes
 
@@ -34,7 +35,7 @@ def report(
     detail |= {"events": dict(counts)} if counts is not None else {}
     if dry_run:
         detail["changes"] = [f"{each.node}: {change}" for each in settled for change in each.changes]
-    code = max((each.code for each in troubles if each.code in (6, 7)), default=0)
+    code = worst(each.code for each in troubles if each.code != PENDING)
     told = "".join(f", {count} {verb}" for verb, count in sorted((counts or {}).items()))
     word = "would change" if dry_run else "changed"
     return Report(job, code, f"{nodes} nodes, {len(changed)} {word}, {len(troubles)} pending{told}", detail)

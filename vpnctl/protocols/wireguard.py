@@ -9,7 +9,7 @@ import base64
 import hashlib
 import ipaddress
 import os
-import re
+import socket
 from collections.abc import Sequence
 
 from vpnctl.errors import InvalidInput
@@ -21,7 +21,6 @@ from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8
 _COUNTER_LIMIT = 2**63 - 1
-_NETWORKS = re.compile(r"[0-9a-f.:]+/[0-9]{1,3}(,[0-9a-f.:]+/[0-9]{1,3})*")
 
 
 class WireGuard:
@@ -169,10 +168,19 @@ def _own_ips(peer: PeerSpec) -> frozenset[str]:
 
 
 def _seen_ips(text: str) -> frozenset[str]:
-    """The tool prints networks in canonical form already; parsing 10,000 of them would cost a fifth of a second."""
-    if not _NETWORKS.fullmatch(text):
-        raise ValueError("allowed IPs that are none")
-    return frozenset(text.split(","))
+    """The tool prints networks in canonical form; only what is not is parsed, which is slow for 10,000 peers."""
+    return frozenset(part if _plain(part) else str(ipaddress.ip_network(part)) for part in text.split(","))
+
+
+def _plain(text: str) -> bool:
+    """Return whether this is one host, as almost all are. Raises ValueError for what is no address."""
+    host, _, prefix = text.partition("/")
+    family, bits = (socket.AF_INET6, "128") if ":" in host else (socket.AF_INET, "32")
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        raise ValueError("allowed IPs that are none") from None
+    return prefix == bits
 
 
 def _split(text: str) -> frozenset[str]:

@@ -131,7 +131,7 @@ class _Reader:
             public, port, peers = plugin(self.protocols[interface]).parse_dump(dump)
             links[interface] = SeenLink(public, port, mtu, peers, index)
         observed = Observed(
-            token=clean(self.words["token"], 80),
+            token=_token(self.words["token"]),
             boot_id=clean(self.words["boot"], 40),
             clock=int(self.words["clock"]),
             files={path: (digest, self.modes.get(path, "")) for path, digest in self.sums.items()},
@@ -141,6 +141,13 @@ class _Reader:
             facts=self.facts,
         )
         return Answer(observed, self.refused, self.failed, tuple(self.did))
+
+
+def _token(text: str) -> str:
+    """A token stands in a command that people are told to type, so it is one or the answer makes no sense."""
+    if text != "-" and not (text.isascii() and text.isalnum() and len(text) <= 40):  # noqa: PLR2004
+        raise ValueError("a token that is none")
+    return text
 
 
 __all__ = ["LOADER", "TOKEN", "Answer", "call", "parse", "script"]

@@ -160,7 +160,7 @@ def _node_state(row: Node, pending: set[str], served: Sequence[Endpoint]) -> str
     checks = (
         (row.retired_at is not None, "retired"),
         (row.last_error is not None, "error"),
-        (not served or all(each.proven_at is None for each in served), "not provisioned"),
+        (not served or all(each.digest is None for each in served), "not provisioned"),
         (row.id in pending, "pending"),
         (row.draining_at is not None, "draining"),
     )

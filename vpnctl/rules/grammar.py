@@ -198,6 +198,13 @@ def reference(text: str) -> str:
     return text
 
 
+def forward_rule(text: str) -> str:
+    """Return `auto` or `none`: whether provisioning may open the host's own firewall for our packets."""
+    if text not in ("auto", "none"):
+        raise InvalidInput(f"'{clean(text)}' is not a way to treat the host's firewall", "auto or none")
+    return text
+
+
 def message(text: str, limit: int = 3500) -> str:
     """Return a message to people: any script, line breaks allowed, no other control characters."""
     normal = unicodedata.normalize("NFC", text).strip()

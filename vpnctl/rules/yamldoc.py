@@ -10,6 +10,7 @@ from vpnctl.rules.grammar import clean
 
 MAX_BYTES = 1024 * 1024 * 4
 MAX_DEPTH = 20
+MAX_DIGITS = 18
 
 Path = tuple[str | int, ...]
 
@@ -83,5 +84,7 @@ def _scalar(node: Any) -> Any:
         return text
     digits = text.removeprefix("-")
     if digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0")):
+        if len(digits) > MAX_DIGITS:
+            raise InvalidInput(f"a number with {len(digits)} digits", f"at most {MAX_DIGITS}")
         return int(text)
     return {"true": True, "false": False, "null": None, "~": None, "": None}.get(text, text)

@@ -183,6 +183,8 @@ def _engine(url: str, path: Path | None) -> sa.Engine:
     if path is None:
         try:
             engine = sa.create_engine(url, hide_parameters=True, connect_args={"connect_timeout": 10})
+        except (exc.ArgumentError, ValueError):
+            raise StateTrouble("database_url is not a URL", "postgresql+psycopg://USER@HOST/NAME") from None
         except ModuleNotFoundError:
             raise StateTrouble("PostgreSQL needs its driver", "pip install 'vpnctl[postgres]'") from None
         sa_event.listen(engine, "connect", _share_postgres)

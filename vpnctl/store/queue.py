@@ -74,7 +74,7 @@ def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:
     endpoints = (
         sa.select(_endpoint.node_id)
         .join(models.node, _node.id == _endpoint.node_id)
-        .where(*alive, sa.or_(_endpoint.proven_at.is_(None), _endpoint.changed_at > _endpoint.proven_at))
+        .where(*alive, _endpoint.proven_at.is_(None))
     )
     peers = (
         sa.select(_endpoint.node_id)

@@ -53,12 +53,14 @@ def unseal(recovery_key: Secret, sealed: str) -> Secret:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     private = _private(recovery_key)
-    raw = base64.b64decode(sealed)
-    theirs, nonce = raw[:_KEY_BYTES], raw[_KEY_BYTES : _KEY_BYTES + _NONCE_BYTES]
-    shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
-    key = _derive(shared, theirs, private.public_key().public_bytes_raw())
     try:
+        raw = base64.b64decode(sealed, validate=True)
+        theirs, nonce = raw[:_KEY_BYTES], raw[_KEY_BYTES : _KEY_BYTES + _NONCE_BYTES]
+        shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
+        key = _derive(shared, theirs, private.public_key().public_bytes_raw())
         return Secret(AESGCM(key).decrypt(nonce, raw[_KEY_BYTES + _NONCE_BYTES :], _LABEL).decode())
+    except (binascii.Error, ValueError):
+        raise StateTrouble("the sealed copy of the vault's keys is damaged", "restore a backup") from None
     except InvalidTag:
         raise StateTrouble(
             "that recovery key does not belong to this database", "use the key that `vpnctl init` showed"

@@ -66,7 +66,7 @@ class Vault:
                 .decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _context(label, row_id))
                 .decode()
             )
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise StateTrouble(
                 f"a sealed value ({label}) does not open: wrong key file, or the value was moved",
                 "bring the right key file back",
@@ -162,7 +162,10 @@ def _read(path: Path) -> dict[str, bytes]:
     except ValueError:
         keys = {}
     if not keys or any(len(key) != _KEY_BYTES for key in keys.values()):
-        raise StateTrouble(f"the key file {path} is damaged", "bring it back from a copy, or: vpnctl vault recover")
+        raise StateTrouble(
+            f"the key file {path} is damaged",
+            f"bring it back from a copy, or: mv {path} {path}.damaged && vpnctl vault recover",
+        )
     return keys
 
 

@@ -31,6 +31,8 @@ def upgrade() -> None:
     _access()
     _traffic()
     _watching()
+    # From here on an endpoint that changed is not proven, whatever the clocks said.
+    op.execute(sa.text("UPDATE endpoint SET proven_at = NULL WHERE changed_at > proven_at"))
     op.execute(sa.text('UPDATE "user" SET unlimited = :yes').bindparams(yes=True))
     op.execute(
         sa.text(

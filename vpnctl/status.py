@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -38,6 +38,9 @@ class Status:
     attention: tuple[Attention, ...]
 
 
+SOON_FULL = timedelta(days=14)
+
+
 def page(tx: Tx, now: datetime) -> Status:
     """Return the service on one page: totals, and what needs attention, worst first."""
     live = reports.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
@@ -63,6 +66,7 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView]) -> lis
         for node in listed
         if node.last_error is not None
     ]
+    found += _health(tx, listed)
     found += _pending_cuts(tx, now)
     found += [
         Attention(node.name, "changes wait to be made there", f"vpnctl node sync {node.name}")
@@ -74,7 +78,53 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView]) -> lis
         for node in listed
         if node.state == "not provisioned"
     ]
-    return found + _undelivered(tx) + _aliens(tx)
+    return found + _full(listed, now.date()) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
+
+
+def _health(tx: Tx, listed: Sequence[reports.NodeView]) -> list[Attention]:
+    """What the job `health` thinks of nodes, where it is not that they are up."""
+    table = models.node_health.c
+    query = sa.select(_node.name, table.since).join(models.node, _node.id == table.node_id)
+    since = {name: moment for name, moment in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+    advice = {
+        "blocked": "move people away: vpnctl user migrate USER --to NODE",
+        "flapping": "vpnctl jobs history health",
+    }
+    return [
+        Attention(node.name, node.health, advice.get(node.health, f"vpnctl node check {node.name}"), since[node.name])
+        for node in listed
+        if node.health not in ("up", "unknown")
+    ]
+
+
+def _full(listed: Sequence[reports.NodeView], today: date) -> list[Attention]:
+    """Nodes without room, and those that will have none within a fortnight."""
+    found = []
+    for node in listed:
+        if node.room is not None and node.room <= 0:
+            found.append(Attention(node.name, f"full: {node.peers} devices", "vpnctl node add … (docs/capacity.md)"))
+        elif node.full_on is not None and node.full_on <= today + SOON_FULL:
+            what = f"full on {node.full_on} at the present pace; room for {node.room} devices"
+            found.append(Attention(node.name, what, "vpnctl node add … (docs/capacity.md)"))
+    return found
+
+
+def _jobs(tx: Tx) -> list[Attention]:
+    """Jobs whose last run went wrong."""
+    table = models.job_run.c
+    last = sa.select(table.job, sa.func.max(table.started_at).label("at")).group_by(table.job).subquery()
+    query = (
+        sa.select(table.job, table.code, table.detail, table.finished_at)
+        .join(last, sa.and_(last.c.job == table.job, last.c.at == table.started_at))
+        .where(table.code.is_not(None), table.code != 0)
+        .order_by(table.job)
+    )
+    return [
+        Attention(
+            f"job {job}", f"ended with exit code {code}: {(detail or {}).get('what', '')}", f"vpnctl jobs run {job}", at
+        )
+        for job, code, detail, at in tx.execute(query)
+    ]
 
 
 def _pending_cuts(tx: Tx, now: datetime) -> list[Attention]:

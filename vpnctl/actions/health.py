@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -66,7 +67,8 @@ def check(app: App) -> Checked:
             verdicts[each.node.name] = verdict
             lines += [line] if line else []
         if lines:
-            outbox.enqueue(tx, alerts.everybody(app, "health", app.run_id, "round", {"lines": lines}), app.clock())
+            round_ = str(uuid.uuid4())
+            outbox.enqueue(tx, alerts.everybody(app, "health", round_, "round", {"lines": lines}), app.clock())
         for each in found:
             outbox.enqueue(tx, _warnings(tx, app, each, before.get(each.node.id)), app.clock())
     return Checked(verdicts, tuple(lines), own)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.lab.host import run
 from tests.lab.network import FAR_V4
+from vpnctl.jobs import NAMES
 
 SUDO_USER = "set -e; id debian >/dev/null 2>&1 || useradd -m -s /bin/bash debian; echo debian:secret-word | chpasswd"
 GRANT = "echo 'debian ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/lab; chmod 440 /etc/sudoers.d/lab"
@@ -186,13 +188,34 @@ def test_timers_written_by_the_tool_are_valid_and_heal_what_is_pending(inside, p
     launcher = '#!/bin/sh\nPYTHONPATH=/opt/site exec /usr/bin/python3 -c \'import sys; sys.argv[0]="/usr/local/bin/vpnctl"; from vpnctl.cli import run; run()\' "$@"\n'
     (node.root / "usr/local/bin/vpnctl").write_text(launcher)
     node.sh("chmod 755 /usr/local/bin/vpnctl; /usr/local/bin/vpnctl jobs install --yes")
-    node.sh("systemd-analyze verify /etc/systemd/system/vpnctl-sync.service /etc/systemd/system/vpnctl-sync.timer")
-    assert "vpnctl-sync.timer" in node.sh("systemctl list-timers --no-pager")
-    node.sh("systemctl stop vpnctl-sync.timer")
+    try:
+        _check_timers(node)
+    finally:
+        node.sh(
+            "systemctl disable -q --now 'vpnctl-*.timer'; systemctl stop 'vpnctl-*.service';"
+            " rm -rf /etc/systemd/system/vpnctl-*; systemctl daemon-reload; rm /usr/local/bin/vpnctl",
+            check=False,
+        )
+
+
+def _check_timers(node):
+    node.sh("systemd-analyze verify /etc/systemd/system/vpnctl-*.service /etc/systemd/system/vpnctl-*.timer")
+    listed = node.sh("systemctl list-timers --no-pager 'vpnctl-*'")
+    assert all(f"vpnctl-{name}.timer" in listed for name in NAMES)
+    node.sh("systemctl stop 'vpnctl-*.timer'")
     node.sh("v=/usr/local/bin/vpnctl; $v user add alice; ip link del wg0; $v peer add alice", check=False)
     assert "pending" in node.sh("/usr/local/bin/vpnctl peer list")
     node.sh("systemctl start vpnctl-sync.service")
     assert "active" in node.sh("/usr/local/bin/vpnctl peer list")
-    node.sh(
-        "systemctl disable -q --now vpnctl-sync.timer; rm -f /etc/systemd/system/vpnctl-sync.*; rm /usr/local/bin/vpnctl"
-    )
+    for name in NAMES:
+        node.sh(f"systemctl start vpnctl-{name}.service")
+        assert node.sh(f"systemctl show -P Result vpnctl-{name}.service").strip() == "success"
+    log = node.sh("journalctl -q -o cat -u vpnctl-health.service")
+    assert '"event": "job.done"' in log
+    node.sh("mv /etc/vpnctl/vault.key /etc/vpnctl/vault.away")
+    node.sh("systemctl start vpnctl-sync.service", check=False)
+    end = time.monotonic() + 20
+    while "job_failed" not in (said := node.sh("/usr/local/bin/vpnctl notice list")) and time.monotonic() < end:
+        time.sleep(0.3)
+    assert "The job sync failed" in said, "OnFailure told the admins"
+    node.sh("mv /etc/vpnctl/vault.away /etc/vpnctl/vault.key; systemctl start vpnctl-sync.service")

@@ -44,7 +44,11 @@ class Operator:
 
     @property
     def env(self) -> dict[str, str]:
-        state = {"VPNCTL_STATE_DIR": str(self.home / "state"), "VPNCTL_KEY_FILE": str(self.home / "vault.key")}
+        state = {
+            "VPNCTL_STATE_DIR": str(self.home / "state"),
+            "VPNCTL_KEY_FILE": str(self.home / "vault.key"),
+            "VPNCTL_DATABASE_URL": f"sqlite:///{self.home / 'state/vpnctl.db'}",  # whatever /etc/vpnctl says here
+        }
         return {**os.environ, **state, "HOME": str(self.home)}
 
     def __call__(self, *args: str, stdin: str = "", code: int | None = 0, program: tuple[str, ...] = PROGRAM) -> Run:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.lab.test_main_job import FAR_V4
+from tests.lab.network import FAR_V4
 from vpnctl import jobs
 from vpnctl.actions import subscriptions
 from vpnctl.app import open_app
@@ -23,7 +23,7 @@ plans:
 
 @pytest.fixture
 def phone(lab):
-    client = lab.client(1)
+    client = lab.client()
     yield client
     client.disconnect()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -41,8 +42,11 @@ class Status:
 SOON_FULL = timedelta(days=14)
 
 
-def page(tx: Tx, now: datetime) -> Status:
+def page(tx: Tx, now: datetime, key_file: Path | None = None) -> Status:
     """Return the service on one page: totals, and what needs attention, worst first."""
+    lost = []
+    if key_file is not None and not key_file.exists():
+        lost = [Attention("key file", f"{key_file} is missing: nothing can be changed", "vpnctl vault recover")]
     live = reports.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
     users_total = tx.execute(
         sa.select(sa.func.count()).select_from(models.user).where(_user.removed_at.is_(None))
@@ -57,7 +61,7 @@ def page(tx: Tx, now: datetime) -> Status:
     )
     pending = tx.execute(waiting).scalar() or 0
     listed = reports.nodes(tx, now)
-    return Status(len(listed), users_total or 0, *live, pending, tuple(_attention(tx, now, listed)))
+    return Status(len(listed), users_total or 0, *live, pending, (*lost, *_attention(tx, now, listed)))
 
 
 def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView]) -> list[Attention]:

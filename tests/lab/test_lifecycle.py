@@ -141,7 +141,12 @@ def verdict(operator, rounds=3):
     return {row["name"]: row["health"] for row in operator("node", "list", "--json").json}["fi"]
 
 
-def test_health_tells_up_degraded_blocked_and_down_apart_on_a_real_server(served, fi):
+def alerts(operator):
+    texts = [row["text"] for row in operator("notice", "list", "--json").json if row["kind"] == "health"]
+    return [line.split(" is ")[1].split(":")[0] for text in texts for line in text.splitlines()]
+
+
+def test_a_server_whose_sshd_stops_is_degraded(served, fi):
     assert verdict(served) == "up"
     fi.sh("systemctl stop ssh.socket ssh 2>/dev/null; systemctl stop ssh")
     try:
@@ -150,18 +155,31 @@ def test_health_tells_up_degraded_blocked_and_down_apart_on_a_real_server(served
         fi.sh("systemctl start ssh")
         fi.wait()
     assert verdict(served, 2) == "up"
+    assert alerts(served) == ["degraded", "up"]
+
+
+def test_a_server_whose_packets_are_dropped_is_blocked(served, fi):
+    assert verdict(served, 2) == "up"
     fi.sh("nft add table inet block; nft 'add chain inet block in { type filter hook input priority -10; }'; "
           "nft add rule inet block in udp dport 51820 drop")  # fmt: skip
     assert verdict(served) == "blocked"
     fi.sh("nft delete table inet block")
     assert verdict(served, 2) == "up"
+    assert alerts(served) == ["blocked", "up"]
+
+
+def test_a_server_whose_interface_stops_or_whose_cable_is_cut_is_down(served, fi):
+    assert verdict(served, 2) == "up"
     fi.sh("systemctl stop wg-quick@wg0")
     assert verdict(served) == "down"
     served("node", "sync", "fi")
     assert verdict(served, 2) == "up"
-    said = [row["text"] for row in served("notice", "list", "--json").json if row["kind"] == "health"]
-    words = [line.split(" is ")[1].split(":")[0] for text in said for line in text.splitlines()]
-    assert words == ["degraded", "up", "blocked", "up", "down", "up"]
+    fi.cut()
+    try:
+        assert verdict(served) == "down"
+    finally:
+        fi.plug()
+    assert alerts(served) == ["down", "up", "down"]
 
 
 def test_verify_on_a_real_server_tells_ok_wrong_key_and_a_blocked_port_apart(served, fi):
@@ -199,6 +217,29 @@ def test_a_probe_does_not_disturb_a_running_connection(served, fi, phone):
             served("peer", "verify", "alice")
     sent, lost = phone.lost(log)
     assert (sent > 20, lost) == (True, 0)
+
+
+def test_a_measurement_agrees_with_ping_and_with_the_width_of_the_line(served, fi, phone):
+    served("user", "add", "alice")
+    phone.connect(served("peer", "add", "alice", "--node", "fi").out)
+    assert phone.ping(FAR_V4, 20)
+    tunnel = served("node", "measure", "fi", "--seconds", "1", "--json").json["measurements"][1]
+    pinged = float(phone._exec("ping", "-n", "-q", "-c", "20", "-i", "0.05", "10.66.0.1").split("/")[-3])
+    assert tunnel["loss"] == 0
+    assert abs(tunnel["latency_ms"] - pinged) < 15, "both are the same short way; the machine is noisy"
+    assert "10.66.255.254" not in fi.sh("wg show wg0 allowed-ips; cat /etc/wireguard/wg0.conf"), (
+        "nothing is left behind"
+    )
+    assert served("node", "check", "fi").code == 0
+    fi.sh("tc qdisc add dev eth0 root tbf rate 20mbit burst 32kbit latency 50ms")
+    try:
+        narrow = served("node", "measure", "fi", "--seconds", "2", "--json").json["measurements"][1]
+    finally:
+        fi.sh("tc qdisc del dev eth0 root")
+    assert 8 < narrow["down_mbit"] < 21, "what the node may send is 20 Mbit/s with all headers"
+    assert tunnel["down_mbit"] > 1.5 * narrow["down_mbit"]
+    ways = [row["way"] for row in served("node", "measure", "fi", "--history", "9", "--json").json]
+    assert sorted(ways) == ["direct", "direct", "tunnel", "tunnel"]
 
 
 def test_a_sweep_with_a_dead_node_reads_the_others(served, fi, de):

@@ -212,9 +212,9 @@ def test_every_first_message_is_later_than_the_one_before_whatever_the_clock_doe
     node = serve()
     with app.store.read() as tx:
         endpoint = find.endpoints(tx, find.node(tx, "fi"))[0]
-    stamps = [probes._later(app, endpoint.id)]
+    stamps = [probes.later(app, endpoint.id)]
     for jump in ({"hours": 1}, {"days": -3}, {"seconds": 0}):
         clock.jump(**jump)
-        stamps.append(probes._later(app, endpoint.id))
+        stamps.append(probes.later(app, endpoint.id))
     assert stamps == sorted(set(stamps))
     assert probes.shake(app, node.fake.name, endpoint).verdict is Verdict.OK

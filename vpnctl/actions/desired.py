@@ -85,7 +85,7 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset()) -> Desired
         specs = [peer_spec(app.vault, peer) for peer in live]
         links.append(
             protocol.link(
-                endpoint_spec(endpoint, app.vault),
+                endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint)),
                 specs,
                 [_alien_spec(app.vault, alien, taken) for alien in aliens if not alien.pruned_at],
                 frozenset(cut - {spec.public_key for spec in specs}),
@@ -96,7 +96,11 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset()) -> Desired
     return Desired(tuple(links), system, tuple(sorted(packages)))
 
 
-def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None) -> EndpointSpec:
+def _measuring(app: App, endpoint: Endpoint) -> bool:
+    return endpoint.measuring_until is not None and app.clock() < endpoint.measuring_until
+
+
+def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None, *, measuring: bool = False) -> EndpointSpec:
     """Return what the renderers need of an endpoint; the private key only when a vault is given."""
     return EndpointSpec(
         id=endpoint.id,
@@ -113,15 +117,15 @@ def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None) -> EndpointSpe
         public_key=endpoint.public_key,
         private_key=vault.open("endpoint.key", endpoint.id, endpoint.key_sealed) if vault else None,
         removed=endpoint.removed_at is not None,
-        probe=_probe(vault, endpoint) if vault else None,
+        probe=_probe(vault, endpoint, measuring=measuring) if vault else None,
     )
 
 
-def _probe(vault: Vault, endpoint: Endpoint) -> AlienSpec | None:
+def _probe(vault: Vault, endpoint: Endpoint, *, measuring: bool) -> AlienSpec | None:
     if endpoint.probe_public is None or endpoint.probe_psk_sealed is None:
         return None
     psk = vault.open(probes.PSK, endpoint.id, endpoint.probe_psk_sealed)
-    return AlienSpec(endpoint.probe_public, psk, "")
+    return AlienSpec(endpoint.probe_public, psk, f"{probes.address(endpoint)}/32" if measuring else "")
 
 
 def peer_spec(vault: Vault, peer: Peer) -> PeerSpec:

@@ -73,6 +73,7 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
         key_sealed=app.vault.seal("endpoint.key", endpoint_id, secret),
         **probes.fresh(app.vault, protocol, endpoint_id),
         probed_at=None,
+        measuring_until=None,
         digest=None,
         changed_at=app.clock(),
         proven_at=None,
@@ -125,10 +126,11 @@ def remove(app: App, node_name: str, interface: str, *, revoke: bool = False) ->
 def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> None:
     """Mark an endpoint as removed; the node is told by the next settle."""
     peers = tx.all(Peer, models.peer.c.endpoint_id == row.id, models.peer.c.revoked_at.is_(None))
-    if peers and not revoke:
+    staying = [peer for peer in peers if not _moved(tx, peer)]
+    if staying and not revoke:
         raise Conflict(
-            f"{len(peers)} peers live on {node.name} {row.interface}",
-            "move them first (vpnctl user migrate), or give --revoke-peers",
+            f"{len(staying)} peers live on {node.name} {row.interface}",
+            f"move them first (vpnctl user migrate --all --from {node.name} --to NODE), or give --revoke-peers",
         )
     for peer in peers:
         owner = tx.one(User, models.user.c.id == peer.user_id)
@@ -136,6 +138,14 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> No
     now = app.clock()
     tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now, proven_at=None)
     events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.interface}"))
+
+
+def _moved(tx: Tx, peer: Peer) -> bool:
+    """Return whether a successor elsewhere was delivered: then this one may end."""
+    table = models.peer.c
+    if peer.retiring_at is None:
+        return False
+    return tx.one(Peer, table.replaces_id == peer.id, table.delivered_at.is_not(None)) is not None
 
 
 def _devices(tx: Tx, row: Endpoint) -> list[str]:

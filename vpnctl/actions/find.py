@@ -82,6 +82,19 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
     return owner, current[0]
 
 
+def generations(tx: Tx, text: str) -> tuple[User, list[Peer]]:
+    """Return every live peer of the device that `text` names, the current one first.
+
+    While a device is being moved or renewed it has two, and a word about the device means both; `@NODE` picks one.
+    """
+    owner, current = peer(tx, text)
+    if grammar.peer_ref(text).node:
+        return owner, [current]
+    table = models.peer.c
+    where = (table.user_id == owner.id, table.device == current.device, table.revoked_at.is_(None))
+    return owner, [current, *tx.all(Peer, *where, table.id != current.id, order=table.created_at)]
+
+
 def _hint(tx: Tx, name: str, column: sa.Column[str], dead: sa.Column[object], noun: str) -> str:
     names = list(tx.execute(sa.select(column).where(dead.is_(None)).order_by(column).limit(500)).scalars())
     if not names:

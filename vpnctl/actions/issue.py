@@ -47,6 +47,13 @@ class Issued:
     node: Node
     secret: Secret | None
     psk: Secret | None
+    elsewhere: tuple[str, ...] = ()
+    """Further nodes that are concerned, by id."""
+
+    @property
+    def node_ids(self) -> list[str]:
+        """The nodes to settle."""
+        return [self.node.id, *self.elsewhere]
 
 
 def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
@@ -171,7 +178,8 @@ class Room:
         ]
         if not choices and wish.node:
             raise Conflict(
-                f"node {wish.node} does not serve {wish.protocol}", f"vpnctl endpoint add {wish.node} {wish.protocol}"
+                f"node {wish.node} does not serve {wish.protocol}",
+                f"vpnctl node provision {wish.node} --protocol {wish.protocol}",
             )
         if not choices:
             raise NotFound(f"no node serves {wish.protocol} yet", "vpnctl node add NAME HOST --provision")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import sqlalchemy as sa
+
 from vpnctl.actions import find
 from vpnctl.actions.desired import peer_spec
 from vpnctl.actions.issue import Issued, Wanted, issue
@@ -98,6 +100,20 @@ def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> M
     before, after = {"node": node.name}, {"node": goal.name, "replaces": old.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
     return Moved(replace(new, peer=peer), old, node)
+
+
+def everybody(tx: Tx, source: str) -> list[str]:
+    """Return the names of all who have a device on a node that is not on its way elsewhere."""
+    table = models.peer.c
+    query = (
+        sa.select(models.user.c.name)
+        .join(models.peer, table.user_id == models.user.c.id)
+        .join(models.endpoint, models.endpoint.c.id == table.endpoint_id)
+        .where(models.endpoint.c.node_id == find.node(tx, source).id, table.revoked_at.is_(None))
+        .distinct()
+        .order_by(models.user.c.name)
+    )
+    return list(tx.execute(query).scalars())
 
 
 def nodes(moved: Sequence[Moved]) -> list[str]:

@@ -34,12 +34,12 @@ def add(app: App, wanted: Sequence[Wanted]) -> list[Issued]:
 
 
 def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool = False) -> Issued:
-    """Give a device new keys. The old key ends at once.
+    """Give a device new keys. The old key ends at once, and with it those that a move or renewal has still left.
 
     With `overlap` it ends at the new one's first handshake, or when the grace after delivery is over.
     """
     with app.store.write() as tx:
-        owner, old = find.peer(tx, text)
+        owner, (old, *older) = find.generations(tx, text)
         endpoint, node = place(tx, old)
         if public_key is None and old.own_key:
             raise Conflict(
@@ -51,42 +51,48 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
         else:
             pair = (old.ipv4 or "", old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
+            revoke_rows(tx, app, older, owner.name)
         new = mint(app, owner, endpoint, node, old.device, pair, public_key)
         peer = replace(new.peer, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
         refuse_known_keys(tx, [new] if public_key else [])
         tx.insert(peer)
         after = {"replaces": old.id, "overlap": overlap}
         events.record(tx, stamp(app), "peer.regen", ("peer", peer.id, f"{owner.name}/{old.device}"), None, after)
-        return replace(new, peer=peer)
+        return replace(new, peer=peer, elsewhere=tuple(_nodes(tx, older)))
 
 
-def suspend(app: App, text: str) -> tuple[User, Peer, Node]:
-    """Cut a peer for now; key and address are kept."""
+def suspend(app: App, text: str) -> tuple[User, Peer, list[str]]:
+    """Cut a device for now; key and address are kept. Return (user, peer, nodes to settle)."""
     return _mark(app, text, "peer.suspend", {"suspended_at": app.clock()}, unless="suspended_at")
 
 
-def resume(app: App, text: str) -> tuple[User, Peer, Node]:
+def resume(app: App, text: str) -> tuple[User, Peer, list[str]]:
     """Let a suspended peer in again."""
     return _mark(app, text, "peer.resume", {"suspended_at": None})
 
 
-def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = "") -> tuple[User, Peer, Node]:
+def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = "") -> tuple[User, Peer, list[str]]:
     with app.store.write() as tx:
-        owner, peer = find.peer(tx, text)
-        changed = {key: value for key, value in values.items() if getattr(peer, key) != value}
-        if changed and not (unless and getattr(peer, unless)):
-            tx.update(Peer, models.peer.c.id == peer.id, **changed)
-            expect_change(tx, models.peer.c.id == peer.id)
-            events.record(tx, stamp(app), verb, ("peer", peer.id, f"{owner.name}/{peer.device}"))
-        return owner, _again(tx, peer), place(tx, peer)[1]
+        owner, peers = find.generations(tx, text)
+        for peer in peers:
+            changed = {key: value for key, value in values.items() if getattr(peer, key) != value}
+            if changed and not (unless and getattr(peer, unless)):
+                tx.update(Peer, models.peer.c.id == peer.id, **changed)
+                expect_change(tx, models.peer.c.id == peer.id)
+                events.record(tx, stamp(app), verb, ("peer", peer.id, f"{owner.name}/{peer.device}"))
+        return owner, _again(tx, peers[0]), _nodes(tx, peers)
 
 
-def revoke(app: App, text: str) -> tuple[User, Peer, Node]:
-    """Revoke a peer for good. It is *revoked* once its absence was read on the node."""
+def revoke(app: App, text: str) -> tuple[User, Peer, list[str]]:
+    """Revoke a device for good. It is *revoked* once its absence was read on the node."""
     with app.store.write() as tx:
-        owner, peer = find.peer(tx, text)
-        revoke_rows(tx, app, [peer], owner.name)
-        return owner, _again(tx, peer), place(tx, peer)[1]
+        owner, peers = find.generations(tx, text)
+        revoke_rows(tx, app, peers, owner.name)
+        return owner, _again(tx, peers[0]), _nodes(tx, peers)
+
+
+def _nodes(tx: Tx, peers: Sequence[Peer]) -> list[str]:
+    return sorted({place(tx, peer)[1].id for peer in peers})
 
 
 def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release: bool = False) -> None:

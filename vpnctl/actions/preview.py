@@ -9,10 +9,10 @@ from dataclasses import replace
 from vpnctl.actions import probes
 from vpnctl.actions.desired import View, load, login
 from vpnctl.actions.outcome import Settled
-from vpnctl.actions.proof import check_token
+from vpnctl.actions.proof import check_token, failed
 from vpnctl.actions.settle import Wish, compare, look
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import Distrust, VpnctlError
 from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules.changes import SYSTEM, Change
 from vpnctl.store import models
@@ -67,6 +67,8 @@ def preview(app: App, views: list[View], wish: Wish | None = None) -> list[Settl
             try:
                 return _preview(app, view, wish or Wish())
             except VpnctlError as error:
+                if isinstance(error, Distrust):
+                    failed(app, view.node.id, error)  # an alarm that was seen is not forgotten by `status`
                 return Settled(view.node.id, view.node.name, error.code, error=error.what, hint=error.hint)
             finally:
                 advance()

@@ -12,6 +12,7 @@ from vpnctl.app import App
 from vpnctl.protocols import plugin
 from vpnctl.protocols.handshake import Identity
 from vpnctl.remote.probe import Handshake
+from vpnctl.rules import grammar
 from vpnctl.store import models
 from vpnctl.store.rows import Endpoint, Node
 from vpnctl.store.vault import Vault
@@ -48,7 +49,7 @@ def shake(app: App, public_host: str, endpoint: Endpoint) -> Handshake | None:
     """Shake hands with an endpoint as a client would; None when it has no probe peer yet."""
     if endpoint.probe_key_sealed is None or endpoint.probe_psk_sealed is None:
         return None
-    return app.shake(public_host, endpoint.port, identity(app, endpoint), lambda: _later(app, endpoint.id))
+    return app.shake(public_host, endpoint.port, identity(app, endpoint), lambda: later(app, endpoint.id))
 
 
 def shake_all(app: App, node: Node) -> dict[str, Handshake | None]:
@@ -59,6 +60,11 @@ def shake_all(app: App, node: Node) -> dict[str, Handshake | None]:
     return {row.interface: shake(app, node.public_host, row) for row in rows}
 
 
+def address(endpoint: Endpoint) -> str:
+    """Return the address that the probe peer has while it measures: the pool's last one, which is given out last."""
+    return str(grammar.network(endpoint.pool_v4).broadcast_address - 1)
+
+
 def identity(app: App, endpoint: Endpoint) -> Identity:
     """Return the keys of an endpoint's probe peer."""
     sealed = ((KEY, endpoint.probe_key_sealed), (PSK, endpoint.probe_psk_sealed))
@@ -66,7 +72,7 @@ def identity(app: App, endpoint: Endpoint) -> Identity:
     return Identity(private, base64.b64decode(endpoint.public_key), psk)
 
 
-def _later(app: App, endpoint_id: str) -> tuple[int, int]:
+def later(app: App, endpoint_id: str) -> tuple[int, int]:
     """Return a time later than in every earlier handshake of this key, noted before it is sent.
 
     WireGuard drops a first message that is not newer than the last one it took, so a clock that went back would

@@ -216,7 +216,9 @@ def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Obs
     _update(tx, [peer for peer in peers if sight[peer.id] == "back"], absent_at=None)
     absent = [peer for peer in peers if sight[peer.id] == "absent"]
     _update(tx, absent, absent_at=now, present_at=None)
-    replaced = [peer for peer in absent if peer.retiring_at is not None and peer.revoked_at is None]
+    # The end of a peer that was replaced is its own; who was blocked or whose time is over comes back with it.
+    over = [peer for peer in absent if peer.expires_at is not None and peer.expires_at <= now]
+    replaced = [peer for peer in over if peer.retiring_at is not None and peer.revoked_at is None]
     _update(tx, replaced, revoked_at=now, secret_sealed=None, psk_sealed=None)
     gone = [peer for peer in absent if peer in replaced or peer.revoked_at is not None]
     labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]

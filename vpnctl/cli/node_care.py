@@ -1,4 +1,4 @@
-"""`vpnctl node sync`, `check`: keeping nodes as they should be."""
+"""`vpnctl node sync`, `check`, `measure`: keeping nodes as they should be, and knowing how they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.front import complete_nodes, current
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[NAME]...", help="Nodes; all when none is named.", autocompletion=complete_nodes),
@@ -47,7 +48,7 @@ def sync(
     if cut_all:
         clock.note(front.app)
     changed = sum(1 for each in settled if each.changes)
-    what = f"{len(settled)} nodes agree with the database, {changed} of them were changed"
+    what = f"{output.count(len(settled), 'node')} agree with the database, {changed or 'none'} changed"
     return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
 
 
@@ -61,3 +62,31 @@ def check(names: Names = None) -> int:
     with front.app.store.read() as tx:
         ids = [row.id for row in find.nodes(tx, names or [])]
     return output.show_preview(front, preview.check(front.app, ids, Wish(scope=SYSTEM)), drift=True)
+
+
+def measure(
+    name: Name,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.5, max=30, help="How long to send each way through the tunnel.")
+    ] = 2.0,
+    history: Annotated[int, typer.Option("--history", metavar="N", min=0, help="Only show the last N results.")] = 0,
+) -> int:
+    """Measure latency, loss and throughput to a node and through its tunnel, and keep the figures.
+
+    From this machine: handshakes and SSH for the direct way, packets of our own inside the tunnel. It loads the line
+    for some seconds.
+    """
+    from vpnctl.reports import measurements
+
+    front = current()
+    if not history:
+        from vpnctl.actions.measure import measure as work
+
+        found, settled = work(front.app, name, seconds)
+        if front.json:
+            return output.finish(front, settled, "", measurements=found)
+        output.show_list(front, found, ("node", "way", "latency_ms", "loss", "down_mbit", "up_mbit"))
+        return output.finish(front, settled, "kept; vpnctl node measure NAME --history 10 shows earlier ones")
+    with front.app.store.read() as tx:
+        rows = measurements.history(tx, name, history)
+    return output.show_list(front, rows, ("at", "way", "latency_ms", "loss", "down_mbit", "up_mbit"))

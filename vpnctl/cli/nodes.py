@@ -263,6 +263,7 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
 
 sync = commands.command("sync")(node_care.sync)
 check = commands.command("check")(node_care.check)
+measure = commands.command("measure")(node_care.measure)
 
 
 @commands.command("trust")

@@ -56,8 +56,9 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
             for change in each.changes:
                 front.say(f"  {each.node}: {clean(str(change))}")
     for each in pending:
+        error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted"}.get(each.code, "saved, but pending")
-        sys.stderr.write(f"warning: {word} on {each.node}: {clean(each.error)}\n")
+        sys.stderr.write(f"warning: {word} on {each.node}: {clean(error)}\n")
         sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
     if not pending:
         front.say(what)
@@ -127,6 +128,8 @@ def _cell(front: Front, name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{100 * value:.0f} %" if name == "loss" else f"{value:.1f}"
     if isinstance(value, datetime):
         from zoneinfo import ZoneInfo
 
@@ -157,6 +160,11 @@ def _goes_nowhere() -> bool:
         return os.path.samestat(os.fstat(sys.stdout.fileno()), Path(os.devnull).stat())
     except (OSError, ValueError):
         return False  # no file at all, as in tests
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 node`, `2 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def human_bytes(number: int) -> str:

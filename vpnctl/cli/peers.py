@@ -100,7 +100,7 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
     from vpnctl.cli.deliver import hand_over
 
     front = current()
-    settled = settle(front.app, [each.node.id for each in issued])
+    settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
     rows = hand_over(front, issued, **how)
     if len(issued) == 1:
         first = issued[0]
@@ -262,7 +262,7 @@ def regen(
 
     front = current()
     if dry_run:
-        return _preview(lambda trial: [peers.regen(trial, peer, public_key=public_key, overlap=overlap).node.id])
+        return _preview(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap).node_ids)
     view = _view(peer)
     _refuse_existing(out, png, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
@@ -298,8 +298,8 @@ def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
 
     front = current()
     if dry_run:
-        return _preview(lambda trial: [verb(trial, text)[2].id])
-    owner, row, node = verb(front.app, text)
-    settled = settle(front.app, [node.id])
+        return _preview(lambda trial: verb(trial, text)[2])
+    owner, row, nodes = verb(front.app, text)
+    settled = settle(front.app, nodes)
     view = _by_id(row.id)
     return output.finish(front, settled, f"{what} {owner.name}/{row.device}: {_read(view)}", peers=[view])

@@ -82,7 +82,7 @@ def status(
 
     front = current()
     with front.app.store.read() as tx:
-        found = page(tx, front.app.clock())
+        found = page(tx, front.app.clock(), front.settings.key_file)
     if front.json:
         output.dump(found)
     else:
@@ -93,6 +93,8 @@ def status(
         for each in found.attention:
             since = f" (since {each.since:%Y-%m-%d %H:%M} UTC)" if each.since else ""
             sys.stdout.write(f"! {clean(each.subject)}: {clean(each.what)}{since}\n    {clean(each.command)}\n")
-        if not found.attention:
+        if not found.nodes:
+            sys.stdout.write("no nodes yet\n    vpnctl node add NAME [USER@]HOST --provision\n")
+        elif not found.attention:
             sys.stdout.write("all is well\n")
     return 3 if watch and (found.pending_peers or found.attention) else 0

@@ -188,17 +188,20 @@ def _switch(verb: Any, name: str, what: str, dry_run: bool) -> int:
 
 @commands.command("migrate")
 def migrate(
-    name: Name,
-    to: Annotated[str, typer.Option("--to", metavar="NODE", help="Where to.", autocompletion=complete_nodes)],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Whom.", autocompletion=complete_users)
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="NODE", help="Where to.", autocompletion=complete_nodes)] = "",
     device: Annotated[str | None, typer.Option("--device", help="Only this device.")] = None,
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="NODE", help="Only devices on this node.", autocompletion=complete_nodes),
     ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody on the node of --from.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the new files there.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
-    """Move a person to another node: the new peer works before the old one ends.
+    """Move people to another node: the new peer works before the old one ends.
 
     The new config goes to stdout (or into --out DIR), which counts as delivered. The old peer lives until the
     new one's first handshake, or until the grace is over. Run again after a crash: no duplicate.
@@ -210,25 +213,49 @@ def migrate(
     from vpnctl.errors import InvalidInput
 
     front = current()
+    whom = _whom(names, source, to, everybody=everybody)
 
-    def verb(trial: Any) -> list[str]:
-        return migration.nodes(migration.start(trial, name, to, device=device, source=source))
+    def verb(trial: Any) -> list[Any]:
+        return [each for name in whom for each in migration.start(trial, name, to, device=device, source=source)]
 
     if dry_run:
-        return output.show_preview(front, rehearse(front.app, verb))
+        return output.show_preview(front, rehearse(front.app, lambda trial: migration.nodes(verb(trial))))
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
-    moved = migration.start(front.app, name, to, device=device, source=source)
+    moved = verb(front.app)
     settled = settle(front.app, migration.nodes(moved))
+    who = whom[0] if len(whom) == 1 else f"{len(whom)} people"
     if not moved:
-        return output.finish(front, [], f"{name} has nothing left to move to {to}", changed=False, peers=[])
+        return output.finish(front, [], f"{who} with nothing left to move to {to}", changed=False, peers=[])
     if any(each.code for each in settled):
         front.say("no config is handed out before the target has the peer; run this again when it is back")
         return output.finish(front, settled, "", peers=[])
+    if out is not None:
+        out.mkdir(mode=0o700, exist_ok=True)
     rows = hand_over(front, [each.new for each in moved], out=out)
     hours = front.settings.migration_grace_hours
-    what = f"{name} may use {to}; the old peer ends at the first handshake there, or in {hours} h"
+    what = f"{who} may use {to}; an old peer ends at the first handshake there, or in {hours} h"
     return output.finish(front, settled, what, peers=rows)
+
+
+def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool) -> list[str]:
+    """Return the people to move; with --all everybody on the node of --from, after a question."""
+    from vpnctl.actions import migration
+    from vpnctl.errors import InvalidInput
+
+    front = current()
+    if not to:
+        raise InvalidInput("where to?", "--to NODE")
+    if everybody:
+        if source is None or names:
+            raise InvalidInput("--all means everybody on one node", "--all --from NODE, without names")
+        with front.app.store.read() as tx:
+            whom = migration.everybody(tx, source)
+        front.confirm(f"Move {len(whom)} people from {source} to {to}?")
+        return whom
+    if not names:
+        raise InvalidInput("whom?", "vpnctl user migrate NAME --to NODE, or: --all --from NODE")
+    return list(dict.fromkeys(names))
 
 
 @commands.command("remove")

@@ -260,11 +260,13 @@ def _drain(channel: Any, login: Login, end: float, seconds: float) -> tuple[byte
 
 
 def _unreachable(login: Login, error: BaseException) -> VpnctlError:
-    text = str(error) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
         text = f"no answer within {CONNECT_SECONDS:g} s"
     return Unreachable(
-        f"{login.node}: cannot reach {login.host} port {login.port}: {clean(text)}", f"vpnctl node check {login.node}"
+        f"{login.node}: cannot reach {login.host} port {login.port}: {clean(text)}",
+        "look at the provider's console: is it running, is its address right, does a firewall drop port "
+        f"{login.port}? What was saved is made there when it is back",
     )
 
 

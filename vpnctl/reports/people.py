@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from vpnctl.reports import peer_counts
 from vpnctl.rules import access
+from vpnctl.rules.months import month_of
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons
@@ -57,7 +58,7 @@ def users(
     rows = tx.all(User, *where, order=_user.name, limit=limit or None)
     page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
     counts = peer_counts(tx, now, _peer.user_id, *page)
-    who, plans = persons(tx, rows, now), _plans(tx, rows, now)
+    who, plans, used = persons(tx, rows, now), _plans(tx, rows, now), _used(tx, rows, now)
     return [
         UserView(
             name=row.name,
@@ -65,7 +66,7 @@ def users(
             state="blocked" if row.blocked_at else "active" if row.approved_at else "waiting",
             access=_access(who[row.id], plans.get(row.id, ""), now),
             until=_until(who[row.id]),
-            used=who[row.id].used,
+            used=used.get(row.id, 0),
             devices=counts.get(row.id, (0, 0))[0],
             device_limit=row.device_limit,
             online=counts.get(row.id, (0, 0))[1],
@@ -88,6 +89,15 @@ def _plans(tx: Tx, rows: Sequence[User], now: datetime) -> dict[str, str]:
         return {}
     query = sa.select(table.user_id, table.plan).where(*where).order_by(table.ends_at)
     return {user_id: plan for user_id, plan in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+
+
+def _used(tx: Tx, rows: Sequence[User], now: datetime) -> dict[str, int]:
+    """Return user id -> bytes of this month."""
+    table = models.usage_month.c
+    ids = [row.id for row in rows]
+    where = [table.month == month_of(now), *([table.user_id.in_(ids)] if len(ids) <= _MANY else [])]
+    query = sa.select(table.user_id, table.rx + table.tx).where(*where)
+    return {user_id: total for user_id, total in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy
 
 
 def _access(person: access.Person, plan: str, now: datetime) -> str:

@@ -81,6 +81,7 @@ endpoint = sa.Table(
     sa.Column("probe_key_sealed", sa.Text),
     sa.Column("probe_psk_sealed", sa.Text),
     sa.Column("probed_at", Utc),
+    sa.Column("measuring_until", Utc),
     sa.Column("digest", sa.String(64)),
     sa.Column("changed_at", Utc, nullable=False),
     sa.Column("proven_at", Utc),

@@ -68,6 +68,8 @@ class Endpoint:
     probe_psk_sealed: str | None
     probed_at: datetime | None
     """The time in the last handshake that we sent; WireGuard takes only later ones."""
+    measuring_until: datetime | None
+    """Until then the probe peer has an address, so that packets can be measured."""
     digest: str | None
     changed_at: datetime
     proven_at: datetime | None

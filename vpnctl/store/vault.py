@@ -156,7 +156,9 @@ def _read(path: Path) -> dict[str, bytes]:
         ]
         keys = {key_id: base64.b64decode(key, validate=True) for key_id, key in lines}
     except FileNotFoundError:
-        raise StateTrouble(f"there is no key file {path}", "vpnctl init, or: vpnctl vault recover") from None
+        raise StateTrouble(
+            f"there is no key file {path}", "bring it back, or: vpnctl vault recover (new here: vpnctl init)"
+        ) from None
     except OSError as error:
         raise StateTrouble(f"cannot read the key file {path}: {error.strerror}") from None
     except ValueError:

@@ -50,6 +50,7 @@ def _columns() -> None:
     op.add_column("endpoint", sa.Column("probe_key_sealed", sa.Text))
     op.add_column("endpoint", sa.Column("probe_psk_sealed", sa.Text))
     op.add_column("endpoint", sa.Column("probed_at", UTC))
+    op.add_column("endpoint", sa.Column("measuring_until", UTC))
     op.add_column("user", sa.Column("bot_blocked_at", UTC))
     op.add_column("event", sa.Column("once", sa.String(110)))
     op.create_index("uq_event_once", "event", ["once"], unique=True)

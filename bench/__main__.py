@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import measure
+from bench import lifecycle, measure
 from bench.rivals import Rivals
 from tests.lab import host
 from tests.lab.network import Lab
@@ -86,13 +86,22 @@ def startup(home: Path) -> None:
         f"{measure.peak_mib(small, env):.0f} MiB",
     )
     row("user list, 100,000 users : the same on an empty database", got["ours"], none, "~ 1")
-    status = [PROGRAM, "status"]
-    row(
-        "status, 100,000 users : user list on an empty database",
-        measure.race(5, ours=lambda: measure.timed(status, env))["ours"],
-        none,
-        "~ 1",
-    )
+
+
+def large(home: Path) -> None:
+    """100,000 people with a subscription and a device each, against a service with nobody."""
+    lifecycle.run(home / "large", row).store.close()
+    full, bare = measure.clean_env(home / "large"), measure.clean_env(home / "bare")
+    (home / "bare").mkdir()
+    measure.timed([PROGRAM, "--yes", "init"], bare)
+    for words in (("user", "list", "--limit", "50"), ("status",)):
+        got = measure.race(
+            7,
+            ours=lambda w=words: measure.timed([PROGRAM, *w], full),
+            none=lambda w=words: measure.timed([PROGRAM, *w], bare),
+        )
+        case = f"{' '.join(words[:2])}, 100,000 subscriptions and devices : empty"
+        row(case, got["ours"], got["none"], "~ 1", f"{measure.peak_mib([PROGRAM, *words], full):.0f} MiB")
 
 
 def site(home: Path, nodes: list[Node], *, wan: bool) -> Site:
@@ -191,6 +200,7 @@ def main() -> int:
     try:
         print(f"{'case':<58} {'ours':>11}  {'theirs':>11}", flush=True)
         startup(home)
+        large(home)
         if reason:
             print(f"the cases with nodes were left out: {reason}")
             return 0

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from vpnctl import reports
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import unproven, wanted
+from vpnctl.store.queue import Open, nodes_of, open_peers
 
 _node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
 
@@ -47,31 +47,32 @@ def page(tx: Tx, now: datetime, key_file: Path | None = None) -> Status:
     lost = []
     if key_file is not None and not key_file.exists():
         lost = [Attention("key file", f"{key_file} is missing: nothing can be changed", "vpnctl vault recover")]
-    live = reports.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
     users_total = tx.execute(
         sa.select(sa.func.count()).select_from(models.user).where(_user.removed_at.is_(None))
     ).scalar()
-    waiting = (
-        sa.select(sa.func.count())
-        .select_from(models.peer)
-        .join(models.user, _user.id == _peer.user_id)
-        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
-        .join(models.node, _node.id == _endpoint.node_id)
-        .where(_node.retired_at.is_(None), unproven(now))
-    )
-    pending = tx.execute(waiting).scalar() or 0
-    listed = reports.nodes(tx, now)
-    return Status(len(listed), users_total or 0, *live, pending, (*lost, *_attention(tx, now, listed)))
+    waiting = open_peers(tx, now)
+    listed = reports.nodes(tx, now, pending=nodes_of(tx, {each.endpoint_id for each in waiting}), planned=False)
+    living = _living(tx)
+    waiting = [each for each in waiting if each.endpoint_id in living]
+    peers, online = (sum(getattr(node, name) for node in listed) for name in ("peers", "online"))
+    attention = (*lost, *_attention(tx, now, listed, waiting))
+    return Status(len(listed), users_total or 0, peers, online, len(waiting), attention)
 
 
-def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView]) -> list[Attention]:
+def _living(tx: Tx) -> set[str]:
+    """Return the endpoints of nodes that are not retired."""
+    query = sa.select(_endpoint.id).join(models.node, _node.id == _endpoint.node_id).where(_node.retired_at.is_(None))
+    return set(tx.execute(query).scalars())
+
+
+def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waiting: Sequence[Open]) -> list[Attention]:
     found = [
         Attention(node.name, node.last_error, f"vpnctl node check {node.name}", node.seen_at)
         for node in listed
         if node.last_error is not None
     ]
     found += _health(tx, listed)
-    found += _pending_cuts(tx, now)
+    found += _pending_cuts(tx, waiting)
     found += [
         Attention(node.name, "changes wait to be made there", f"vpnctl node sync {node.name}")
         for node in listed
@@ -131,7 +132,7 @@ def _jobs(tx: Tx) -> list[Attention]:
     ]
 
 
-def _pending_cuts(tx: Tx, now: datetime) -> list[Attention]:
+def _pending_cuts(tx: Tx, waiting: Sequence[Open]) -> list[Attention]:
     """Peers that may not connect but were not seen absent: they may still pass traffic."""
     query = (
         sa.select(_user.name, _peer.device, _node.name, _peer.revoked_at)
@@ -139,7 +140,7 @@ def _pending_cuts(tx: Tx, now: datetime) -> list[Attention]:
         .join(models.user, _user.id == _peer.user_id)
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
-        .where(_node.retired_at.is_(None), sa.not_(wanted(now)), _peer.absent_at.is_(None))
+        .where(_peer.id.in_([each.peer_id for each in waiting if not each.wanted][:500]))
         .order_by(_peer.revoked_at)
         .limit(20)
     )
@@ -163,7 +164,8 @@ def _undelivered(tx: Tx) -> list[Attention]:
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
         .join(old, old.c.id == _peer.replaces_id)
-        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), old.c.revoked_at.is_(None))
+        .where(_peer.replaces_id.is_not(None), _peer.revoked_at.is_(None), _peer.delivered_at.is_(None))
+        .where(old.c.revoked_at.is_(None))
         .limit(20)
     )
     return [

@@ -51,7 +51,8 @@ class WireGuard:
         """Return the whole server side: config file, firewall file, live peers, unit."""
         live = {peer.public_key: Identity(peer.public_key, peer.psk, _own_ips(peer)) for peer in peers}
         live |= {alien.public_key: Identity(alien.public_key, alien.psk, _split(alien.allowed_ips)) for alien in aliens}
-        live |= {each.public_key: Identity(each.public_key, each.psk, frozenset()) for each in _probe(endpoint)}
+        ours = _probe(endpoint)
+        live |= {each.public_key: Identity(each.public_key, each.psk, _split(each.allowed_ips)) for each in ours}
         config = _file(f"{self.folder}/{endpoint.interface}.conf", "600", self._server_text(endpoint, peers, aliens))
         firewall = _file(f"/etc/vpnctl/{endpoint.interface}.nft", "600", _firewall_text(endpoint))
         return Link(

@@ -114,22 +114,35 @@ class EventView:
     run_id: str
 
 
-def nodes(tx: Tx, now: datetime, *, retired: bool = False, name: str | None = None) -> list[NodeView]:
-    """Return the nodes, by name."""
+def nodes(
+    tx: Tx,
+    now: datetime,
+    *,
+    retired: bool = False,
+    name: str | None = None,
+    pending: Sequence[str] | None = None,
+    planned: bool = True,
+) -> list[NodeView]:
+    """Return the nodes, by name.
+
+    `pending`: their ids, where they are known already. Unless `planned`, when it is full is only estimated for nodes
+    with a capacity or a limit.
+    """
     where: list[Any] = [] if retired else [_node.retired_at.is_(None)]
     where += [_node.name == name] if name else []
     rows = tx.all(Node, *where, order=_node.name)
-    pending = set(pending_nodes(tx, now))
+    waiting = set(pending_nodes(tx, now) if pending is None else pending)
     counts = peer_counts(tx, now, _endpoint.node_id)
     served: dict[str, list[Endpoint]] = {}
     for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.interface):
         served.setdefault(endpoint.node_id, []).append(endpoint)
-    full, health = planning.plans(tx, rows, now), _health(tx)
+    known = [row for row in rows if planned or row.capacity is not None or row.traffic_limit is not None]
+    full, health = planning.plans(tx, known, now), _health(tx)
     return [
         NodeView(
             name=row.name,
             region=row.region,
-            state=_node_state(row, pending, served.get(row.id, [])),
+            state=_node_state(row, waiting, served.get(row.id, [])),
             address="this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}",
             public_host=row.public_host,
             protocols=", ".join(f"{each.protocol}:{each.port}" for each in served.get(row.id, [])),
@@ -139,10 +152,10 @@ def nodes(tx: Tx, now: datetime, *, retired: bool = False, name: str | None = No
             traffic_limit=row.traffic_limit,
             rent_due=row.rent_due,
             health=health.get(row.id, "unknown"),
-            used=full[row.id].traffic_month,
-            per_active=full[row.id].per_active,
-            room=full[row.id].room,
-            full_on=full[row.id].full_on,
+            used=full[row.id].traffic_month if row.id in full else 0,
+            per_active=full[row.id].per_active if row.id in full else 0,
+            room=full[row.id].room if row.id in full else None,
+            full_on=full[row.id].full_on if row.id in full else None,
             seen_at=row.seen_at,
             last_error=row.last_error,
         )

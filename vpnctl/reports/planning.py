@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,9 +20,7 @@ def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, Plan]:
         return {}
     since = now - timedelta(days=WINDOW)
     ids = [node.id for node in nodes]
-    peers = _counts(tx, ids, _peer.revoked_at.is_(None))
-    came = _counts(tx, ids, _peer.created_at > since, _peer.replaces_id.is_(None))
-    went = _counts(tx, ids, _peer.revoked_at > since, _peer.retiring_at.is_(None))
+    counts = _counts(tx, ids, since)
     moved = (
         sa.select(
             _endpoint.node_id,
@@ -41,9 +38,10 @@ def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, Plan]:
     found = {}
     for node in nodes:
         active, total, first = traffic.get(node.id, (0, 0, now.date()))
+        peers, came, went = counts.get(node.id, (0, 0, 0))
         load = Load(
-            peers=peers.get(node.id, 0),
-            added=came.get(node.id, 0) - went.get(node.id, 0),
+            peers=peers,
+            added=came - went,
             active=active,
             traffic=total,
             days=min(WINDOW, (now.date() - first).days + 1),
@@ -54,11 +52,17 @@ def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, Plan]:
     return found
 
 
-def _counts(tx: Tx, ids: list[str], *where: Any) -> dict[str, int]:
+def _counts(tx: Tx, ids: list[str], since: datetime) -> dict[str, tuple[int, int, int]]:
+    """Return node id -> (live peers, those that came since, those that went since). Moved devices did neither."""
+    cases = (
+        _peer.revoked_at.is_(None),
+        sa.and_(_peer.created_at > since, _peer.replaces_id.is_(None)),
+        sa.and_(_peer.revoked_at > since, _peer.retiring_at.is_(None)),
+    )
     query = (
-        sa.select(_endpoint.node_id, sa.func.count())
+        sa.select(_endpoint.node_id, *(sa.func.sum(sa.case((case, 1), else_=0)) for case in cases))
         .join(models.peer, _peer.endpoint_id == _endpoint.id)
-        .where(_endpoint.node_id.in_(ids), *where)
+        .where(_endpoint.node_id.in_(ids))
         .group_by(_endpoint.node_id)
     )
-    return {key: count for key, count in tx.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+    return {key: (int(live), int(came), int(went)) for key, live, came, went in tx.execute(query)}

@@ -108,6 +108,7 @@ user = sa.Table(
     sa.Column("bot_blocked_at", Utc),
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("removed_at", Utc),
+    sa.Index("ix_user_access", "id", "unlimited", "approved_at", "blocked_at", "removed_at"),
 )
 
 peer = sa.Table(
@@ -139,7 +140,17 @@ peer = sa.Table(
     sa.UniqueConstraint("endpoint_id", "public_key", name="uq_peer_identity"),
     sa.UniqueConstraint("endpoint_id", "ipv4", name="uq_peer_ipv4"),
     sa.UniqueConstraint("endpoint_id", "ipv6", name="uq_peer_ipv6"),
-    sa.Index("ix_peer_user_id", "user_id"),
+    sa.Index(
+        "ix_peer_access",
+        "user_id",
+        "present_at",
+        "absent_at",
+        "revoked_at",
+        "suspended_at",
+        "expires_at",
+        "endpoint_id",
+        "id",
+    ),
     sa.Index("ix_peer_replaces_id", "replaces_id"),
 )
 

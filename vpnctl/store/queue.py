@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -68,9 +69,47 @@ def orphaned() -> sa.ColumnElement[bool]:
     return sa.and_(_peer.revoked_at.is_(None), _user.unlimited.is_(False), sa.not_(some))
 
 
+@dataclass(frozen=True)
+class Open:
+    """A peer whose wanted state was not read on its node yet."""
+
+    peer_id: str
+    endpoint_id: str
+    wanted: bool
+
+
+def open_peers(tx: Tx, now: datetime) -> list[Open]:
+    """Return all of them, those of retired nodes too. Everybody is looked at, in indexes alone."""
+    query = (
+        sa.select(_peer.id, _peer.endpoint_id, _peer.present_at.is_(None) & wanted(now))
+        .select_from(models.user)
+        .join(models.peer, _peer.user_id == _user.id)
+        .where(unproven(now))
+    )
+    return [Open(peer_id, endpoint_id, bool(want)) for peer_id, endpoint_id, want in tx.execute(query)]
+
+
 def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:
     """Return the ids of nodes that are not known to agree with the database, each once."""
-    alive: list[Any] = [_node.retired_at.is_(None)] + ([_node.id == only] if only else [])
+    if only is not None:
+        return _pending_node(tx, now, only)
+    return nodes_of(tx, {each.endpoint_id for each in open_peers(tx, now)})
+
+
+def nodes_of(tx: Tx, endpoint_ids: set[str]) -> list[str]:
+    """Return the ids of the living nodes with one of these endpoints, or with one that is not proven."""
+    query = (
+        sa.select(_endpoint.node_id, _endpoint.id, _endpoint.proven_at)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(_node.retired_at.is_(None))
+    )
+    rows = tx.execute(query)
+    return sorted({node_id for node_id, key, proven in rows if proven is None or key in endpoint_ids})
+
+
+def _pending_node(tx: Tx, now: datetime, node_id: str) -> list[str]:
+    """Return the node's id if it is pending; only its own peers are looked at."""
+    alive: list[Any] = [_node.retired_at.is_(None), _node.id == node_id]
     endpoints = (
         sa.select(_endpoint.node_id)
         .join(models.node, _node.id == _endpoint.node_id)

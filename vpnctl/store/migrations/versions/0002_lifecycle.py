@@ -57,6 +57,10 @@ def _columns() -> None:
 
 
 def _access() -> None:
+    op.drop_index("ix_peer_user_id", "peer")
+    seen = ["user_id", "present_at", "absent_at", "revoked_at", "suspended_at", "expires_at", "endpoint_id", "id"]
+    op.create_index("ix_peer_access", "peer", seen)
+    op.create_index("ix_user_access", "user", ["id", "unlimited", "approved_at", "blocked_at", "removed_at"])
     op.create_table(
         "plan",
         sa.Column("id", sa.String(36), nullable=False),
@@ -86,7 +90,8 @@ def _access() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_subscription_user_id"),
         sa.PrimaryKeyConstraint("id", name="pk_subscription"),
     )
-    op.create_index("ix_subscription_user_id", "subscription", ["user_id", "ends_at"])
+    terms = ["user_id", "ends_at", "starts_at", "cancelled_at", "traffic"]
+    op.create_index("ix_subscription_access", "subscription", terms)
     op.create_index("ix_subscription_noted", "subscription", ["noted", "ends_at"])
     op.create_table(
         "trial",

@@ -2,6 +2,7 @@
 
 Invariants (facts 4.6): addresses are unique and never special; after one good sync database, file and live state
 agree and a second sync changes nothing; a revoked peer is never live after it; every live key is known; aliens stay.
+The ledger only grows and its sums agree; periods of a person never overlap; a clock that jumps cuts nobody.
 """
 
 from __future__ import annotations
@@ -9,36 +10,44 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.conftest import HOST_KEY, Clock
 from tests.fakenode import Fleet
+from vpnctl import jobs
 from vpnctl import settings as settings_module
-from vpnctl.actions import endpoints, migration, peers, state, users
+from vpnctl.actions import endpoints, inventory, migration, peers, state, subscriptions, trials, users
+from vpnctl.actions.inventory_form import parse
 from vpnctl.actions.issue import Wanted
 from vpnctl.actions.nodes import save
 from vpnctl.actions.settle import Wish, settle
 from vpnctl.app import open_app
-from vpnctl.errors import Conflict, NotFound
-from vpnctl.jobs import sync
+from vpnctl.errors import Conflict, NotFound, Stopped
 from vpnctl.remote.shell import Login
 from vpnctl.rules.access import why_not
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import models
 from vpnctl.store.people import persons
 from vpnctl.store.queue import pending_nodes
-from vpnctl.store.rows import Alien, Peer, User, standing
+from vpnctl.store.rows import Alien, Endpoint, Peer, Subscription, User, standing
 
 NAMES = ("ann", "bob", "cyd")
 NODES = ("fi", "de")
 ALIEN = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="
 people, places = st.sampled_from(NAMES), st.sampled_from(NODES)
+PLANS = """
+plans:
+  - {name: day, days: 1, traffic: 5000}
+  - {name: week, days: 7}
+  - {name: trial, days: 1, trial: true}
+"""
 
 
 class Service(RuleBasedStateMachine):
@@ -55,7 +64,13 @@ class Service(RuleBasedStateMachine):
         made = settings_module.load(None, env)
         state.init(made, "cli:test")
         self.clock, self.fleet = Clock(), Fleet()
-        self.app = replace(open_app(made, "cli:test"), clock=self.clock, connect=self.fleet.connect)
+        self.app = replace(
+            open_app(made, "cli:test"),
+            clock=self.clock,
+            uptime=self.clock.uptime,
+            connect=self.fleet.connect,
+            shake=self.fleet.shake,
+        )
         self.ids = {}
         for name in NODES:
             with self.app.store.write() as tx:
@@ -63,7 +78,11 @@ class Service(RuleBasedStateMachine):
             endpoints.add(self.app, name, "wireguard", {"pool_v4": "10.9.0.0/27"})
         settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True))
         users.add(self.app, NAMES)
+        inventory.apply(self.app, *parse(PLANS, "plans"))
+        users.change(self.app, "cyd", {"unlimited": False})
         self.snapshots = {}
+        self.payments = 0
+        self.totals = {}
 
     def teardown(self):
         if hasattr(self, "home"):
@@ -74,7 +93,7 @@ class Service(RuleBasedStateMachine):
         """A verb may be refused for good reasons; then nothing has changed."""
         try:
             verb(self.app, *args, **more)
-        except (Conflict, NotFound):
+        except (Conflict, NotFound, Stopped):
             return
 
     @rule(name=people, node=places, device=st.sampled_from(("a", "b")))
@@ -113,9 +132,75 @@ class Service(RuleBasedStateMachine):
             for peer in link.peers.values():
                 peer[2] = str(int(self.clock().timestamp()))
 
-    @rule(hours=st.sampled_from((1, 13, 25, -2)))
+    @rule(hours=st.sampled_from((1, 13, 25, 24 * 17)))
     def time_passes(self, hours):
-        self.clock.now += timedelta(hours=hours)
+        self.clock.forward(hours=hours)
+
+    @rule(hours=st.sampled_from((-26, -2, 25, 24 * 400)))
+    def clock_jumps(self, hours):
+        """Nobody is cut by it: what a settle finds due by time alone stays where a job has noted the clock before."""
+        jobs.run(self.app, "prune", jobs.Order(force=True))
+        self.clock.jump(hours=hours)
+        before = {node: self.fleet[node].live_keys() for node in NODES}
+        asked = self.asked_to_go()
+        settle(self.app, self.ids.values())
+        for node in NODES:
+            if not self.fleet[node].down:
+                assert before[node] - asked <= self.fleet[node].live_keys() | self.unknown(before[node])
+        self.clock.jump(hours=-hours)
+
+    def asked_to_go(self):
+        with self.app.store.read() as tx:
+            who = persons(tx, tx.all(User), self.clock())
+            rows = tx.all(Peer)
+            reasons = {row.public_key: why_not(standing(who[row.user_id], row), self.clock()) for row in rows}
+        return {key for key, reason in reasons.items() if reason is not None and reason.asked}
+
+    def unknown(self, keys):
+        with self.app.store.read() as tx:
+            return keys - {row.public_key for row in tx.all(Peer)}
+
+    @rule(name=people, plan=st.sampled_from(("day", "week")), paid=st.booleans())
+    def grant(self, name, plan, paid):
+        self.payments += 1
+        self.attempt(subscriptions.grant, name, plan, paid=f"p{self.payments}" if paid else None)
+
+    @rule(name=people, days=st.sampled_from((None, 2)))
+    def extend(self, name, days):
+        self.attempt(subscriptions.extend, name, days=days)
+
+    @rule(name=people, verb=st.sampled_from((subscriptions.cancel, trials.start)))
+    def cancel_or_try(self, name, verb):
+        self.attempt(verb, name)
+
+    @rule(node=places, amount=st.sampled_from((0, 700, 3000)))
+    def traffic_flows(self, node, amount):
+        for row in self.fleet[node].people() if "wg0" in self.fleet[node].links else []:
+            row[2:] = [row[2] if row[2] != "0" else "1", str(int(row[3]) + amount), str(int(row[4]) + 1)]
+
+    @rule(name=st.sampled_from(jobs.NAMES))
+    def a_job_runs(self, name):
+        self.attempt(jobs.run, name)
+
+    @rule(name=st.sampled_from(("expire", "usage", "sync", "remind", "health")), point=st.integers(1, 12))
+    def a_job_is_killed(self, name, point):
+        """At the n-th writing transaction, before it commits."""
+        real, count = type(self.app.store).write, [0]
+
+        @contextmanager
+        def write(store):
+            with real(store) as tx:
+                yield tx
+                count[0] += 1
+                if count[0] == point:
+                    raise KeyboardInterrupt
+
+        type(self.app.store).write = write
+        try:
+            with suppress(KeyboardInterrupt, Stopped):
+                jobs.run(self.app, name)
+        finally:
+            type(self.app.store).write = real
 
     @rule(node=places)
     def power_switch(self, node):
@@ -160,7 +245,9 @@ class Service(RuleBasedStateMachine):
     def sync_heals(self):
         for fake in self.fleet.nodes.values():
             fake.down = False
-        sync.run(self.app)
+        jobs.run(self.app, "expire", jobs.Order(force=True))
+        assert jobs.run(self.app, "sync", jobs.Order(force=True)).code in (0, 6)
+        settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True, cut_all=True))
         assert all(each.code == 0 for each in settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True)))
         writes = [fake.writes for fake in self.fleet.nodes.values()]
         assert all(each.changes == () for each in settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True)))
@@ -198,11 +285,39 @@ class Service(RuleBasedStateMachine):
         assert not {"10.9.0.0", "10.9.0.1", "10.9.0.31"} & {address for _, address in pairs}
 
     @invariant()
+    def the_ledger_never_goes_back_and_its_sums_agree(self):
+        if not hasattr(self, "app"):
+            return
+        with self.app.store.read() as tx:
+            totals = {row.id: (row.rx, row.tx) for row in tx.all(Peer)}
+            sums = [
+                tx.execute(sa.select(sa.func.sum(table.c.rx), sa.func.sum(table.c.tx))).one()
+                for table in (models.peer, models.usage, models.usage_month)
+            ]
+        assert all(totals[key] >= before for key, before in self.totals.items())
+        assert len({(int(rx or 0), int(tx or 0)) for rx, tx in sums}) == 1
+        self.totals = totals
+
+    @invariant()
+    def at_most_one_period_runs_and_one_trial_was_had(self):
+        if not hasattr(self, "app"):
+            return
+        with self.app.store.read() as tx:
+            rows = tx.all(Subscription, models.subscription.c.cancelled_at.is_(None))
+        for one in rows:
+            for two in rows:
+                if one.user_id == two.user_id and one.id < two.id:
+                    assert one.ends_at <= two.starts_at or two.ends_at <= one.starts_at, "periods overlap"
+        trials_ = [row.user_id for row in rows if row.source == "trial"]
+        assert len(trials_) == len(set(trials_))
+
+    @invariant()
     def every_live_key_is_known(self):
         if not hasattr(self, "app"):
             return
         with self.app.store.read() as tx:
             known = {peer.public_key for peer in tx.all(Peer)} | {ALIEN}
+            known |= {endpoint.probe_public for endpoint in tx.all(Endpoint)}
         for fake in self.fleet.nodes.values():
             assert fake.live_keys() <= known
 

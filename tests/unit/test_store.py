@@ -11,21 +11,40 @@ import threading
 import uuid
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from vpnctl.actions import endpoints, peers, users
+from vpnctl import jobs, status
+from vpnctl.actions import (
+    endpoints,
+    inventory,
+    peers,
+    reminders,
+    subscriptions,
+    transitions,
+    trials,
+    users,
+)  # fmt: skip
+from vpnctl.actions.inventory_form import parse
 from vpnctl.actions.issue import Wanted
 from vpnctl.actions.nodes import save
+from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, StateTrouble
 from vpnctl.remote.shell import Login
-from vpnctl.store import models, rows, vault
+from vpnctl.reports import business, figures, notices, people, tariffs
+from vpnctl.reports import traffic as report
+from vpnctl.rules.access import Reason, why_not_person
+from vpnctl.rules.ledger import Reading
+from vpnctl.store import models, rows, traffic, vault
 from vpnctl.store.engine import Store
-from vpnctl.store.queue import pending_nodes
+from vpnctl.store.events import Due, record_due
+from vpnctl.store.people import persons
+from vpnctl.store.queue import open_peers, pending_nodes, wanted
 from vpnctl.store.rows import Node, Peer, User
 from vpnctl.store.upgrade import upgrade
 
@@ -66,7 +85,9 @@ def test_the_migrations_build_what_the_models_say(store):
 
 
 def test_the_row_types_have_the_columns_as_fields():
-    for kind in (rows.Node, rows.Endpoint, rows.User, rows.Peer, rows.Alien):
+    kinds = [kind for kind in vars(rows).values() if isinstance(kind, type) and hasattr(kind, "table")]
+    assert len(kinds) == 10
+    for kind in kinds:
         assert [field.name for field in fields(kind)] == [column.name for column in kind.table.columns]
 
 
@@ -193,6 +214,149 @@ def test_an_address_comes_back_24_hours_after_its_absence_was_seen(app):
     with pytest.raises(Conflict, match="is full"):
         peers.add(replace(app, clock=lambda: NOW + timedelta(hours=23)), [Wanted("bob")])
     assert peers.add(later, [Wanted("bob")])[0].peer.ipv4 == first.ipv4
+
+
+def sell(app):
+    """A node, a plan of 1,000 bytes a month, two people with a device each; one has bought, one is on trial."""
+    serve(app)
+    text = "plans:\n  - {name: month, days: 30, traffic: 1000, prices: {EUR: 1}}\n  - {name: trial, days: 3, trial: true}\n"
+    inventory.apply(app, *parse(text, "plans"))
+    users.add(app, ["alice"], telegram_id=7)
+    users.add(app, ["bob"], telegram_id=8)
+    subscriptions.grant(app, "alice", "month", paid="p1")
+    trials.start(app, "bob")
+    return [each.peer for each in peers.add(app, [Wanted("alice"), Wanted("bob")])]
+
+
+def meter(peer, rx, minutes, boot="b"):
+    reading = Reading(boot, 3, rx, 0, 5, NOW + timedelta(minutes=minutes))
+    return traffic.Meter(peer.id, peer.user_id, NOW, reading)
+
+
+def test_the_ledger_books_differences_in_days_and_months(app):
+    alice, bob = sell(app)
+    for minutes, rx in ((5, 400), (10, 700), (10, 700)):
+        with app.store.write() as tx:
+            traffic.book(tx, alice.endpoint_id, [meter(alice, rx, minutes), meter(bob, 5, minutes)])
+    with app.store.write() as tx:
+        traffic.book(tx, alice.endpoint_id, [meter(alice, 100, 15, boot="other")])
+        traffic.forget(tx, [bob.id])
+        traffic.book(tx, bob.endpoint_id, [meter(bob, 3, 15)])
+    with app.store.read() as tx:
+        totals = {row.id: row.rx for row in tx.all(Peer)}
+        months = dict(tx.execute(sa.select(models.usage_month.c.user_id, models.usage_month.c.rx)).all())
+        days = tx.execute(sa.select(sa.func.sum(models.usage.c.rx))).scalar()
+    assert totals == {alice.id: 800, bob.id: 8}
+    assert months == {alice.user_id: 800, bob.user_id: 8}
+    assert days == 808
+
+
+def test_access_by_subscription_and_quota_is_one_predicate_here_and_in_sql(app):
+    alice, bob = sell(app)
+    later = {"now": NOW, "trial over": NOW + timedelta(days=4), "all over": NOW + timedelta(days=31)}
+    expected = {"now": {alice.id, bob.id}, "trial over": {alice.id}, "all over": set()}
+    for name, now in later.items():
+        with app.store.read() as tx:
+            query = sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id)
+            assert set(tx.execute(query.where(wanted(now))).scalars()) == expected[name]
+            people = persons(tx, tx.all(User), now)
+            owners = {row.id: people[row.user_id] for row in tx.all(Peer)}
+            assert {key for key, who in owners.items() if why_not_person(who, now) is None} == expected[name]
+    with app.store.write() as tx:
+        traffic.book(tx, alice.endpoint_id, [meter(alice, 1000, 5)])
+    with app.store.read() as tx:
+        assert {each.peer_id for each in open_peers(tx, NOW) if each.wanted} == {bob.id}
+        assert why_not_person(persons(tx, tx.all(User), NOW)[alice.user_id], NOW) is Reason.QUOTA
+
+
+def test_transitions_reminders_pages_and_figures_work_on_this_database(app):
+    alice, _ = sell(app)
+    with app.store.write() as tx:
+        traffic.book(tx, alice.endpoint_id, [meter(alice, 1000, 5)])
+    assert transitions.note(app) == {"quota.reached": 1}
+    three = replace(app, clock=lambda: NOW + timedelta(days=3))
+    assert transitions.note(three) == {"subscription.expiring_soon": 1, "subscription.expired": 1}
+    assert transitions.note(three) == {}
+    month = replace(app, clock=lambda: NOW + timedelta(days=30))
+    assert transitions.note(month)["quota.renewed"] == 1
+    assert reminders.subscriptions(replace(app, clock=lambda: NOW + timedelta(days=2, hours=1))) == 1
+    assert reminders.subscriptions(replace(app, clock=lambda: NOW + timedelta(days=2, hours=1))) == 0
+    with app.store.read() as tx:
+        assert status.page(tx, NOW).pending_peers == 2, "one to be cut, one to be added"
+        assert tariffs.subscriptions(tx, NOW, timedelta(days=1), states=["active"], limit=1)[0].user == "bob"
+        assert [row.span for row in report.by_month(tx, NOW, 2)] == ["2026-12", "2027-01"]
+        assert report.shares(tx, "2027-01", "user", 5)[0].total == 1000
+        assert business.months(tx, NOW, 1)[0].trials == 1
+        assert b"vpnctl_trials_active 1.0" in figures.exposition(tx, NOW, ["sync"])
+        assert len(notices.listed(tx, UTC)) == 1
+        assert people.users(tx, NOW, limit=1)[0].used == 1000
+    for name in ("prune", "remind"):
+        assert jobs.module(name).run(app, jobs.Order()).code == 0
+
+
+def test_an_event_of_time_is_written_once_by_whoever_comes_first(app):
+    sell(app)
+    due = [Due("subscription.expired", ("subscription", "x", "alice"), NOW)]
+    with app.store.write() as tx:
+        assert record_due(tx, stamp(app), due * 2) == {"subscription.expired": 1}
+    with app.store.write() as tx:
+        assert record_due(tx, stamp(app), due) == {}
+    with pytest.raises(Conflict), app.store.write() as tx:
+        tx.execute(sa.update(models.event).values(once="same"))
+
+
+def test_an_upgrade_from_the_first_schema_cuts_nobody_and_begins_the_ledger_where_counters_stood(url):
+    assert _first_schema(url) == "0001"
+    assert upgrade(url) == ("0001", models.SCHEMA)
+    store = Store(url)
+    with store.read() as tx:
+        user, peer = tx.one(User), tx.one(Peer)
+        assert user.unlimited is True
+        assert (peer.rx, peer.tx) == (10**9, 5)
+        cursor = tx.execute(sa.select(models.counter)).one()
+        assert (cursor.peer_id, cursor.rx, cursor.link, cursor.boot_id) == (peer.id, 10**9, 0, "boot")
+        assert tx.one(rows.Endpoint).probe_public is None
+        assert pending_nodes(tx, NOW) == []
+    store.close()
+
+
+def _first_schema(url):
+    """Make a database as the first version left it, with a person and a device."""
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    from vpnctl.store import upgrade as module
+
+    scripts = ScriptDirectory(str(Path(module.__file__).parent / "migrations"))
+    store = Store(url, check=False, exclusive=True)
+    if store.path is not None:
+        module._prepare(store)
+    with (
+        store.write() as tx,
+        EnvironmentContext(Config(), scripts, fn=lambda rev, _: scripts._upgrade_revs("0001", rev)) as env,
+    ):
+        env.configure(connection=tx.connection, target_metadata=models.metadata, transactional_ddl=True)
+        env.run_migrations()
+        seen = {"at": NOW.replace(tzinfo=None) if store.path else NOW}
+        for statement in FIRST_ROWS:
+            tx.connection.execute(sa.text(statement), seen)
+    found = store.schema()
+    store.close()
+    return found
+
+
+FIRST_ROWS = (
+    "INSERT INTO node (id, name, region, kind, host, port, login, host_key, public_host, boot_id, seen_at, created_at)"
+    " VALUES ('n', 'fi', '', 'ssh', 'fi', 22, 'root', 'k', 'fi', 'boot', :at, :at)",
+    "INSERT INTO endpoint (id, node_id, protocol, interface, port, pool_v4, dns, mtu, allowed_ips, keepalive, isolation,"
+    " forward_rule, options, public_key, key_sealed, digest, changed_at, proven_at, created_at) VALUES ('e', 'n',"
+    " 'wireguard', 'wg0', 51820, '10.66.0.0/16', '', 1420, '0.0.0.0/0', 25, true, 'none', '{}', 'pk', 's', 'd', :at, :at, :at)",
+    'INSERT INTO "user" (id, name, display_name, locale, unlimited, note, created_at, approved_at)'
+    " VALUES ('u', 'alice', '', 'en', false, '', :at, :at)",
+    "INSERT INTO peer (id, endpoint_id, user_id, device, public_key, own_key, created_at, present_at, rx, tx)"
+    " VALUES ('p', 'e', 'u', 'main', 'key', false, :at, :at, 1000000000, 5)",
+)
 
 
 def test_an_upgrade_waits_for_nobody_and_nobody_works_during_one(url):

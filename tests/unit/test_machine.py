@@ -80,6 +80,8 @@ class Service(RuleBasedStateMachine):
         users.add(self.app, NAMES)
         inventory.apply(self.app, *parse(PLANS, "plans"))
         users.change(self.app, "cyd", {"unlimited": False})
+        subscriptions.grant(self.app, "ann", "week")
+        peers.add(self.app, [Wanted("ann", "a", "fi"), Wanted("bob", "a", "de")])
         self.snapshots = {}
         self.payments = 0
         self.totals = {}
@@ -140,6 +142,7 @@ class Service(RuleBasedStateMachine):
     def clock_jumps(self, hours):
         """Nobody is cut by it: what a settle finds due by time alone stays where a job has noted the clock before."""
         jobs.run(self.app, "prune", jobs.Order(force=True))
+        settle(self.app, self.ids.values())
         self.clock.jump(hours=hours)
         before = {node: self.fleet[node].live_keys() for node in NODES}
         asked = self.asked_to_go()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from vpnctl.cli import output
 
 BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -25,20 +27,13 @@ def write_png(path: Path, labels: Sequence[str], series: Mapping[str, Sequence[f
     """Write one bar chart per series below each other. Refuses to overwrite."""
     from PIL import Image, ImageDraw
 
-    from vpnctl.errors import InvalidInput
-
     picture = Image.new("RGB", (_WIDTH, _HEIGHT * max(1, len(series))), _PAPER)
     draw = ImageDraw.Draw(picture)
     for number, (title, values) in enumerate(series.items()):
         _chart(draw, number * _HEIGHT, title, labels, values)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise InvalidInput(f"{path} exists already", "name another file") from None
-    except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
-    with os.fdopen(handle, "wb") as file:
-        picture.save(file, "PNG")
+    made = io.BytesIO()
+    picture.save(made, "PNG")
+    output.write_new(path, made.getvalue())
 
 
 def _chart(draw: Any, top: int, title: str, labels: Sequence[str], values: Sequence[float]) -> None:

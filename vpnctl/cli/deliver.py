@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpnctl import handout
+from vpnctl.cli import output
 from vpnctl.cli.front import Front
 from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
@@ -70,7 +71,7 @@ def _write(
     if png is not None:
         if several:
             raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
-        write_picture(png, config)
+        output.write_new(png, handout.png(config))
         front.say(f"wrote {png}")
     if front.json:
         return
@@ -78,17 +79,3 @@ def _write(
         sys.stdout.write(handout.terminal_qr(config))
     elif out is None and png is None:
         sys.stdout.write((f"# {clean(name)}\n" if several else "") + config.reveal() + ("\n" if several else ""))
-
-
-def write_picture(path: Path, config: Secret) -> None:
-    """Write the QR code as a PNG, readable by us alone, refusing to overwrite."""
-    import os
-
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise InvalidInput(f"{path} exists already", "name another file") from None
-    except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
-    with os.fdopen(handle, "wb") as picture:
-        picture.write(handout.png(config))

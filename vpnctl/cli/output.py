@@ -13,7 +13,7 @@ from typing import Any
 
 from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front
-from vpnctl.errors import StateTrouble, worst
+from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
@@ -141,6 +141,18 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if isinstance(value, dict):
         return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), 120)
     return clean(str(value))
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that only we can read. InvalidInput when it exists or cannot be written."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists already", "name another file") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
 
 
 def reveal_once(secret: Secret, again: str) -> None:

@@ -231,6 +231,7 @@ def test_a_measurement_agrees_with_ping_and_with_the_width_of_the_line(served, f
         "nothing is left behind"
     )
     assert served("node", "check", "fi").code == 0
+    assert served("node", "show", "fi", "--json").json["state"] == "settled"
     fi.sh("tc qdisc add dev eth0 root tbf rate 20mbit burst 32kbit latency 50ms")
     try:
         narrow = served("node", "measure", "fi", "--seconds", "2", "--json").json["measurements"][1]

@@ -10,13 +10,13 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 from vpnctl.actions import find, probes
 from vpnctl.actions.desired import load, login
 from vpnctl.actions.outcome import Settled
-from vpnctl.actions.settle import look, settle
+from vpnctl.actions.settle import Wish, look, settle
 from vpnctl.app import App
 from vpnctl.errors import Conflict, NodeFailed, Unreachable
 from vpnctl.remote import probe
@@ -62,13 +62,13 @@ def measure(app: App, name: str, seconds: float) -> tuple[list[Measured], list[S
     shell = app.connect(where)
     try:
         found = [_direct(app, node, endpoint, shell)]
-        settled = _open(app, endpoint)
+        settled = _address(app, endpoint, until=app.clock() + MEASURING)
         try:
             if any(each.code for each in settled):
                 raise NodeFailed(settled[0].error, settled[0].hint)
             found.append(_tunnel(app, node, endpoint, shell, seconds))
         finally:
-            settled = _close(app, endpoint)
+            settled = _address(app, endpoint, until=None)
     finally:
         shell.close()
     with app.store.write() as tx:
@@ -105,20 +105,11 @@ def _direct(app: App, node: Node, endpoint: Endpoint, shell: Shell) -> Measured:
     return Measured(node.name, "direct", median(times) if times else None, loss, _mbit(BULK, down), _mbit(BULK, up))
 
 
-def _open(app: App, endpoint: Endpoint) -> list[Settled]:
-    """Give the probe peer an address."""
-    until = app.clock() + MEASURING
+def _address(app: App, endpoint: Endpoint, *, until: datetime | None) -> list[Settled]:
+    """Give the probe peer an address until then, or take it back with None."""
     with app.store.write() as tx:
-        values = {"measuring_until": until, "changed_at": app.clock(), "proven_at": None}
-        tx.update(Endpoint, models.endpoint.c.id == endpoint.id, **values)
-    return settle(app, [endpoint.node_id])
-
-
-def _close(app: App, endpoint: Endpoint) -> list[Settled]:
-    with app.store.write() as tx:
-        values = {"measuring_until": None, "changed_at": app.clock(), "proven_at": None}
-        tx.update(Endpoint, models.endpoint.c.id == endpoint.id, **values)
-    return settle(app, [endpoint.node_id])
+        tx.update(Endpoint, models.endpoint.c.id == endpoint.id, measuring_until=until)
+    return settle(app, [endpoint.node_id], Wish(always=True))
 
 
 def _tunnel(app: App, node: Node, endpoint: Endpoint, shell: Shell, seconds: float) -> Measured:

@@ -109,8 +109,12 @@ def _price(amount: int) -> int:
 def summary(plan: Plan) -> str:
     """Return a plan in a few words."""
     traffic = f"{plan.traffic / 2**30:g} GiB a month" if plan.traffic is not None else "no traffic limit"
-    devices = f"{plan.devices} devices" if plan.devices is not None else "any number of devices"
-    return f"{plan.days} days, {devices}, {traffic}"
+    devices = "any number of devices" if plan.devices is None else _some(plan.devices, "device")
+    return f"{_some(plan.days, 'day')}, {devices}, {traffic}"
+
+
+def _some(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def serves(locations: Sequence[str], name: str, region: str) -> bool:

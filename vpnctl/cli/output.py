@@ -139,7 +139,7 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if isinstance(value, list):
         return clean(", ".join(map(str, value))) or "-"
     if isinstance(value, dict):
-        return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), 120)
+        return clean(", ".join(f"{key}={item}" for key, item in sorted(value.items())), 120) or "-"
     return clean(str(value))
 
 

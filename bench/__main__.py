@@ -193,6 +193,28 @@ def noop(made: Site, nodes: list[Node], label: str, rivals: Rivals) -> None:
             )
 
 
+def sweep(made: Site, nodes: list[Node]) -> None:
+    """A health check of all nodes with a dead one among them, against one of the dead one alone."""
+    dead = nodes[-1]
+    run = ("jobs", "run", "health")
+    calm = made.vpnctl(*run)
+    dead.cut()
+    try:
+        whole = made.vpnctl(*run)
+        for node in nodes[:-1]:
+            made.vpnctl("node", "retire", node.name, "--destroyed", "--revoke-peers")
+        alone = made.vpnctl(*run)
+    finally:
+        dead.plug()
+    row(
+        f"health of {len(nodes)} nodes, one dead : the dead one alone",
+        whole,
+        alone,
+        "~ 1",
+        f"{calm * 1000:.0f} ms with none dead",
+    )
+
+
 def main() -> int:
     reason = host.why_not()
     home = Path(tempfile.mkdtemp(prefix="vpnctl-bench-"))
@@ -224,6 +246,7 @@ def main() -> int:
             noop(lan, calm, "lan", rivals)
             if not quick:
                 noop(lan, nodes, "lan", rivals)
+            sweep(lan, nodes)
             for node in nodes:
                 subprocess.run(["rm", "-f", str(node.root / "var/lib/vpnctl/token")], check=True)
                 node.sh(

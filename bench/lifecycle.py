@@ -115,8 +115,13 @@ def _bare_expire(target: sqlite3.Connection) -> None:
 
 def sample(app: App, home: Path, row: Row) -> None:
     """One reading of 10,000 peers into the ledger against the bare upsert of counters and days."""
-    with app.store.read() as tx:
-        found = tx.execute(sa.select(models.peer.c.id, models.peer.c.user_id).limit(PEERS)).all()
+    with app.store.write() as tx:
+        place = tx.execute(sa.select(models.endpoint.c.id).limit(1)).scalar()
+        chosen = sa.select(models.peer.c.id).where(models.peer.c.ipv4.is_not(None)).limit(PEERS)
+        tx.execute(sa.update(models.peer).where(models.peer.c.id.in_(chosen)).values(endpoint_id=place))
+        found = tx.execute(
+            sa.select(models.peer.c.id, models.peer.c.user_id).where(models.peer.c.endpoint_id == place).limit(PEERS)
+        ).all()
     for number in (1, 2):
         meters = [
             traffic.Meter(
@@ -126,7 +131,7 @@ def sample(app: App, home: Path, row: Row) -> None:
         ]
         began = time.perf_counter()
         with app.store.write() as tx:
-            traffic.book(tx, "", meters)
+            traffic.book(tx, place, meters)
         ours = time.perf_counter() - began
     bare = sqlite3.connect(home / "upsert.db", isolation_level=None)
     bare.execute("PRAGMA journal_mode=WAL")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -81,7 +81,11 @@ def forget(tx: Tx, peer_ids: Iterable[str]) -> None:
 
 
 def _news(cursor: Reading | None, reading: Reading) -> bool:
-    return cursor is None or (replace(cursor, read_at=reading.read_at) != reading and not stale(cursor, reading))
+    return cursor is None or (_figures(cursor) != _figures(reading) and not stale(cursor, reading))
+
+
+def _figures(reading: Reading) -> tuple[str, int, int, int, int]:
+    return (reading.boot_id, reading.link, reading.rx, reading.tx, reading.handshake)
 
 
 def _cursors(tx: Tx, endpoint_id: str, ids: list[str]) -> dict[str, Reading]:

@@ -126,6 +126,37 @@ def test_crontab_lines_have_a_time_limit_an_absolute_config_and_tell_of_failures
     assert lines[0].endswith("jobs failed sync")
 
 
+@pytest.mark.parametrize("name", jobs.NAMES)
+def test_a_job_waits_for_a_database_that_is_locked_for_a_while(app, serve, name):
+    import sqlite3
+    import threading
+
+    serve()
+    other = sqlite3.connect(app.settings.sqlite_path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.7, lambda: other.execute("ROLLBACK")).start()
+    assert jobs.run(app, name).code == 0
+    other.close()
+
+
+def test_jobs_that_overlap_end_as_one_good_run(app, serve, clock):
+    """Two runs of each of two jobs at once: one of each does it, the other says that it is at work already."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    serve()
+
+    def attempt(name):
+        try:
+            return jobs.run(app, name).code
+        except Busy as error:
+            return error.code
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(attempt, ["sync", "usage", "sync", "usage"]))
+    assert set(codes) <= {0, 8}
+    assert 0 in codes
+
+
 def _fp():
     from tests.conftest import _fp as found
 

@@ -96,22 +96,34 @@ def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
 
 
 def _look(app: App, node: Node) -> Found:
+    """Shake hands and log in at the same time: a dead node costs one deadline, not two."""
     with app.store.read() as tx:
-        view, where = load(tx, node.id, app.clock(), people=False), login(tx, node)
-    signs = probes.shake_all(app, node)
+        view = load(tx, node.id, app.clock(), people=False)
+    with ThreadPoolExecutor(1) as pool:
+        shaking = pool.submit(probes.shake_all, app, node)
+        try:
+            observed: Observed | None = _observe(app, view)
+            error = ""
+        except VpnctlError as trouble:
+            observed, error = None, trouble.what
+        signs = shaking.result()
     answered = [sign.verdict in (Sign.OK, Sign.PSK_MISMATCH) for sign in signs.values() if sign is not None]
     handshake = all(answered) if answered else None
-    try:
-        shell = app.connect(where)
-        try:
-            observed = look_at(app, view, shell, PEOPLE, ("look-health",))
-        finally:
-            shell.close()
-    except VpnctlError as error:
-        return Found(node, Look(False, False, handshake, 0), error.what, signs)
+    if observed is None:
+        return Found(node, Look(False, False, handshake, 0), error, signs)
     serving = all(each.interface in observed.links for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
     return Found(node, Look(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
+
+
+def _observe(app: App, view: View) -> Observed:
+    with app.store.read() as tx:
+        where = login(tx, view.node)
+    shell = app.connect(where)
+    try:
+        return look_at(app, view, shell, PEOPLE, ("look-health",))
+    finally:
+        shell.close()
 
 
 def _online(view: View, observed: Observed) -> int:

@@ -50,15 +50,13 @@ def months(tx: Tx, now: datetime, count: int) -> list[Month]:
 
 def _month(tx: Tx, name: str, now: datetime, traffic: int) -> Month:
     begins = _midnight(name, now.tzinfo)
-    ends = min(next_month(begins), now)
+    ends = next_month(begins)
+    last = min(ends, now)
+    alive = sa.or_(_sub.cancelled_at.is_(None), _sub.cancelled_at > last)
     counts = {
-        "active": (
-            _sub.starts_at <= ends,
-            _sub.ends_at > ends,
-            sa.or_(_sub.cancelled_at.is_(None), _sub.cancelled_at > ends),
-        ),
-        "begun": (_sub.starts_at >= begins, _sub.starts_at < ends),
-        "ended": (_sub.ends_at >= begins, _sub.ends_at < ends, _sub.converted_at.is_(None)),
+        "active": (_sub.starts_at <= last, _sub.ends_at > last, alive),
+        "begun": (_sub.starts_at >= begins, _sub.starts_at < ends, _sub.starts_at <= now),
+        "ended": (_sub.ends_at >= begins, _sub.ends_at < ends, _sub.ends_at <= now, _sub.converted_at.is_(None)),
         "trials": (_sub.source == "trial", _sub.created_at >= begins, _sub.created_at < ends),
         "converted": (_sub.converted_at >= begins, _sub.converted_at < ends),
     }

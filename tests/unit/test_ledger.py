@@ -164,6 +164,20 @@ def test_a_suspended_device_that_comes_back_is_counted_from_zero(app, counted, c
     assert counted.total() == (2500, 4500), "not 500 more, although 1500 is more than 1000"
 
 
+def test_traffic_after_a_long_suspension_belongs_to_the_month_in_which_it_passed(app, counted, clock):
+    peers.suspend(app, "alice")
+    settle(app, [counted.id])
+    clock.forward(days=60)
+    peers.resume(app, "alice")
+    settle(app, [counted.id])
+    clock.forward(minutes=5)
+    counted.count(5000, 0, handshake=9000)
+    sweep(app)
+    with app.store.read() as tx:
+        rows = {row.span: row.total for row in report.by_month(tx, clock(), 3)}
+    assert rows == {"2027-01": 0, "2027-02": 0, "2027-03": 5000}
+
+
 def test_a_node_that_lies_backwards_and_forwards_stays_in_bounds(app, counted, clock):
     for rx in (2**80, -5, 2**63, 7):
         clock.forward(minutes=1)

@@ -125,7 +125,7 @@ def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, i
             traffic.Meter(
                 peer.id,
                 peer.user_id,
-                peer.created_at,
+                peer.present_at or observed.read_at,
                 Reading(observed.boot_id, seen.index, row.rx, row.tx, min(row.handshake, _LATEST), observed.read_at),
             )
             for peer, row in found

@@ -32,7 +32,7 @@ class Reading:
 
 
 def gained(cursor: Reading | None, reading: Reading, born: datetime) -> tuple[int, int]:
-    """Return the bytes (rx, tx) that passed since the cursor, or since the peer was `born` when there is none."""
+    """Return the bytes (rx, tx) that passed since the cursor, or since the peer was `born` there without one."""
     since = cursor.read_at if cursor else born
     most = FASTEST * max(1, int((reading.read_at - since).total_seconds()) + 1)
     if cursor is None or not _same_epoch(cursor, reading):

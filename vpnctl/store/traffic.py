@@ -35,7 +35,7 @@ _TOTAL = sa.text("UPDATE peer SET rx = rx + :rx, tx = tx + :tx WHERE id = :peer_
 
 @dataclass(frozen=True)
 class Meter:
-    """A peer whose counters were read, with what the ledger knows of it."""
+    """A peer whose counters were read. `born`: when it came onto the node, where its counters began at zero."""
 
     peer_id: str
     user_id: str

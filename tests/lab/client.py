@@ -90,9 +90,12 @@ class Client:
                 process.wait()
 
     def lost(self, log: Path) -> tuple[int, int]:
-        """Return (sent, lost) of a finished running ping."""
-        words = next(line for line in log.read_text().splitlines() if "packets transmitted" in line).split()
-        return int(words[0]), int(words[0]) - int(words[3])
+        """Return (sent, lost) of a finished running ping. One that was on its way when it was stopped is not lost."""
+        lines = log.read_text().splitlines()
+        words = next(line for line in lines if "packets transmitted" in line).split()
+        sent, received = int(words[0]), int(words[3])
+        last = max((int(line.split("icmp_seq=")[1].split()[0]) for line in lines if "icmp_seq=" in line), default=0)
+        return sent, sent - received - (1 if sent - last == 1 else 0)
 
     def down(self) -> None:
         self.disconnect()

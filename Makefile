@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: test demo bench lint format docs setup clean lock
+.PHONY: test demo bench lint format docs locales telegram setup clean lock
 
 setup: $(READY)
 
@@ -37,11 +37,22 @@ format: $(READY)
 docs: $(READY)
 	$(RUN) -m docs.generate
 
+# Collects the texts that people read, brings them into the catalogues (translate what is new there), compiles them.
+LOCALES := vpnctl/locales
+locales: $(READY)
+	$(VENV)/bin/pybabel -q extract --no-default-keywords -k say -k many:1,2 -k mark -k choice --no-location --sort-output --omit-header \
+		-o $(LOCALES)/vpnctl.pot vpnctl/words.py vpnctl/wording.py vpnctl/handout.py vpnctl/actions/applicants.py bot
+	for each in ru fa; do $(VENV)/bin/pybabel -q update -D vpnctl -l $$each --no-fuzzy-matching --ignore-obsolete --no-wrap \
+		-i $(LOCALES)/vpnctl.pot -o $(LOCALES)/$$each/LC_MESSAGES/vpnctl.po; done
+	rm $(LOCALES)/vpnctl.pot
+	sed -i '/^"\(Project-Id\|Report-\|POT-\|PO-Rev\|Last-\|Language-Team\|Generated\)/d' $(LOCALES)/*/LC_MESSAGES/vpnctl.po
+	$(VENV)/bin/pybabel -q compile -D vpnctl -d $(LOCALES)
+
 # Writes requirements.lock anew: exact versions with hashes, no index addresses.
 lock:
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools
 	$(VENV)-lock/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--no-header --allow-unsafe --strip-extras --extra dev --extra postgres -o requirements.lock pyproject.toml
+		--no-header --allow-unsafe --strip-extras --extra dev --extra postgres --extra bot -o requirements.lock pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean:

@@ -41,6 +41,18 @@ class Conflict(VpnctlError):  # noqa: N818
     code = 5
 
 
+class LimitReached(Conflict):
+    """All the devices that this person may have are there."""
+
+
+class TrialUsed(Conflict):
+    """This person had a trial, or had access before."""
+
+
+class TooOften(Conflict):
+    """The same person, or an admin's account, did that too often of late."""
+
+
 class Stopped(VpnctlError):  # noqa: N818
     """A brake, or a confirmation that nobody gave, stopped it."""
 

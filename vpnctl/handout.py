@@ -9,37 +9,49 @@ from typing import Any
 
 from vpnctl.errors import InvalidInput
 from vpnctl.rules.secret import Secret
+from vpnctl.words import Words, mark
 
 PLATFORMS = ("windows", "ios", "android", "macos", "linux")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])")
 _NAME_LIMIT = 15
 """wg-quick and Android take at most 15 characters of `[a-zA-Z0-9_=+.-]` as the name of a tunnel."""
 
+APPS = {
+    "windows": "https://www.wireguard.com/install/",
+    "ios": "https://apps.apple.com/app/wireguard/id1441195209",
+    "android": "https://play.google.com/store/apps/details?id=com.wireguard.android",
+    "macos": "https://apps.apple.com/app/wireguard/id1451685025",
+    "linux": "https://www.wireguard.com/install/",
+}
+"""Where the app is, per platform."""
+APP_NAMES = {"wireguard": "WireGuard"}
+"""Which app a protocol's file is for."""
+TITLES = {"windows": "Windows", "ios": "iPhone, iPad", "android": "Android", "macos": "macOS", "linux": "Linux"}
 _STEPS = {
     "windows": (
-        "Install WireGuard from https://www.wireguard.com/install/",
-        "Open it, choose Import tunnel(s) from file, and pick {file}",
-        "Press Activate",
+        mark("Install WireGuard from https://www.wireguard.com/install/"),
+        mark("Open it, choose Import tunnel(s) from file, and pick {file}"),
+        mark("Press Activate"),
     ),
     "ios": (
-        "Install WireGuard from the App Store",
-        "Tap +, then Create from QR code and scan it (or open {file} in Files and share it to WireGuard)",
-        "Switch the tunnel on",
+        mark("Install WireGuard from the App Store"),
+        mark("Tap +, then Create from QR code and scan it (or open {file} in Files and share it to WireGuard)"),
+        mark("Switch the tunnel on"),
     ),
     "android": (
-        "Install WireGuard from Google Play or F-Droid",
-        "Tap +, then Scan from QR code (or Import from file and pick {file})",
-        "Switch the tunnel on",
+        mark("Install WireGuard from Google Play or F-Droid"),
+        mark("Tap +, then Scan from QR code (or Import from file and pick {file})"),
+        mark("Switch the tunnel on"),
     ),
     "macos": (
-        "Install WireGuard from the Mac App Store",
-        "Choose Import tunnel(s) from file and pick {file}",
-        "Press Activate",
+        mark("Install WireGuard from the Mac App Store"),
+        mark("Choose Import tunnel(s) from file and pick {file}"),
+        mark("Press Activate"),
     ),
     "linux": (
-        "Install the package wireguard-tools (and openresolv where there is no resolvconf)",
-        "sudo install -m 600 {file} /etc/wireguard/",
-        "sudo wg-quick up {name}   (at every boot: sudo systemctl enable wg-quick@{name})",
+        mark("Install the package wireguard-tools (and openresolv where there is no resolvconf)"),
+        mark("sudo install -m 600 {file} /etc/wireguard/"),
+        mark("sudo wg-quick up {name}   (at every boot: sudo systemctl enable wg-quick@{name})"),
     ),
 }
 
@@ -52,18 +64,18 @@ def file_name(user: str, device: str, peer_id: str) -> str:
     return f"{wish}.conf"
 
 
-def steps(platform: str, file: str) -> list[str]:
-    """Return what to do on a platform to use the file."""
-    return [step.format(file=file, name=file.removesuffix(".conf")) for step in _STEPS[platform]]
+def steps(platform: str, file: str, words: Words | None = None) -> list[str]:
+    """Return what to do on a platform to use the file, in English unless told."""
+    said = words or Words()
+    return [said.say(step, file=file, name=file.removesuffix(".conf")) for step in _STEPS[platform]]
 
 
 def all_steps(file: str) -> str:
     """Return the steps of every platform as a text."""
-    titles = {"windows": "Windows", "ios": "iPhone, iPad", "android": "Android", "macos": "macOS", "linux": "Linux"}
     parts = []
     for platform in PLATFORMS:
         lines = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps(platform, file), 1))
-        parts.append(f"{titles[platform]}\n{lines}")
+        parts.append(f"{TITLES[platform]}\n{lines}")
     return "\n\n".join(parts) + "\n"
 
 

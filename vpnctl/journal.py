@@ -33,6 +33,11 @@ def job(name: str, seconds: float, code: int, what: str) -> None:
     _line({"ts": _time(datetime.now(UTC)), "level": "info" if code == 0 else "warning", **outcome, "what": what})
 
 
+def said(text: str) -> None:
+    """Write what a running program says of itself."""
+    _line({"ts": _time(datetime.now(UTC)), "level": "info", "event": "said", "what": text})
+
+
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

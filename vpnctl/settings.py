@@ -46,6 +46,10 @@ class Settings:
     telegram_api_url: str = _setting("where the Bot API is", "https://api.telegram.org")
     admin_ids: tuple[int, ...] = _setting("Telegram ids of the admins, with commas between them", ())
     tech_chat_id: int = _setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
+    strangers: str = _setting("whether strangers may `apply` for access at the bot, or it is to `refuse` them", "apply")
+    approve_configs: bool = _setting(
+        "`yes`: an admin must approve each new config that somebody asks the bot for", False
+    )
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )
@@ -188,7 +192,13 @@ def _parse(key: str, text: str) -> Any:
     }
     if key in numbers:
         return grammar.whole(text, *numbers[key])
-    words = {"client_secrets": ("store", "discard"), "log_format": ("text", "json"), "extend_once": ("no", "yes")}
+    words = {
+        "client_secrets": ("store", "discard"),
+        "log_format": ("text", "json"),
+        "extend_once": ("no", "yes"),
+        "approve_configs": ("no", "yes"),
+        "strangers": ("apply", "refuse"),
+    }
     if key in words and text not in words[key]:
         raise InvalidInput(f"expected `{words[key][0]}` or `{words[key][1]}`")
     checks: dict[str, Callable[[str], Any]] = {
@@ -198,6 +208,7 @@ def _parse(key: str, text: str) -> Any:
         "timezone": _zone,
         "database_url": _database,
         "extend_once": lambda text: text == "yes",
+        "approve_configs": lambda text: text == "yes",
         "bot_token": _token,
         "telegram_api_url": _url,
         "heartbeat_url": lambda text: _url(text) if text else "",

@@ -83,7 +83,22 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waitin
         for node in listed
         if node.state == "not provisioned"
     ]
-    return found + _full(listed, now.date()) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
+    return found + _asking(tx) + _full(listed, now.date()) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
+
+
+def _asking(tx: Tx) -> list[Attention]:
+    """People and requests that wait for a word, and a bot that is locked."""
+    people = (_user.approved_at.is_(None), _user.blocked_at.is_(None), _user.removed_at.is_(None))
+    table = models.request.c
+    counts = (
+        (_user.id, people, _user.requested_at, "waiting for approval", "vpnctl user list --waiting"),
+        (table.id, (table.decided_at.is_(None),), table.created_at, "requests to decide", "vpnctl request list"),
+    )
+    found = []
+    for column, where, since, what, command in counts:
+        count, first = tx.execute(sa.select(sa.func.count(column), sa.func.min(since)).where(*where)).one()
+        found += [Attention("bot", f"{count} {what}", command, first)] if count else []
+    return found + ([Attention("bot", "locked", "vpnctl bot unlock")] if tx.meta("bot_lockdown") else [])
 
 
 def _health(tx: Tx, listed: Sequence[reports.NodeView]) -> list[Attention]:

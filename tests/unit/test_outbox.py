@@ -165,7 +165,7 @@ def test_the_token_is_in_no_text(post, api):
     jobs.run(post, "notify")
     assert TOKEN not in waiting(post)[0].error
     assert TOKEN not in repr(post.settings)
-    outcome = telegram.send("http://127.0.0.1:9", Secret(TOKEN), 1, "x")
+    outcome = telegram.send(telegram.Account("http://127.0.0.1:9", Secret(TOKEN)), 1, "x")
     assert (outcome.fate, TOKEN in outcome.why) == (Fate.LATER, False)
 
 
@@ -277,12 +277,9 @@ def test_old_messages_runs_days_and_measurements_are_forgotten_and_the_rest_stay
     clock.forward(days=5)
     jobs.run(app, "sync")
     clock.forward(days=100)
-    assert jobs.run(app, "prune", jobs.Order(dry_run=True)).detail == {
-        "job_run": 1,
-        "notice": 1,
-        "usage": 0,
-        "measurement": 0,
-    }
+    found = jobs.run(app, "prune", jobs.Order(dry_run=True)).detail
+    assert {key: count for key, count in found.items() if count} == {"job_run": 1, "notice": 1}
+    assert set(found) >= {"usage", "measurement", "inbox", "button", "applicant", "invite", "request"}
     jobs.run(app, "prune")
     assert [row.key.split("#")[0] for row in waiting(app)] == ["waits"]
     with app.store.read() as tx:

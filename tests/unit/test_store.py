@@ -86,7 +86,7 @@ def test_the_migrations_build_what_the_models_say(store):
 
 def test_the_row_types_have_the_columns_as_fields():
     kinds = [kind for kind in vars(rows).values() if isinstance(kind, type) and hasattr(kind, "table")]
-    assert len(kinds) == 10
+    assert len(kinds) == 15
     for kind in kinds:
         assert [field.name for field in fields(kind)] == [column.name for column in kind.table.columns]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from vpnctl.actions import find, plans
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Conflict, NotFound
+from vpnctl.errors import Conflict, LimitReached, NotFound
 from vpnctl.protocols import plugin
 from vpnctl.rules import addresses, grammar
 from vpnctl.rules.secret import Secret
@@ -127,7 +127,7 @@ class Room:
             )
         limit = self._limit(owner)
         if limit is not None and len(devices) >= limit:
-            raise Conflict(
+            raise LimitReached(
                 f"{owner.name} has {len(devices)} of {limit} devices",
                 f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
             )

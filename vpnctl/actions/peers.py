@@ -120,8 +120,21 @@ def change(app: App, text: str, device: str) -> tuple[User, Peer, Node]:
 def reveal(app: App, text: str) -> Issued:
     """Return a peer with its secrets, to hand out its config. Conflict when its private key is not kept here."""
     with app.store.read() as tx:
-        owner, peer = find.peer(tx, text)
-        endpoint, node = place(tx, peer)
+        return _opened(tx, app, *find.peer(tx, text))
+
+
+def reveal_id(app: App, peer_id: str) -> Issued:
+    """Return a live peer with its secrets, by id; see `reveal`. Conflict when it is revoked."""
+    with app.store.read() as tx:
+        peer = tx.one(Peer, models.peer.c.id == peer_id, models.peer.c.revoked_at.is_(None))
+        owner = tx.one(User, models.user.c.id == peer.user_id) if peer else None
+        if peer is None or owner is None:
+            raise Conflict("the device was revoked meanwhile")
+        return _opened(tx, app, owner, peer)
+
+
+def _opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
+    endpoint, node = place(tx, peer)
     secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
     if secret is None and not peer.own_key:
         raise Conflict(
@@ -145,24 +158,29 @@ def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
 
     A successor that was not seen on its node yet does not count as delivered: its file does not work yet.
     """
+    with app.store.write() as tx:
+        note_delivery(tx, app, peer_ids, how)
+
+
+def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
+    """See `delivered`."""
     now = app.clock()
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
     ready = sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None))
-    with app.store.write() as tx:
-        for start in range(0, len(peer_ids), _CHUNK):
-            part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
-            successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
-            tx.update(Peer, *part, delivered_at=now, delivered_how=how)
-            for peer in successors:
-                tx.update(
-                    Peer,
-                    table.id == peer.replaces_id,
-                    table.retiring_at.is_not(None),
-                    table.revoked_at.is_(None),
-                    sa.or_(table.expires_at.is_(None), table.expires_at > ends),
-                    expires_at=ends,
-                )
+    for start in range(0, len(peer_ids), _CHUNK):
+        part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
+        successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
+        tx.update(Peer, *part, delivered_at=now, delivered_how=how)
+        for peer in successors:
+            tx.update(
+                Peer,
+                table.id == peer.replaces_id,
+                table.retiring_at.is_not(None),
+                table.revoked_at.is_(None),
+                sa.or_(table.expires_at.is_(None), table.expires_at > ends),
+                expires_at=ends,
+            )
 
 
 def place(tx: Tx, peer: Peer) -> tuple[Endpoint, Node]:

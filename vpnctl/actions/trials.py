@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from vpnctl.actions import find, plans, subscriptions
 from vpnctl.actions.subscriptions import Granted
 from vpnctl.app import TRIAL_KEY, App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, TrialUsed
 from vpnctl.rules.secret import Secret
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
@@ -31,9 +31,9 @@ def start(app: App, name: str) -> Granted:
         people = _hashes(tx, app, user)
         table = models.trial.c
         if tx.execute(sa.select(table.person).where(table.person.in_(people))).first():
-            raise Conflict(f"{name} had a trial already", f"vpnctl subscription grant {name} --plan PLAN")
+            raise TrialUsed(f"{name} had a trial already", f"vpnctl subscription grant {name} --plan PLAN")
         if subscriptions.of(tx, user):
-            raise Conflict(f"{name} had a subscription before; trials are for new people", "vpnctl subscription list")
+            raise TrialUsed(f"{name} had a subscription before; trials are for new people", "vpnctl subscription list")
         granted = subscriptions.add(tx, app, user, plan, "trial.start", trial=True)
         row = {"subscription_id": granted.subscription.id, "started_at": app.clock()}
         tx.execute(sa.insert(models.trial), [{"person": person, **row} for person in people])

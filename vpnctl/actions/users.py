@@ -17,8 +17,8 @@ from vpnctl.rules import grammar
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Peer, User
+from vpnctl.words import LOCALES
 
-LOCALES = ("en", "ru", "fa")
 MAX_DEVICES = 1000
 MAX_TELEGRAM_ID = 2**52
 
@@ -30,11 +30,16 @@ def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
     """
     values = _details(details)
     with app.store.write() as tx:
-        rows = _new(app, names, {"unlimited": not plans.in_use(tx)} | values)
-        _refuse_taken(tx, [row.name for row in rows])
-        tx.insert_all(rows)
-        made = [(("user", row.id, row.name), None, {"unlimited": row.unlimited}) for row in rows]
-        events.record_all(tx, stamp(app), "user.add", [*made])
+        return insert(tx, app, names, values, "user.add")
+
+
+def insert(tx: Tx, app: App, names: Sequence[str], values: dict[str, Any], verb: str) -> list[User]:
+    """Add users inside a transaction."""
+    rows = _new(app, names, {"unlimited": not plans.in_use(tx)} | values)
+    _refuse_taken(tx, [row.name for row in rows])
+    tx.insert_all(rows)
+    made = [(("user", row.id, row.name), None, {"unlimited": row.unlimited}) for row in rows]
+    events.record_all(tx, stamp(app), verb, [*made])
     return rows
 
 
@@ -91,7 +96,7 @@ def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str
         if values:
             tx.update(User, models.user.c.id == row.id, **values)
             if values.get("telegram_id", row.telegram_id) != row.telegram_id:
-                _link(tx, app, row, values["telegram_id"])
+                link(tx, app, row, values["telegram_id"])
             shown = [key for key in values if key not in ("display_name", "note")]
             before = {key: getattr(row, key) for key in shown}
             events.record(
@@ -104,10 +109,11 @@ def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str
         return after_, nodes_of(tx, row) if flipped else []
 
 
-def _link(tx: Tx, app: App, row: User, telegram_id: int) -> None:
-    from vpnctl.actions.trials import link
+def link(tx: Tx, app: App, row: User, telegram_id: int) -> None:
+    """What belongs to a Telegram account belongs to the user who gets it: a trial is had once a person."""
+    from vpnctl.actions.trials import link as link_trial
 
-    link(tx, app, row, telegram_id)
+    link_trial(tx, app, row, telegram_id)
 
 
 def _details(details: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +169,7 @@ def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]
         if erase:
             values |= {"name": row.id, "display_name": "", "telegram_id": None, "note": "", "locale": "en"}
             _erase_labels(tx, row)
+            _erase_talk(tx, row)
         tx.update(User, models.user.c.id == row.id, **values)
         label = row.id if erase else row.name
         events.record(tx, stamp(app), "user.erase" if erase else "user.remove", ("user", row.id, label))
@@ -179,6 +186,28 @@ def _erase_labels(tx: Tx, row: User) -> None:
         .values(subject=table.c.subject_id)
     )
     tx.update(Peer, models.peer.c.user_id == row.id, device="erased")
+
+
+def _erase_talk(tx: Tx, row: User) -> None:
+    """Take away what the bot kept of a person: their messages, menus, wishes, and what admins were told of them."""
+    tx.execute(sa.delete(models.draft).where(models.draft.c.user_id == row.id))
+    tx.execute(sa.delete(models.request).where(models.request.c.user_id == row.id))
+    notice = models.notice.c
+    tx.execute(sa.delete(models.notice).where(sa.or_(notice.user_id == row.id, notice.subject_id == row.id)))
+    if row.telegram_id is not None:
+        tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
+        tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))
+        tx.execute(sa.delete(models.applicant).where(models.applicant.c.telegram_id == row.telegram_id))
+
+
+def by_id(tx: Tx, user_id: str) -> User | None:
+    """Return a living user."""
+    return tx.one(User, models.user.c.id == user_id, models.user.c.removed_at.is_(None))
+
+
+def by_telegram(tx: Tx, telegram_id: int) -> User | None:
+    """Return the living user with that Telegram account."""
+    return tx.one(User, models.user.c.telegram_id == telegram_id, models.user.c.removed_at.is_(None))
 
 
 def nodes_of(tx: Tx, row: User) -> list[str]:

@@ -117,6 +117,7 @@ def failed(name: Annotated[str, typer.Argument(metavar="NAME", help="Which job."
 def install(
     cron: Annotated[bool, typer.Option("--cron", help="Print crontab lines instead.")] = False,
     show: Annotated[bool, typer.Option("--print", help="Print the units instead of installing them.")] = False,
+    bot: Annotated[bool, typer.Option("--bot", help="Also a unit that keeps the Telegram bot running.")] = False,
 ) -> int:
     """Write systemd timers that run the jobs, and start them."""
     from vpnctl.errors import InvalidInput
@@ -130,20 +131,22 @@ def install(
         front.say("add these lines with `crontab -e`:")
         sys.stdout.write(timers.crontab(program, config))
         return 0
-    texts = timers.units(program, config, getpass.getuser())
+    texts = timers.units(program, config, getpass.getuser(), bot=bot)
     if show:
         sys.stdout.write("\n".join(f"# {SYSTEMD / name}\n{text}" for name, text in texts.items()))
         return 0
     if os.geteuid() != 0:
         raise InvalidInput("only root writes to /etc/systemd/system", "as root, or: vpnctl jobs install --cron")
     also = "" if config.exists() else f", and the settings in force to {config}"
-    front.confirm(f"Write {len(texts)} units to {SYSTEMD}{also}, and start the timers?")
+    if bot and not front.settings.bot_token.reveal():
+        raise InvalidInput("there is no bot token", f"set bot_token in {config}, or leave --bot out")
+    front.confirm(f"Write {len(texts)} units to {SYSTEMD}{also}, and start them?")
     _write_config(config)
     for name, text in texts.items():
         (SYSTEMD / name).write_text(text, encoding="ascii")
         (SYSTEMD / name).chmod(0o644)
-    timers_ = [name for name in texts if name.endswith(".timer")]
-    for command in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "-q", *timers_]):
+    started = [name for name in texts if name.endswith(".timer") or name == timers.BOT]
+    for command in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "-q", *started]):
         subprocess.run(command, check=True)
     return output.finish(
         front, [], "installed; look at them with: systemctl list-timers 'vpnctl-*'", units=sorted(texts)

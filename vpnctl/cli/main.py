@@ -32,6 +32,8 @@ NOUNS = {
     "inventory": ("inventory", "YAML in and out."),
     "event": ("events", "The audit: who changed what."),
     "notice": ("notices", "Messages to people and admins."),
+    "request": ("requests", "What people asked the bot for: grant, refuse."),
+    "bot": ("bot", "The Telegram bot: run, lockdown."),
     "jobs": ("jobs", "Work on a timer."),
     "db": ("db", "The database: upgrade, current."),
     "vault": ("vault", "The keys that seal secrets: rotate, recover."),

@@ -84,16 +84,18 @@ def list_(
     search: Annotated[str, typer.Option("--search", help="Only names that contain this.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 50,
     after: Annotated[str, typer.Option("--after", metavar="NAME", help="Go on behind this name.")] = "",
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only who waits for approval.")] = False,
 ) -> int:
     """List people, and who is online."""
     from vpnctl.reports import people
 
     front = current()
     with front.app.store.read() as tx:
-        rows = people.users(tx, front.app.clock(), search=search, limit=limit + 1 if limit else 0, after=after)
+        more_ = limit + 1 if limit else 0
+        rows = people.users(tx, front.app.clock(), search=search, limit=more_, after=after, unapproved=waiting)
     more = bool(limit) and len(rows) > limit
     if not rows:
-        front.say("nobody; vpnctl user add NAME")
+        front.say("nobody waits" if waiting else "nobody; vpnctl user add NAME")
     shown = rows[:limit] if more else rows
     code = output.show_list(front, shown, COLUMNS)
     if more and not front.json:
@@ -152,6 +154,54 @@ def set_(
     }
     row, nodes = users.change(front.app, name, details)
     return output.finish(front, settle(front.app, nodes), f"changed {row.name}", users=_views([row]))
+
+
+@commands.command("invite")
+def invite(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A user without Telegram.", autocompletion=complete_users)
+    ] = None,
+    days: Annotated[int, typer.Option("--days", help="How long it is good, 1 to 90.")] = 7,
+) -> int:
+    """Print a link that lets one person into the bot: as the user NAME, or as somebody new.
+
+    Whoever opens it first is that person, without captcha and approval. It works once.
+    """
+    import sys
+
+    from vpnctl.actions import invites
+
+    front = current()
+    bot = invites.find_bot(front.app)
+    code = invites.create(front.app, name, days)
+    link = invites.link(bot, code).reveal() if bot else ""
+    if front.json:
+        output.dump({"changed": True, "pending": [], "user": name, "code": code.reveal(), "link": link or None})
+        return 0
+    sys.stdout.write((link or f"/start {code.reveal()}") + "\n")
+    who = name or "somebody new"
+    front.say(f"good for {who}, once, for {output.count(days, 'day')}" + ("" if link else "; to be sent to your bot"))
+    return 0
+
+
+@commands.command("approve")
+def approve(name: Name) -> int:
+    """Let somebody in who asked the bot for access. Unlimited as long as there are no plans."""
+    from vpnctl.actions import applicants
+
+    front = current()
+    row = applicants.approve(front.app, name)
+    return output.finish(front, [], f"{row.name} is let in", users=_views([row]))
+
+
+@commands.command("reject")
+def reject(name: Name) -> int:
+    """Turn somebody away who asked the bot for access; `user approve` takes it back."""
+    from vpnctl.actions import applicants
+
+    front = current()
+    row = applicants.reject(front.app, name)
+    return output.finish(front, [], f"{row.name} is turned away", users=_views([row]))
 
 
 @commands.command("block")

@@ -13,6 +13,7 @@ from vpnctl.store import models
 
 SUMMARY = "forget old runs, sent messages, days of traffic, measurements"
 TIMER = Timer(on_calendar="*-*-* 03:47:00", cron="47 3 * * *", every=86400, jitter=600, limit=600)
+TALK = timedelta(days=2)
 RUNS, NOTICES, DAYS, MEASUREMENTS = timedelta(days=30), timedelta(days=90), timedelta(days=400), timedelta(days=180)
 
 
@@ -28,6 +29,11 @@ def run(app: App, order: Order) -> Report:
             (notice.created_at < now - NOTICES, sa.or_(notice.sent_at.is_not(None), notice.failed_at.is_not(None))),
         ),
         "usage": (models.usage, (models.usage.c.day < (now - DAYS).date(),)),
+        "inbox": (models.inbox, (models.inbox.c.received_at < now - TALK, models.inbox.c.answered_at.is_not(None))),
+        "button": (models.button, (models.button.c.expires_at < now - TALK,)),
+        "applicant": (models.applicant, (models.applicant.c.seen_at < now - RUNS,)),
+        "invite": (models.invite, (models.invite.c.expires_at < now - RUNS,)),
+        "request": (models.request, (models.request.c.decided_at < now - NOTICES,)),
         "measurement": (models.measurement, (models.measurement.c.at < now - MEASUREMENTS,)),
     }
     counts = {}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from vpnctl.jobs import NAMES, Timer, module
 
-ALERT = "vpnctl-alert@.service"
+ALERT, BOT = "vpnctl-alert@.service", "vpnctl-bot.service"
 
 
-def units(program: str, config: Path, user: str) -> dict[str, str]:
-    """Return file name -> text of a service and a timer per job, and of what a failed one starts."""
-    found = {ALERT: _alert(program, config, user)}
+def units(program: str, config: Path, user: str, *, bot: bool = False) -> dict[str, str]:
+    """Return file name -> text of a service and a timer per job, of what a failed one starts, and of the bot."""
+    found = {ALERT: _alert(program, config, user)} | ({BOT: _bot(program, config, user)} if bot else {})
     for name in NAMES:
         timer: Timer = module(name).TIMER
         found[f"vpnctl-{name}.service"] = _service(name, timer, program, config, user)
@@ -50,6 +50,31 @@ UMask=0077
 """
 
 
+def _bot(program: str, config: Path, user: str) -> str:
+    """The bot is started again whatever ends it, but not when its token or another poller is the trouble."""
+    return f"""\
+# Written by `vpnctl jobs install --bot`.
+[Unit]
+Description=vpnctl Telegram bot
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=300
+StartLimitBurst=10
+
+[Service]
+User={user}
+ExecStart={_command(program, config)} bot run
+Restart=always
+RestartSec=5
+RestartPreventExitStatus=2 5
+TimeoutStopSec=150
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def _alert(program: str, config: Path, user: str) -> str:
     return f"""\
 # Written by `vpnctl jobs install`.
@@ -66,10 +91,14 @@ UMask=0077
 
 
 def _exec(program: str, config: Path, verb: str, name: str) -> str:
+    return f"{_command(program, config)} jobs {verb} {name}"
+
+
+def _command(program: str, config: Path) -> str:
     """systemd splits at spaces and expands % and $ in a command line: paths are quoted for it."""
     paths = (str(each).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") for each in (program, config))
     quoted, where = (f'"{each}"' if " " in each else each for each in paths)
-    return f"{quoted} --quiet --log-format json --config {where} jobs {verb} {name}"
+    return f"{quoted} --quiet --log-format json --config {where}"
 
 
 def _timer(name: str, timer: Timer) -> str:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
+from dataclasses import dataclass, field
 from typing import Any
 
 SECONDS = 15.0
 CAP = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file in a form. `name` is one of ours, plain ASCII without quotes."""
+
+    form_name: str
+    name: str
+    kind: str
+    content: bytes = field(repr=False)
 
 
 def post(url: str, body: dict[str, Any], seconds: float = SECONDS) -> tuple[int, dict[str, Any]]:
@@ -15,12 +27,28 @@ def post(url: str, body: dict[str, Any], seconds: float = SECONDS) -> tuple[int,
 
     The URL may hold a token: it is in no exception that leaves here.
     """
+    return _send(url, json.dumps(body).encode(), "application/json", seconds)
+
+
+def upload(url: str, fields: dict[str, str], part: Part, seconds: float = SECONDS) -> tuple[int, dict[str, Any]]:
+    """Send a form with one file in it (RFC 7578); see `post`."""
+    boundary = secrets.token_hex(16)
+    lines = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{part.form_name}"; filename="{part.name}"\r\n'
+    head += f"Content-Type: {part.kind}\r\n\r\n"
+    body = "".join([*lines, head]).encode() + part.content + f"\r\n--{boundary}--\r\n".encode()
+    return _send(url, body, f"multipart/form-data; boundary={boundary}", seconds)
+
+
+def _send(url: str, body: bytes, kind: str, seconds: float) -> tuple[int, dict[str, Any]]:
     import urllib.error
     import urllib.request
 
-    request = urllib.request.Request(  # noqa: S310 - the settings take http and https only
-        url, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "vpnctl"}
-    )
+    headers = {"Content-Type": kind, "User-Agent": "vpnctl"}
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - the settings take http and https only
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             return answer.status, _parsed(answer.read(CAP))

@@ -1,17 +1,23 @@
-"""Sending a message through Telegram's Bot API, and what its answers mean (core.telegram.org/bots/api#sendmessage)."""
+"""Sending messages and files through Telegram's Bot API, and what its answers mean (core.telegram.org/bots/api)."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from vpnctl.remote import http
+from vpnctl.remote.http import Part
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
 TOO_MANY, FORBIDDEN, SERVER_ERROR = 429, 403, 500
-LONGEST = 4096
-"""Characters of one message."""
+LONGEST, CAPTION = 4096, 1024
+"""Characters of one message, and of the text under a file."""
+Keyboard = Sequence[Sequence[dict[str, str]]]
+"""Rows of buttons, each with `text` and `callback_data` or `url`."""
 
 
 class Fate(StrEnum):
@@ -37,15 +43,61 @@ class Outcome:
     seconds: int = 0
 
 
-def send(api: str, token: Secret, chat: int, text: str) -> Outcome:
+@dataclass(frozen=True)
+class Account:
+    """The bot whose token we have."""
+
+    api: str
+    token: Secret
+
+
+def send(account: Account, chat: int, text: str, keyboard: Keyboard = ()) -> Outcome:
     """Send plain text to a chat. Never raises for what the network or Telegram do; the token is in no text."""
+    body: dict[str, Any] = {"chat_id": chat, "text": text[:LONGEST], "link_preview_options": {"is_disabled": True}}
+    if keyboard:
+        body["reply_markup"] = {"inline_keyboard": keyboard}
+    return _call(account, "sendMessage", lambda url: http.post(url, body))
+
+
+def document(account: Account, chat: int, part: Part, caption: str) -> Outcome:
+    """Send a file to a chat; see `send`."""
+    fields = {"chat_id": str(chat), "caption": caption[:CAPTION]}
+    return _call(account, "sendDocument", lambda url: http.upload(url, fields, part))
+
+
+def photo(account: Account, chat: int, part: Part, caption: str) -> Outcome:
+    """Send a picture to a chat; see `send`."""
+    fields = {"chat_id": str(chat), "caption": caption[:CAPTION]}
+    return _call(account, "sendPhoto", lambda url: http.upload(url, fields, part))
+
+
+def whoami(account: Account) -> tuple[str, Outcome]:
+    """Return the bot's user name; empty where the outcome says why there is none."""
+    found: dict[str, Any] = {}
+
+    def ask(url: str) -> tuple[int, dict[str, Any]]:
+        status, answer = http.post(url, {})
+        found.update(answer)
+        return status, answer
+
+    outcome = _call(account, "getMe", ask)
+    name = found.get("result", {}).get("username") if isinstance(found.get("result"), dict) else None
+    return (name if isinstance(name, str) and name.isidentifier() else ""), outcome
+
+
+def _call(account: Account, method: str, ask: Callable[[str], tuple[int, dict[str, Any]]]) -> Outcome:
+    token = account.token.reveal()
     try:
-        status, answer = http.post(
-            f"{api}/bot{token.reveal()}/sendMessage",
-            {"chat_id": chat, "text": text[:LONGEST], "disable_notification": False},
-        )
+        status, answer = ask(f"{account.api}/bot{token}/{method}")
     except OSError as error:
         return Outcome(Fate.LATER, clean(str(error)))
+    return judge(status, answer, account.token)
+
+
+def judge(status: int, answer: Any, token: Secret) -> Outcome:
+    """Return what an answer means; `status` is the HTTP status, or Telegram's own error code."""
+    if not isinstance(answer, dict):
+        answer = {}
     if answer.get("ok") is True:
         return Outcome(Fate.SENT)
     why = clean(str(answer.get("description") or f"status {status}")).replace(token.reveal(), "***")
@@ -56,3 +108,8 @@ def send(api: str, token: Secret, chat: int, text: str) -> Outcome:
     if status == FORBIDDEN:
         return Outcome(Fate.BLOCKED, why)
     return Outcome(Fate.LATER if status >= SERVER_ERROR or not answer else Fate.REFUSED, why)
+
+
+def keyboard_text(keyboard: Keyboard) -> str:
+    """Return a keyboard as the JSON that forms carry."""
+    return json.dumps({"inline_keyboard": keyboard}, ensure_ascii=False)

@@ -45,12 +45,20 @@ class UserView:
 
 
 def users(
-    tx: Tx, now: datetime, *, name: str | None = None, search: str = "", limit: int = 0, after: str = ""
+    tx: Tx,
+    now: datetime,
+    *,
+    name: str | None = None,
+    search: str = "",
+    limit: int = 0,
+    after: str = "",
+    unapproved: bool = False,
 ) -> list[UserView]:
     """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
     where: list[Any] = [_user.removed_at.is_(None)]
     where += [_user.name == name] if name else []
     where += [_user.name > after] if after else []
+    where += [_user.approved_at.is_(None), _user.blocked_at.is_(None)] if unapproved else []
     if search:
         where.append(
             sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
@@ -77,6 +85,12 @@ def users(
         )
         for row in rows
     ]
+
+
+def waiting(tx: Tx, limit: int = 0) -> list[User]:
+    """Return who waits for approval, who asked first first."""
+    where = (_user.removed_at.is_(None), _user.approved_at.is_(None), _user.blocked_at.is_(None))
+    return tx.all(User, *where, order=_user.requested_at, limit=limit or None)
 
 
 def _plans(tx: Tx, rows: Sequence[User], now: datetime) -> dict[str, str]:

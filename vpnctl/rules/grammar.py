@@ -224,6 +224,15 @@ def free_text(text: str, what: str = "text") -> str:
     return normal
 
 
+def display_name(text: str) -> str:
+    """Return what is left of a stranger's name: no control or direction characters, at most 64, maybe nothing."""
+    normal = unicodedata.normalize("NFC", text)
+    kept = "".join(
+        letter for letter in normal if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    )
+    return " ".join(kept.split())[:MAX_TEXT].strip()
+
+
 def clean(text: str, limit: int = MAX_SHOWN) -> str:
     """Return `text` fit for a terminal: control and format characters shown as escapes, length capped."""
     shown = "".join(

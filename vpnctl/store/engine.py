@@ -137,6 +137,12 @@ class Store:
             self.journal(tx.journal)
 
     @contextmanager
+    def joint(self) -> Iterator[JointStore]:
+        """Open one writing transaction as a store of its own: what is done on it is committed as one, or not at all."""
+        with self.write() as tx:
+            yield JointStore(self, tx)
+
+    @contextmanager
     def rehearsal(self) -> Iterator[RehearsalStore]:
         """Open a writing transaction that is always rolled back, as a store of its own."""
         with (
@@ -172,6 +178,31 @@ class RehearsalStore(Store):
         yield self._tx
 
     write = read
+
+
+class JointStore(Store):
+    """A store whose transactions are parts of one. A part that fails is undone; the others stay."""
+
+    def __init__(self, store: Store, tx: Tx) -> None:
+        self.url, self.path, self.engine = store.url, store.path, store.engine
+        self._tx = tx
+        self._lock = self.journal = None
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """See `Store.read`."""
+        yield self._tx
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """See `Store.write`."""
+        noted = len(self._tx.journal)
+        try:
+            with _translated(self.path), self._tx.connection.begin_nested():
+                yield self._tx
+        except BaseException:
+            del self._tx.journal[noted:]
+            raise
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from vpnctl.store.columns import Utc, key, metadata, ref
 from vpnctl.store.selling import plan, subscription, trial
+from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -232,10 +233,15 @@ __all__ = [
     "UNIQUE_AMONG_THE_LIVING",
     "Utc",
     "alien",
+    "applicant",
+    "button",
     "complete",
     "counter",
+    "draft",
     "endpoint",
     "event",
+    "inbox",
+    "invite",
     "job_run",
     "measurement",
     "meta",
@@ -245,6 +251,7 @@ __all__ = [
     "notice",
     "peer",
     "plan",
+    "request",
     "subscription",
     "token",
     "trial",

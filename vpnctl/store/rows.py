@@ -243,6 +243,80 @@ class Notice:
     error: str | None
 
 
+@dataclass(frozen=True)
+class Received:
+    """An update of Telegram in the inbox. `body` is forgotten once it is handled, `reply` once it is sent."""
+
+    table: ClassVar[sa.Table] = models.inbox
+    seq: int
+    update_id: int
+    chat_id: int
+    received_at: datetime
+    body: dict[str, Any] | None
+    handled_at: datetime | None
+    reply: dict[str, Any] | None
+    answered_at: datetime | None
+    not_before: datetime
+    tries: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Button:
+    """One button on one screen: for one person (`owner`, a Telegram id), once, for a time."""
+
+    table: ClassVar[sa.Table] = models.button
+    id: str
+    screen: str
+    owner: int
+    action: str
+    args: dict[str, Any]
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Invite:
+    """An invitation; who opens it first becomes the named user, or a new one."""
+
+    table: ClassVar[sa.Table] = models.invite
+    id: str
+    code_hash: str
+    user_id: str | None
+    made_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Applicant:
+    """A stranger who talks to the bot: wrong answers so far, wrong invitations, and until when we do not listen."""
+
+    table: ClassVar[sa.Table] = models.applicant
+    telegram_id: int
+    locale: str
+    tries: int
+    bad_codes: int
+    wait_until: datetime | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked an admin for: a `device`, a `regen`, a `move` or a `plan`."""
+
+    table: ClassVar[sa.Table] = models.request
+    id: str
+    user_id: str
+    kind: str
+    details: dict[str, Any]
+    created_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    granted: bool | None
+
+
 def period(row: Subscription) -> Period:
     """Return what the access predicate looks at of a subscription."""
     return Period(row.starts_at, row.ends_at, row.cancelled_at, row.traffic)

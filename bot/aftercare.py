@@ -1,0 +1,97 @@
+"""What comes after an update: settling the nodes it concerns, and sending what waits. Threads of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from vpnctl.actions import delivery, handover
+from vpnctl.actions.settle import settle
+from vpnctl.app import App
+from vpnctl.errors import VpnctlError, bug
+from vpnctl.store.queue import pending_nodes
+
+AT_ONCE = 8
+AGAIN = 60.0
+"""Seconds until a node that was pending is tried again."""
+LOOK = 3.0
+"""Seconds between looks at the outbox when nobody says that something is in it."""
+
+
+class Settler:
+    """Makes nodes agree, side by side, one settle a node at a time. `done` is called after each."""
+
+    def __init__(self, app: App, done: Callable[[], None], log: Callable[[str], None]) -> None:
+        self._app, self._done, self._log = replace(app, actor="bot"), done, log
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="settle")
+        self._lock = threading.Lock()
+        self._working: set[str] = set()
+        self._again: set[str] = set()
+
+    def ask(self, node_ids: Collection[str]) -> None:
+        """Have nodes settled; one that is being settled is settled once more, for it may have looked too early."""
+        with self._lock:
+            for node_id in node_ids:
+                if node_id in self._working:
+                    self._again.add(node_id)
+                else:
+                    self._working.add(node_id)
+                    self._pool.submit(self._settle, node_id)
+
+    def _settle(self, node_id: str) -> None:
+        try:
+            for each in settle(self._app, [node_id]):
+                if each.code:
+                    self._log(f"{each.node}: {each.error}")
+                    handover.delayed(self._app, node_id)
+        except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
+            self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+        with self._lock:
+            self._working.discard(node_id)
+            again = node_id in self._again
+            self._again.discard(node_id)
+        self._done()
+        if again:
+            self.ask([node_id])
+
+    def heal(self, stop: threading.Event) -> None:
+        """Try what is pending, at once and then every minute: what a crash left, and nodes that are back."""
+        while not stop.is_set():
+            try:
+                with self._app.store.read() as tx:
+                    waiting = pending_nodes(tx, self._app.clock())
+                with self._lock:
+                    fresh = [node_id for node_id in waiting if node_id not in self._working]
+                self.ask(fresh)
+            except VpnctlError as error:
+                self._log(error.what)
+            stop.wait(AGAIN)
+
+    def close(self) -> None:
+        """Let settles that began finish; what was not begun is found by the next start."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Post:
+    """Sends the outbox whenever something is due."""
+
+    def __init__(self, app: App, log: Callable[[str], None]) -> None:
+        self._app, self._log = app, log
+        self._due = threading.Event()
+
+    def poke(self) -> None:
+        """Look now."""
+        self._due.set()
+
+    def work(self, stop: threading.Event) -> None:
+        """Send until told to stop."""
+        while not stop.is_set():
+            self._due.clear()
+            try:
+                delivery.deliver(self._app)
+            except Exception as error:  # noqa: BLE001 - the outbox must go on
+                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+                stop.wait(LOOK)
+            self._due.wait(LOOK)

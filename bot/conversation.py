@@ -1,0 +1,158 @@
+"""One update, from who may to what is shown. Runs inside the transaction that also notes that it was handled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from bot import door
+from bot.handlers import home
+from bot.incoming import Incoming
+from bot.routes import BUTTONS, COMMANDS, For, Route
+from bot.screen import LONGEST_TOAST, Screen, fitted, plain
+from bot.talk import Talk
+from vpnctl.actions import buttons, lockdown, updates, users
+from vpnctl.actions.buttons import Press
+from vpnctl.app import App
+from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError
+from vpnctl.rules.grammar import clean
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Received, User
+from vpnctl.words import LOCALES, Words, mark
+
+FAILED = mark("That did not work; nothing was changed. Try again, or ask an admin.")
+SILENCE = Screen()
+"""For who says too much: not even the press is answered."""
+MENU_LIFE = timedelta(minutes=15)
+"""How long the buttons of a menu work."""
+
+
+@dataclass(frozen=True)
+class Handled:
+    """What is to be sent (None: nothing), and the nodes to settle."""
+
+    reply: dict[str, Any] | None
+    nodes: frozenset[str] = frozenset()
+
+
+def handle(app: App, tx: Tx, row: Received, said: Incoming) -> Handled:
+    """Handle one update. `app` writes into the transaction `tx`, which is committed afterwards."""
+    talk = _talk(app, tx, said)
+    screen = _quiet(talk, row, said)
+    if screen is None:
+        screen, talk = _shown(talk, said)
+    if screen is SILENCE or not (screen.text or screen.toast or said.callback):
+        return Handled(None)
+    return Handled(_reply(talk, said, screen), frozenset(talk.nodes))
+
+
+def _talk(app: App, tx: Tx, said: Incoming) -> Talk:
+    user = users.by_telegram(tx, said.sender)
+    if user is not None and user.bot_blocked_at is not None:
+        tx.update(User, models.user.c.id == user.id, bot_blocked_at=None)
+    language = said.language if said.language in LOCALES else "en"
+    acting = replace(app, actor=f"bot:{said.sender}")
+    admin = said.sender in app.settings.admin_ids
+    return Talk(acting, tx, said.sender, said.name, language, user, admin, said.text)
+
+
+def _quiet(talk: Talk, row: Received, said: Incoming) -> Screen | None:
+    """Return what is shown to who says too much, or to all while the bot is locked."""
+    pace = updates.pace(talk.tx, row)
+    known = talk.admin or (talk.user is not None and talk.user.approved_at is not None)
+    if pace.lately > updates.BURST or (not known and pace.today > updates.STRANGER_LIMIT):
+        first = pace.lately == updates.BURST + 1
+        slow = talk.words.say("Slow down, please.")
+        return (Screen(toast=slow) if said.callback else Screen(slow)) if first and known else SILENCE
+    if lockdown.since(talk.tx):
+        closed = talk.words.say("The bot is closed for now. Devices that are connected stay connected.")
+        return Screen(closed, toast=closed, alert=True)
+    return None
+
+
+def _shown(talk: Talk, said: Incoming) -> tuple[Screen, Talk]:
+    route: Route | None
+    if said.button:
+        press, button = buttons.press(talk.tx, said.button, talk.sender, talk.now)
+        if button is None:
+            return _stale(talk, press), talk
+        talk = replace(talk, args=button.args, text="")
+        if button.action == "captcha":
+            return _guarded(talk, Route(door.picture, For.ANYBODY)), talk
+        route = BUTTONS.get(button.action)
+    else:
+        shut = door.closed(talk) is not None
+        if said.command == "start" and (shut or talk.text):
+            return _guarded(talk, Route(door.knock, For.ANYBODY)), talk
+        route = COMMANDS.get(said.command)
+    return _allowed(talk, route), talk
+
+
+def _stale(talk: Talk, press: Press) -> Screen:
+    """A button that acts no more. One that is only too old brings the menu back; a double tap changes nothing."""
+    if press is Press.EXPIRED:
+        renewed = talk.words.say("That menu was old; here it is anew.")
+        return door.closed(talk) or replace(home.show(talk), toast=renewed)
+    return Screen(toast=talk.words.say("That was done already.") if press is Press.USED else "")
+
+
+def _allowed(talk: Talk, route: Route | None) -> Screen:
+    """Run a handler for who may use it; others see why not, or their menu."""
+    shut = door.closed(talk)
+    if shut is not None:
+        return shut
+    if route is None or (route.whom is For.ADMIN and not talk.admin):
+        return home.show(talk)
+    if route.whom in (For.USER, For.CONNECTED) and talk.user is None:
+        return home.show(talk)
+    if route.whom is For.CONNECTED and not door.connected(talk):
+        return home.show(talk)
+    return _guarded(talk, route)
+
+
+def _guarded(talk: Talk, route: Route) -> Screen:
+    """Run a handler; when it fails, what it did is undone, and the person hears of it."""
+    try:
+        with talk.app.store.write():
+            return route.handler(talk)
+    except VpnctlError as error:
+        talk.nodes.clear()
+        return _trouble(talk, error)
+
+
+def _trouble(talk: Talk, error: VpnctlError) -> Screen:
+    say = talk.words.say
+    if isinstance(error, LimitReached):
+        text = say("You have as many devices as your plan allows. Ask an admin, or use one of them.")
+    elif isinstance(error, TooOften) and talk.admin:
+        text = say("The brake: too much in an hour. The command line goes on.")
+    elif isinstance(error, TooOften):
+        text = say("Too often. Try again in an hour.")
+    elif talk.admin:
+        text = say("That did not work: {what}", what=clean(error.what, 300))
+    elif isinstance(error, NotFound):
+        text = say("That is not there any more.")
+    else:
+        text = say(FAILED)
+    return Screen(text, (talk.back(),))
+
+
+def sorry(said: Incoming) -> dict[str, Any]:
+    """Return a reply for when even saying what went wrong went wrong."""
+    return _to(said) | {"text": Words(said.language).say(FAILED), "keyboard": []}
+
+
+def _reply(talk: Talk, said: Incoming, screen: Screen) -> dict[str, Any]:
+    keyboard = buttons.lay(talk.tx, talk.sender, screen.rows, talk.now + MENU_LIFE) if screen.text else []
+    found = _to(said) | {"text": fitted(screen.text), "keyboard": keyboard}
+    if screen.toast:
+        found |= {"toast": plain(screen.toast)[:LONGEST_TOAST], "alert": screen.alert}
+    if screen.fresh:
+        found["message"] = None
+    return found
+
+
+def _to(said: Incoming) -> dict[str, Any]:
+    return {"chat": said.sender, "message": said.message, "callback": said.callback}

@@ -1,0 +1,181 @@
+"""Workers: each takes the oldest update of a chat that nobody is at, handles it in one transaction, then answers.
+
+What an update does and that it was handled, with the reply, is one commit: killed before it, nothing happened and the
+update is handled again; killed after it, the reply is sent again. Chats are served side by side, one chat in order.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+from bot.conversation import Handled, handle, sorry
+from bot.incoming import Incoming, read
+from bot.wire import Wire
+from vpnctl.actions import updates
+from vpnctl.app import App
+from vpnctl.errors import Busy, VpnctlError, bug
+from vpnctl.remote.telegram import Fate
+from vpnctl.store.rows import Received, User
+
+IDLE = 5.0
+"""Seconds between looks when nobody says that something came."""
+PAUSE = 2.0
+"""Seconds until an update is tried again that found the database busy."""
+
+
+class Pace:
+    """At most so many messages a second over all chats (core.telegram.org/bots/faq: 30). Threads share it."""
+
+    def __init__(self, per_second: float) -> None:
+        self._gap = 1 / per_second
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Wait for one's turn."""
+        with self._lock:
+            now = time.monotonic()
+            mine = max(now, self._next)
+            self._next = mine + self._gap
+        time.sleep(mine - now)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send for some seconds: Telegram asked for it."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+
+class Desk:
+    """Where updates are handled. `settle` is told the nodes that a handled update concerns."""
+
+    def __init__(
+        self, app: App, wire: Wire, bot_name: str, settle: Callable[[Collection[str]], None], log: Callable[[str], None]
+    ) -> None:
+        self.app, self._wire, self._bot_name, self._settle, self._log = app, wire, bot_name, settle, log
+        self.pace = Pace(25)
+        self._busy: set[int] = set()
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def receive(self, raw: list[Any]) -> None:
+        """Store what came, then wake the workers. What nobody listens to is not stored."""
+        from bot.incoming import update_id
+
+        found = []
+        for each in raw:
+            number, said = update_id(each), read(each, self._bot_name)
+            if number is not None and said is not None:
+                found.append((number, said.sender, each))
+        if updates.receive(self.app, found):
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the workers look."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let workers finish what they are at, and take nothing more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def work(self) -> None:
+        """Handle updates until told to stop."""
+        while True:
+            try:
+                row = self._take()
+            except VpnctlError as error:
+                self._log(f"the database cannot be read: {error.what}")
+                row = None
+                time.sleep(PAUSE)
+            if self._stopping:
+                return
+            if row is not None:
+                try:
+                    self.serve(row)
+                finally:
+                    with self._changed:
+                        self._busy.discard(row.chat_id)
+                        self._changed.notify_all()
+
+    def _take(self) -> Received | None:
+        with self._changed:
+            row = None if self._stopping else updates.take(self.app, self._busy)
+            if row is not None:
+                self._busy.add(row.chat_id)
+            elif not self._stopping:
+                self._changed.wait(IDLE)
+        return row
+
+    def serve(self, row: Received) -> None:
+        """Handle one update unless that was done before, and send its reply."""
+        try:
+            reply = row.reply if row.handled_at else self._handle(row)
+            if reply is not None:
+                self._answer(row, reply)
+        except VpnctlError as error:
+            self._log(f"an update waits: {error.what}")
+            self._postpone(row)
+
+    def _handle(self, row: Received) -> dict[str, Any] | None:
+        said = read(row.body, self._bot_name)
+        try:
+            if said is None:
+                handled = Handled(None)
+                with self.app.store.write() as tx:
+                    updates.handled(tx, row, self.app.clock(), None)
+            else:
+                handled = self._converse(row, said)
+        except Busy:
+            raise
+        except Exception as error:  # noqa: BLE001 - one update must not stop the others; it is told by type and place only
+            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            self._log(f"an update failed: {what}")
+            handled = self._failed(row, said, what)
+        self._settle(handled.nodes)
+        return handled.reply
+
+    def _converse(self, row: Received, said: Incoming) -> Handled:
+        with self.app.store.joint() as store, store.read() as tx:
+            handled = handle(replace(self.app, store=store), tx, row, said)
+            updates.handled(tx, row, self.app.clock(), handled.reply)
+        return handled
+
+    def _failed(self, row: Received, said: Incoming | None, what: str) -> Handled:
+        reply = sorry(said) if said else None
+        with self.app.store.write() as tx:
+            updates.handled(tx, row, self.app.clock(), reply, what)
+        return Handled(reply)
+
+    def _answer(self, row: Received, reply: dict[str, Any]) -> None:
+        if reply["text"]:
+            self.pace.wait()
+        outcome = self._wire.deliver(reply)
+        if outcome.fate is Fate.WAIT:
+            self.pace.pause(min(outcome.seconds, 5))
+            updates.postpone(self.app, row, outcome.seconds, counted=False)
+        elif outcome.fate is Fate.LATER:
+            self._log(f"a reply waits: {outcome.why}")
+            updates.postpone(self.app, row, 2.0 ** min(row.tries, 8))
+        else:
+            if outcome.fate is Fate.BLOCKED:
+                self._note_block(row.chat_id)
+            updates.answered(self.app, row)
+
+    def _note_block(self, chat: int) -> None:
+        from vpnctl.store import models
+
+        with self.app.store.write() as tx:
+            where = (models.user.c.telegram_id == chat, models.user.c.removed_at.is_(None))
+            tx.update(User, *where, bot_blocked_at=self.app.clock())
+
+    def _postpone(self, row: Received) -> None:
+        try:
+            updates.postpone(self.app, row, PAUSE)
+        except VpnctlError:
+            time.sleep(PAUSE)

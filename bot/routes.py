@@ -1,0 +1,111 @@
+"""Which command and which button is whose, and who may use it. One line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bot.handlers import account, configs, home, operations, people
+from bot.screen import Screen
+from bot.talk import Talk
+from vpnctl.words import mark
+
+
+class For(Enum):
+    """Who may."""
+
+    CONNECTED = auto()
+    """Users with access now."""
+    USER = auto()
+    """Users who are let in."""
+    ANYBODY = auto()
+    """Users and admins."""
+    ADMIN = auto()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A handler, and who may use it."""
+
+    handler: Callable[[Talk], Screen]
+    whom: For
+
+
+COMMANDS = {
+    "start": Route(home.show, For.ANYBODY),
+    "menu": Route(home.show, For.ANYBODY),
+    "get_config": Route(configs.get_config, For.CONNECTED),
+    "regen": Route(configs.regen, For.CONNECTED),
+    "status": Route(account.status, For.USER),
+    "server": Route(configs.server, For.CONNECTED),
+    "stats": Route(account.stats, For.USER),
+    "plans": Route(account.plans_, For.USER),
+    "trial": Route(account.trial, For.USER),
+    "help": Route(account.help_, For.ANYBODY),
+    "language": Route(account.language, For.USER),
+    "users": Route(people.list_, For.ADMIN),
+    "add_user": Route(people.add_user, For.ADMIN),
+    "nodes": Route(operations.nodes, For.ADMIN),
+    "pending": Route(operations.pending, For.ADMIN),
+}
+BUTTONS = {
+    "home": Route(home.show, For.ANYBODY),
+    "configs": Route(configs.get_config, For.CONNECTED),
+    "config": Route(configs.again, For.CONNECTED),
+    "kinds": Route(configs.kinds, For.CONNECTED),
+    "add": Route(configs.add, For.CONNECTED),
+    "regen": Route(configs.regen, For.CONNECTED),
+    "renew": Route(configs.renew, For.CONNECTED),
+    "renewed": Route(configs.renewed, For.CONNECTED),
+    "server": Route(configs.server, For.CONNECTED),
+    "servers": Route(configs.servers, For.CONNECTED),
+    "move": Route(configs.move, For.CONNECTED),
+    "moved": Route(configs.moved, For.CONNECTED),
+    "status": Route(account.status, For.USER),
+    "stats": Route(account.stats, For.USER),
+    "plans": Route(account.plans_, For.USER),
+    "plan": Route(account.plan, For.USER),
+    "order": Route(account.order, For.USER),
+    "drop": Route(account.drop, For.USER),
+    "trial": Route(account.trial, For.USER),
+    "tried": Route(account.tried, For.USER),
+    "help": Route(account.help_, For.ANYBODY),
+    "steps": Route(account.steps, For.ANYBODY),
+    "language": Route(account.language, For.USER),
+    "speak": Route(account.speak, For.USER),
+    "users": Route(people.list_, For.ADMIN),
+    "user": Route(people.card, For.ADMIN),
+    "approve": Route(people.approve, For.ADMIN),
+    "reject": Route(people.reject, For.ADMIN),
+    "extend": Route(people.extend, For.ADMIN),
+    "give": Route(people.give, For.ADMIN),
+    "given": Route(people.given, For.ADMIN),
+    "suspend": Route(people.suspend, For.ADMIN),
+    "suspended": Route(people.suspended, For.ADMIN),
+    "unblock": Route(people.unblock, For.ADMIN),
+    "nodes": Route(operations.nodes, For.ADMIN),
+    "pending": Route(operations.pending, For.ADMIN),
+    "request": Route(operations.request, For.ADMIN),
+    "grant": Route(operations.grant, For.ADMIN),
+    "refuse": Route(operations.refuse, For.ADMIN),
+}
+LISTED = {
+    "start": mark("Menu"),
+    "get_config": mark("Connect a device"),
+    "regen": mark("New keys for a device"),
+    "status": mark("Access and devices"),
+    "server": mark("Use another server"),
+    "stats": mark("Traffic of this month"),
+    "plans": mark("Plans"),
+    "trial": mark("Free trial"),
+    "help": mark("How to connect"),
+    "language": mark("Language"),
+}
+"""Commands that Telegram offers to users, with their descriptions."""
+LISTED_FOR_ADMINS = {
+    "users": mark("People"),
+    "add_user": mark("Add a person"),
+    "nodes": mark("Servers"),
+    "pending": mark("What waits"),
+}

@@ -1,0 +1,171 @@
+"""Long polling, until told to stop. Updates are stored before they are confirmed; work is done by threads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from bot.aftercare import Post, Settler
+from bot.desk import Desk
+from bot.routes import LISTED, LISTED_FOR_ADMINS
+from bot.wire import Got, Wire
+from vpnctl.actions import invites
+from vpnctl.app import App
+from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
+from vpnctl.remote.telegram import Fate
+from vpnctl.words import LOCALES, Words
+
+WORKERS = 4
+POLL_SECONDS = 25
+UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
+RIVAL_TRIES = 8
+"""Polls that another poller may take from us before we give up: after a kill the old poll lives on for a while."""
+LONGEST_PAUSE = 30.0
+Log = Callable[[str], None]
+
+
+def run(app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event | None = None) -> int:
+    """Serve the bot until SIGTERM or SIGINT. Raises InvalidInput without a token, Busy beside a second poller."""
+    if not app.settings.bot_token.reveal():
+        raise InvalidInput("there is no bot token", "set bot_token in the config file, or VPNCTL_BOT_TOKEN")
+    with _alone(app):
+        wire = Wire(app.settings)
+        name = _introduce(app, wire, log, drop_webhook=drop_webhook)
+        service = Service(app, wire, name, log, stop or threading.Event())
+        return service.run()
+
+
+class Service:
+    """The running bot: one poller, workers, a settler, a sender."""
+
+    def __init__(self, app: App, wire: Wire, name: str, log: Log, stop: threading.Event) -> None:
+        self._wire, self._name, self._log, self._stop = wire, name, log, stop
+        self.post = Post(app, log)
+        self.settler = Settler(app, self.post.poke, log)
+        self.desk = Desk(app, wire, name, self._handled, log)
+        self._fatal: VpnctlError | None = None
+
+    def _handled(self, nodes: Collection[str]) -> None:
+        self.settler.ask(nodes)
+        self.post.poke()
+
+    def run(self) -> int:
+        """Work until told to stop; then finish what was begun."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(number, lambda *_: self._stop.set())
+        workers = [threading.Thread(target=self.desk.work, name=f"desk{number}") for number in range(WORKERS)]
+        workers.append(threading.Thread(target=self.post.work, args=(self._stop,), name="post"))
+        workers.append(threading.Thread(target=self.settler.heal, args=(self._stop,), name="heal"))
+        for thread in workers:
+            thread.start()
+        # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
+        threading.Thread(target=self._poll, name="poll", daemon=True).start()
+        self._log(f"@{self._name} is listening")
+        self._stop.wait()
+        self._log("stopping: what was begun is finished, the rest waits in the inbox")
+        self.desk.stop()
+        self.post.poke()
+        for thread in workers:
+            thread.join()
+        self.settler.close()
+        if self._fatal is not None:
+            raise self._fatal
+        return 0
+
+    def _poll(self) -> None:
+        try:
+            self._poll_on()
+        except VpnctlError as error:
+            self._fatal = error
+        except Exception as error:  # noqa: BLE001 - a daemon thread dies unseen
+            self._fatal = VpnctlError(bug(error), "please report this line")
+        self._stop.set()
+
+    def _poll_on(self) -> None:
+        """Fetch, store, and only then confirm. Once confirmed, no offset is named: update ids may begin anew."""
+        offset, rivals, pause = 0, 0, 1.0
+        while not self._stop.is_set():
+            got = self._wire.updates(offset, 1 if offset else POLL_SECONDS)
+            if got.outcome.fate is Fate.SENT:
+                if self._stop.is_set():
+                    return
+                offset, rivals, pause = self._store(got), 0, 1.0
+                continue
+            rivals = rivals + 1 if got.status == CONFLICT else 0
+            _refuse(got, rivals)
+            self._log(f"no updates: {got.outcome.why}")
+            self._stop.wait(got.outcome.seconds or pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _store(self, got: Got) -> int:
+        found = got.result if isinstance(got.result, list) else []
+        numbers = [each["update_id"] for each in found if isinstance(each, dict) and "update_id" in each]
+        while not self._stop.is_set():
+            try:
+                self.desk.receive(found)
+                return max(numbers) + 1 if numbers else 0
+            except VpnctlError as error:
+                self._log(f"updates wait at Telegram: {error.what}")
+                self._stop.wait(1)
+        return 0
+
+
+def _refuse(got: Got, rivals: int) -> None:
+    if got.status in (UNAUTHORIZED, NOT_FOUND):
+        raise InvalidInput("Telegram does not know the bot token", "make a new one with @BotFather, set bot_token")
+    if "webhook" in got.outcome.why.lower() and got.status == CONFLICT:
+        raise Conflict("a webhook takes the updates", "vpnctl bot run --drop-webhook")
+    if rivals >= RIVAL_TRIES:
+        raise Busy("another program fetches updates with this token", "stop it; if you know of none, renew the token")
+
+
+def _introduce(app: App, wire: Wire, log: Log, *, drop_webhook: bool) -> str:
+    """Ask Telegram who we are, note our name, register commands. Raises for a token that Telegram does not know."""
+    got = wire.me()
+    if got.outcome.fate is not Fate.SENT:
+        _refuse(got, 0)
+        raise Unreachable(f"Telegram does not answer: {got.outcome.why}", "check the network and telegram_api_url")
+    name = got.result.get("username") if isinstance(got.result, dict) else None
+    if not isinstance(name, str) or not name.isidentifier():
+        raise Unreachable("Telegram's answer makes no sense", "check telegram_api_url")
+    hook = wire.webhook()
+    if isinstance(hook.result, dict) and hook.result.get("url"):
+        if not drop_webhook:
+            raise Conflict("a webhook takes the updates", "vpnctl bot run --drop-webhook")
+        wire.drop_webhook()
+    with app.store.write() as tx:
+        tx.set_meta(invites.BOT_NAME, name)
+    for problem in _offer(app, wire):
+        log(f"commands not registered: {problem}")
+    return name
+
+
+def _offer(app: App, wire: Wire) -> Iterator[str]:
+    """Register the commands in every language, English for all others; more of them in the chats of admins."""
+    for language in ("", *LOCALES[1:]):
+        words = Words(language or "en")
+        listed = {name: words.say(text) for name, text in LISTED.items()}
+        everything = listed | {name: words.say(text) for name, text in LISTED_FOR_ADMINS.items()}
+        outcomes = [wire.offer(listed, language)]
+        outcomes += [wire.offer(everything, language, admin) for admin in app.settings.admin_ids if admin > 0]
+        yield from (got.outcome.why for got in outcomes if got.outcome.fate is not Fate.SENT)
+
+
+@contextmanager
+def _alone(app: App) -> Iterator[None]:
+    """Hold the bot's lock of this machine; the kernel frees that of a killed one."""
+    folder = app.settings.state_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(folder / "bot", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Busy("the bot is running on this machine already", "systemctl status vpnctl-bot") from None
+    finally:
+        os.close(handle)

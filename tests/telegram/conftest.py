@@ -1,0 +1,136 @@
+"""The bot on in-memory nodes against a loopback Bot API, step by step; and the real threads and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from bot.desk import Desk, Pace
+from bot.wire import Wire
+from tests.telegram import oracle
+from tests.telegram.server import NAME, TOKEN, BotApi, Person
+from vpnctl.actions import delivery, updates
+from vpnctl.actions.settle import settle
+from vpnctl.app import App
+from vpnctl.rules.secret import Secret
+
+ADMIN, SECOND = 11, 12
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[BotApi]:
+    """The Bot API; at the end no request may have been wrong."""
+    monkeypatch.setattr(delivery, "PACE", 0)
+    made = BotApi(check=oracle.check)
+    yield made
+    made.close()
+    assert made.problems == []
+
+
+@dataclass
+class Bot:
+    """The bot without its threads: `pump` does what they would do, until nothing is left to do."""
+
+    app: App
+    api: BotApi
+    desk: Desk
+    nodes: set[str] = field(default_factory=set)
+    log: list[str] = field(default_factory=list)
+
+    def fetch(self) -> None:
+        """Store what waits at Telegram, and confirm it."""
+        wire = Wire(self.app.settings)
+        offset = 0
+        while self.api.queue:
+            found = wire.updates(offset, 1).result
+            self.desk.receive(found)
+            offset = found[-1]["update_id"] + 1
+            self.api.do_getUpdates({"offset": offset}, {})
+
+    def handle(self) -> None:
+        """Handle and answer what is stored."""
+        while (row := updates.take(self.app, ())) is not None:
+            self.desk.serve(row)
+
+    def care(self) -> None:
+        """Settle what was asked for, send what is due."""
+        nodes, self.nodes = self.nodes, set()
+        settle(replace(self.app, actor="bot"), nodes)
+        delivery.deliver(self.app)
+
+    def pump(self) -> None:
+        self.fetch()
+        self.handle()
+        self.care()
+
+    def say(self, person: Person, text: str, **more: Any) -> str:
+        """Say something and return the text that comes last."""
+        person.say(text, **more)
+        self.pump()
+        return person.last.text if person.messages else ""
+
+    def press(self, person: Person, label: str, **more: Any) -> str:
+        person.press(label, **more)
+        self.pump()
+        return person.last.text
+
+    def join(self, person: Person, admin: Person) -> None:
+        """Pass the captcha and be let in."""
+        self.say(person, "/start")
+        self.press(person, right_picture(self.app, person))
+        self.press(admin, "Let in")
+
+
+def right_picture(app: App, person: Person) -> str:
+    """What a person sees at a glance: the label of the right picture."""
+    from vpnctl.store import models
+    from vpnctl.store.rows import Button
+
+    tokens = {button["callback_data"]: button["text"] for row in person.last.rows for button in row}
+    with app.store.read() as tx:
+        shown = tx.all(Button, models.button.c.id.in_(list(tokens)))
+    return next(tokens[each.id] for each in shown if each.args["right"])
+
+
+@pytest.fixture
+def shop(app: App, api: BotApi) -> App:
+    """The app with a bot and two admins."""
+    known = replace(
+        app.settings, bot_token=Secret(TOKEN), telegram_api_url=api.url, admin_ids=(ADMIN, SECOND), tech_chat_id=-99
+    )
+    return replace(app, settings=known)
+
+
+def make_bot(shop: App, api: BotApi) -> Bot:
+    nodes: set[str] = set()
+    log: list[str] = []
+    desk = Desk(shop, Wire(shop.settings), NAME, nodes.update, log.append)
+    desk.pace = Pace(1_000_000)
+    with shop.store.write() as tx:
+        tx.set_meta("bot_name", NAME)
+    made = Bot(shop, api, desk, log=log)
+    desk._settle = lambda ids: made.nodes.update(ids)
+    return made
+
+
+@pytest.fixture
+def bot(shop: App, api: BotApi) -> Bot:
+    return make_bot(shop, api)
+
+
+@pytest.fixture
+def admin(api: BotApi) -> Person:
+    return api.person(ADMIN, "Olga")
+
+
+@pytest.fixture
+def second(api: BotApi) -> Person:
+    return api.person(SECOND, "Petr")
+
+
+@pytest.fixture
+def ivan(api: BotApi) -> Person:
+    return api.person(501, "Ivan", username="ivan")

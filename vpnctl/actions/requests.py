@@ -1,0 +1,135 @@
+"""What users ask for: a device, new keys, another server, a plan. Done at once, or after an admin's word."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions import alerts, handover, migration, peers, subscriptions
+from vpnctl.actions.issue import Issued, Wanted
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Conflict, NotFound, TooOften
+from vpnctl.rules import grammar
+from vpnctl.store import events, models, outbox
+from vpnctl.store.engine import Tx
+from vpnctl.store.outbox import USER, Message
+from vpnctl.store.rows import Request, User
+
+_table = models.request.c
+DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"
+HOURLY = 10
+"""Configs that one person may get in an hour."""
+OPEN = 5
+"""Requests of one person that may wait at a time."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of a wish: `waits` for an admin, or done, with the nodes to be settled."""
+
+    waits: bool
+    node_ids: tuple[str, ...] = ()
+
+
+def want(app: App, user: User, kind: str, details: dict[str, Any]) -> Asked:
+    """Do what a user wants, or ask the admins: always for a plan, for configs where the setting says so."""
+    with app.store.write() as tx:
+        if kind == PLAN or app.settings.approve_configs:
+            _ask(tx, app, user, kind, details)
+            return Asked(waits=True)
+        _limit(tx, app)
+    return Asked(False, tuple(_perform(app, user, kind, details)))
+
+
+def _limit(tx: Tx, app: App) -> None:
+    table = models.event.c
+    verbs = ("peer.add", "peer.regen", "peer.migrate")
+    where = (table.actor == app.actor, table.verb.in_(verbs), table.at > app.clock() - timedelta(hours=1))
+    if (tx.execute(sa.select(sa.func.count()).where(*where)).scalar() or 0) >= HOURLY:
+        raise TooOften(f"{HOURLY} configs an hour are enough")
+
+
+def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> None:
+    """Enqueue a request for the admins; the same one is asked once as long as it waits."""
+    waiting = tx.all(Request, _table.user_id == user.id, _table.decided_at.is_(None))
+    if any((each.kind, each.details) == (kind, details) for each in waiting):
+        return
+    if len(waiting) >= OPEN:
+        raise TooOften("enough requests wait already")
+    row = Request(str(uuid.uuid4()), user.id, kind, details, app.clock(), None, None, None)
+    tx.insert(row)
+    events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
+    told = {"user": user.name, "id": row.id, "kind": kind, **details}
+    outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
+
+
+def _perform(app: App, user: User, kind: str, details: dict[str, Any]) -> list[str]:
+    """Do it, and enqueue the configs that come of it; return the nodes to settle."""
+    if kind == PLAN:
+        granted = subscriptions.grant(app, user.name, details["plan"])
+        tell_access(app, granted)
+        return granted.node_ids
+    made = _issue(handover.keeping(app), user, kind, details)
+    with app.store.write() as tx:
+        handover.send(tx, app, made)
+    return sorted({node_id for each in made for node_id in each.node_ids})
+
+
+def _issue(app: App, user: User, kind: str, details: dict[str, Any]) -> list[Issued]:
+    if kind == DEVICE:
+        return peers.add(app, [Wanted(user.name, details["device"], protocol=details["protocol"])])
+    if kind == REGEN:
+        return [peers.regen(app, f"{user.name}/{details['device']}")]
+    moved = migration.start(app, user.name, details["node"], device=details["device"])
+    return [each.new for each in moved]
+
+
+def tell_access(app: App, granted: subscriptions.Granted) -> None:
+    """Tell a user until when access lasts now."""
+    row = granted.subscription
+    if granted.user.telegram_id is not None:
+        details = {"plan": row.plan, "ends_at": row.ends_at.isoformat()}
+        with app.store.write() as tx:
+            outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
+
+
+def decide(app: App, request_id: str, *, granted: bool) -> tuple[Request, User, list[str]]:
+    """Grant or refuse; Conflict when somebody decided before. Return (request, user, nodes to settle)."""
+    with app.store.write() as tx:
+        row = tx.one(Request, _table.id == request_id)
+        user = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None)) if row else None
+        if row is None or user is None:
+            raise NotFound("there is no such request (any more)", "vpnctl request list")
+        decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": granted}
+        if not tx.update(Request, _table.id == row.id, _table.decided_at.is_(None), **decision):
+            word = "granted" if row.granted else "refused"
+            raise Conflict(f"it was {word} already, by {row.decided_by}", "vpnctl request list --all")
+        verb = "request.grant" if granted else "request.refuse"
+        events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})
+        if not granted and user.telegram_id is not None:
+            details = {"kind": row.kind, **row.details}
+            outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
+    return row, user, _perform(app, user, row.kind, row.details) if granted else []
+
+
+def named(tx: Tx, start: str) -> Request:
+    """Return the request whose id begins so; NotFound when there is none, or several."""
+    grammar.name(start, "request")
+    found = tx.all(Request, _table.id.startswith(start, autoescape=True), limit=2)
+    if len(found) != 1:
+        raise NotFound(f"there is no one request {start!r}", "vpnctl request list")
+    return found[0]
+
+
+def device_name(tx: Tx, user: User, kind: str) -> str:
+    """Return a free device name of that kind: `phone`, `phone-2`…"""
+    table = models.peer.c
+    where = (table.user_id == user.id, table.revoked_at.is_(None))
+    taken = set(tx.execute(sa.select(table.device).where(*where)).scalars())
+    wish = grammar.name(kind, "device name")
+    return next(name for number in range(1, 1002) if (name := wish if number == 1 else f"{wish}-{number}") not in taken)

@@ -1,0 +1,79 @@
+"""`vpnctl bot …`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+
+commands = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The Telegram bot.")
+
+
+@dataclass(frozen=True)
+class BotView:
+    """The bot on one page."""
+
+    name: str
+    locked_since: str
+    updates_waiting: int
+    messages_waiting: int
+    people_waiting: int
+    requests_waiting: int
+
+
+@commands.command("run")
+def run(
+    drop_webhook: Annotated[
+        bool, typer.Option("--drop-webhook", help="Take the updates from a webhook that is set.")
+    ] = False,
+) -> int:
+    """Serve the bot by long polling until SIGTERM or Ctrl-C. Needs the extra vpnctl[bot] and the setting bot_token."""
+    from bot.run import run as serve
+    from vpnctl import journal
+
+    front = current()
+    log = journal.said if front.log_json else front.say
+    return serve(front.app, log, drop_webhook=drop_webhook)
+
+
+@commands.command("lockdown")
+def lockdown() -> int:
+    """Silence the bot at once: nobody gets in, no button acts, no config leaves. Devices stay connected."""
+    from vpnctl.actions import lockdown
+
+    front = current()
+    lockdown.lock(front.app)
+    return output.finish(front, [], "the bot is locked; open it again with: vpnctl bot unlock")
+
+
+@commands.command("unlock")
+def unlock() -> int:
+    """Let the bot speak again."""
+    from vpnctl.actions import lockdown
+
+    front = current()
+    lockdown.unlock(front.app)
+    return output.finish(front, [], "the bot is open")
+
+
+@commands.command("show")
+def show() -> int:
+    """Show the bot's state: its name, the lock, what waits."""
+    from vpnctl.actions import invites, lockdown, updates
+    from vpnctl.reports import asking, notices, people
+
+    front = current()
+    with front.app.store.read() as tx:
+        view = BotView(
+            name=invites.bot_name(tx),
+            locked_since=lockdown.since(tx),
+            updates_waiting=updates.waiting(tx),
+            messages_waiting=notices.waiting(tx),
+            people_waiting=len(people.waiting(tx)),
+            requests_waiting=len(asking.requests(tx, limit=100_000)),
+        )
+    return output.show_one(front, view)

@@ -1,0 +1,58 @@
+"""`vpnctl request …`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+
+commands = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What people asked the bot for."
+)
+Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id, or how it begins.")]
+
+
+@commands.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help="Also what was decided.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most this many.")] = 50,
+) -> int:
+    """List requests that wait for a decision."""
+    from vpnctl.reports import asking
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = asking.requests(tx, decided=everything, limit=limit)
+    if not rows:
+        front.say("nothing was asked for")
+    return output.show_list(front, rows, ("id", "user", "kind", "details", "state", "created_at"))
+
+
+@commands.command("grant")
+def grant(request: Id) -> int:
+    """Grant a request. A config that comes of it is sent by Telegram once its peer was read on the node."""
+    return _decide(request, granted=True)
+
+
+@commands.command("refuse")
+def refuse(request: Id) -> int:
+    """Refuse a request; the person is told."""
+    return _decide(request, granted=False)
+
+
+def _decide(start: str, *, granted: bool) -> int:
+    from vpnctl.actions import requests
+    from vpnctl.actions.settle import settle
+
+    front = current()
+    with front.app.store.joint() as store, store.read() as tx:
+        app = replace(front.app, store=store)
+        row, user, node_ids = requests.decide(app, requests.named(tx, start).id, granted=granted)
+    settled = settle(front.app, node_ids)
+    word = "granted" if granted else "refused"
+    what = f"{word}: {row.kind} of {user.name}; messages go out with: vpnctl jobs run notify"
+    return output.finish(front, settled, what, request=row.id, user=user.name)

@@ -1,0 +1,86 @@
+"""What people read, in their language. Source texts are English; catalogues lie in `locales/` (`make locales`)."""
+
+from __future__ import annotations
+
+import gettext
+import html
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vpnctl.rules.grammar import clean
+
+LOCALES = ("en", "ru", "fa")
+NATIVE = {"en": "English", "ru": "Русский", "fa": "فارسی"}
+_FROM_LEFT, _END = "\u2068", "\u2069"
+"""First strong isolate and its end: a Latin name inside a line that runs from right to left."""
+_WHOLE = frozenset("XTR BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())  # noqa: SIM905
+_THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905
+_UNIT = 1024
+_DAY = 86400
+
+
+def mark(text: str) -> str:
+    """Mark a constant for translation where it stands; it is translated when it is said."""
+    return text
+
+
+@cache
+def _catalogue(locale: str) -> gettext.NullTranslations:
+    if locale == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("vpnctl", Path(__file__).parent / "locales", [locale], fallback=True)
+
+
+class Words:
+    """One language. `markup`: the texts are Telegram's HTML, so every value is escaped; else they are plain."""
+
+    def __init__(self, locale: str = "en", *, markup: bool = False) -> None:
+        self.locale = locale if locale in LOCALES else "en"
+        self.markup = markup
+
+    def say(self, text: str, /, **values: Any) -> str:
+        """Return `text` in the language, with its values."""
+        return self._filled(_catalogue(self.locale).gettext(text), values)
+
+    def many(self, one: str, other: str, number: int, /, **values: Any) -> str:
+        """Return the form for `number`, which is also the value `{n}`."""
+        return self._filled(_catalogue(self.locale).ngettext(one, other, number), {"n": number, **values})
+
+    def _filled(self, text: str, values: dict[str, Any]) -> str:
+        return text.format(**{key: self.value(value) for key, value in values.items()})
+
+    def value(self, value: Any) -> str:
+        """Return a value fit for a text: control characters shown, markup escaped, set off where lines run left."""
+        if not isinstance(value, str):
+            return str(value)
+        shown = "\n".join(clean(line, 4000) for line in value.split("\n"))
+        shown = html.escape(shown, quote=False) if self.markup else shown
+        return f"{_FROM_LEFT}{shown}{_END}" if self.locale == "fa" and shown else shown
+
+    def size(self, number: int) -> str:
+        """Return bytes in the largest unit that leaves at least 1."""
+        size = float(number)
+        for unit in ("B", "KiB", "MiB", "GiB"):
+            if size < _UNIT:
+                return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+            size /= _UNIT
+        return f"{size:.1f} TiB"
+
+    def moment(self, at: datetime, zone: tzinfo) -> str:
+        """Return a time in the operator's zone, which is named."""
+        there = at.astimezone(zone)
+        return f"{there:%Y-%m-%d %H:%M} {there.tzname()}"
+
+    def left(self, until: datetime, now: datetime) -> str:
+        """Return how long it is until then, in days, or in hours on the last day."""
+        seconds = max(0, int((until - now).total_seconds()))
+        if seconds >= _DAY:
+            return self.many("{n} day", "{n} days", seconds // _DAY)
+        return self.many("{n} hour", "{n} hours", -(-seconds // 3600))
+
+    def money(self, amount: int, currency: str) -> str:
+        """Return minor units as an amount with its currency (ISO 4217; XTR are Telegram's Stars)."""
+        digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
+        return f"{amount / 10**digits:.{digits}f} {currency}"

@@ -77,8 +77,8 @@ class Settler:
 class Post:
     """Sends the outbox whenever something is due."""
 
-    def __init__(self, app: App, log: Callable[[str], None]) -> None:
-        self._app, self._log = app, log
+    def __init__(self, app: App, turn: Callable[[], None], log: Callable[[str], None]) -> None:
+        self._app, self._turn, self._log = app, turn, log
         self._due = threading.Event()
 
     def poke(self) -> None:
@@ -90,7 +90,7 @@ class Post:
         while not stop.is_set():
             self._due.clear()
             try:
-                delivery.deliver(self._app)
+                delivery.deliver(self._app, self._turn)
             except Exception as error:  # noqa: BLE001 - the outbox must go on
                 self._log(error.what if isinstance(error, VpnctlError) else bug(error))
                 stop.wait(LOOK)

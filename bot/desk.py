@@ -28,7 +28,7 @@ PAUSE = 2.0
 
 
 class Pace:
-    """At most so many messages a second over all chats (core.telegram.org/bots/faq: 30). Threads share it."""
+    """At most so many messages a second over all chats (core.telegram.org/bots/faq). Threads share it."""
 
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
@@ -56,7 +56,7 @@ class Desk:
         self, app: App, wire: Wire, bot_name: str, settle: Callable[[Collection[str]], None], log: Callable[[str], None]
     ) -> None:
         self.app, self._wire, self._bot_name, self._settle, self._log = app, wire, bot_name, settle, log
-        self.pace = Pace(25)
+        self.pace = Pace(app.settings.telegram_rate)
         self._busy: set[int] = set()
         self._changed = threading.Condition()
         self._stopping = False

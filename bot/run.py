@@ -24,7 +24,7 @@ POLL_SECONDS = 25
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
 """Polls that another poller may take from us before we give up: after a kill the old poll lives on for a while."""
-LONGEST_PAUSE = 30.0
+RIVAL_PAUSE, LONGEST_PAUSE = 3.0, 30.0
 Log = Callable[[str], None]
 
 
@@ -44,9 +44,9 @@ class Service:
 
     def __init__(self, app: App, wire: Wire, name: str, log: Log, stop: threading.Event) -> None:
         self._wire, self._name, self._log, self._stop = wire, name, log, stop
-        self.post = Post(app, log)
-        self.settler = Settler(app, self.post.poke, log)
         self.desk = Desk(app, wire, name, self._handled, log)
+        self.post = Post(app, self.desk.pace.wait, log)
+        self.settler = Settler(app, self.post.poke, log)
         self._fatal: VpnctlError | None = None
 
     def _handled(self, nodes: Collection[str]) -> None:
@@ -99,7 +99,7 @@ class Service:
             rivals = rivals + 1 if got.status == CONFLICT else 0
             _refuse(got, rivals)
             self._log(f"no updates: {got.outcome.why}")
-            self._stop.wait(got.outcome.seconds or pause)
+            self._stop.wait(got.outcome.seconds or (RIVAL_PAUSE if rivals else pause))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _store(self, got: Got) -> int:

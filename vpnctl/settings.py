@@ -44,6 +44,7 @@ class Settings:
     extend_once: bool = _setting("`yes` refuses to extend a subscription that a further period follows already", False)
     bot_token: Secret = _setting("the Telegram bot's token; `jobs run notify` sends messages with it", Secret(""))
     telegram_api_url: str = _setting("where the Bot API is", "https://api.telegram.org")
+    telegram_rate: int = _setting("messages sent a second over all chats, 1 to 1000; Telegram takes about 30", 25)
     admin_ids: tuple[int, ...] = _setting("Telegram ids of the admins, with commas between them", ())
     tech_chat_id: int = _setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
     strangers: str = _setting("whether strangers may `apply` for access at the bot, or it is to `refuse` them", "apply")
@@ -187,6 +188,7 @@ def _parse(key: str, text: str) -> Any:
         "parallel": ("number", 1, 256),
         "migration_grace_hours": ("number of hours", 1, 720),
         "expiring_soon_hours": ("number of hours", 1, 720),
+        "telegram_rate": ("number of messages", 1, 1000),
         "max_latency_ms": ("number of milliseconds", 0, 100_000),
         "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),
     }

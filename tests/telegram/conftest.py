@@ -21,9 +21,8 @@ ADMIN, SECOND = 11, 12
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[BotApi]:
+def api() -> Iterator[BotApi]:
     """The Bot API; at the end no request may have been wrong."""
-    monkeypatch.setattr(delivery, "PACE", 0)
     made = BotApi(check=oracle.check)
     yield made
     made.close()
@@ -99,7 +98,12 @@ def right_picture(app: App, person: Person) -> str:
 def shop(app: App, api: BotApi) -> App:
     """The app with a bot and two admins."""
     known = replace(
-        app.settings, bot_token=Secret(TOKEN), telegram_api_url=api.url, admin_ids=(ADMIN, SECOND), tech_chat_id=-99
+        app.settings,
+        bot_token=Secret(TOKEN),
+        telegram_api_url=api.url,
+        telegram_rate=1000,
+        admin_ids=(ADMIN, SECOND),
+        tech_chat_id=-99,
     )
     return replace(app, settings=known)
 

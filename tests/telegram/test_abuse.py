@@ -299,7 +299,7 @@ def test_one_person_gets_only_so_many_configs_an_hour(inside, ivan, clock):
 # SEC-11, SEC-12
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS) + ["unknown", "start@lab_vpn_bot"])
+@pytest.mark.parametrize("command", [*sorted(COMMANDS), "unknown", "start@lab_vpn_bot"])
 def test_who_is_not_let_in_reaches_no_command(bot, serve, mallory, api, command):
     serve("fi")
     text = bot.say(mallory, f"/{command}")

@@ -62,11 +62,15 @@ def api():
 
 
 @pytest.fixture
-def post(app, api, monkeypatch):
+def post(app, api):
     """The app with a bot."""
-    monkeypatch.setattr(delivery, "PACE", 0)
     known = replace(
-        app.settings, bot_token=Secret(TOKEN), telegram_api_url=api.url, admin_ids=(11, 12), tech_chat_id=-99
+        app.settings,
+        bot_token=Secret(TOKEN),
+        telegram_api_url=api.url,
+        telegram_rate=1000,
+        admin_ids=(11, 12),
+        tech_chat_id=-99,
     )
     return replace(app, settings=known)
 

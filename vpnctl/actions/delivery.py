@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,8 +23,6 @@ from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Notice, User
 from vpnctl.words import Words
 
-PACE = 0.05
-"""Seconds between two messages: Telegram takes 30 a second over all chats."""
 BATCH = 100
 RUN = timedelta(seconds=45)
 LEASE = timedelta(seconds=90)
@@ -42,8 +41,12 @@ class Person:
     locale: str
 
 
-def deliver(app: App) -> Counter[str]:
-    """Send what waits, as long as a run may take. Return how many had which fate."""
+def deliver(app: App, turn: Callable[[], None] | None = None) -> Counter[str]:
+    """Send what waits, as long as a run may take. Return how many had which fate.
+
+    `turn` waits until one more message may be sent; without it this keeps to `telegram_rate` by itself.
+    """
+    turn = turn or (lambda: time.sleep(1 / app.settings.telegram_rate))
     counts: Counter[str] = Counter()
     if not app.settings.bot_token.reveal():
         return counts
@@ -59,6 +62,7 @@ def deliver(app: App) -> Counter[str]:
         if not waiting:
             break
         for notice, person in waiting:
+            turn()
             outcome = _send(app, notice, person)
             _record(app, notice, outcome)
             counts[str(outcome.fate)] += 1
@@ -66,7 +70,6 @@ def deliver(app: App) -> Counter[str]:
             if outcome.fate is Fate.WAIT or silent >= 3 or time.monotonic() > ends:  # noqa: PLR2004
                 _release(app, outcome.seconds)
                 return counts
-            time.sleep(PACE)
     _release(app, 0)
     return counts
 

@@ -19,7 +19,11 @@ test: $(READY) lint
 	$(RUN) -m pytest $(ARGS)
 
 demo: $(READY)
-	$(RUN) -m tests.demo
+	$(RUN) -m tests.demo $(ARGS)
+
+# A Bot API on loopback with a phone in the terminal (docs/bot.md).
+telegram: $(READY)
+	$(RUN) -m tests.telegram
 
 bench: $(READY)
 	$(RUN) -m bench $(ARGS)

@@ -1,7 +1,7 @@
 """`make demo`: the main job on two throw-away servers of this machine, narrated, with real packets.
 
 Where this machine cannot boot servers it says why and runs the same commands against the tests' in-memory node,
-labelled as a simulation.
+labelled as a simulation. With `--keep` (make demo ARGS=--keep) the servers stay up at the end, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.lab import host
 PROGRAM = str(Path(sys.executable).with_name("vpnctl"))
 WIDTH = 78
 FAILED: list[str] = []
+KEEP = "--keep"
 
 
 def narrate(text: str) -> None:
@@ -131,6 +132,18 @@ def real() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[str]]
             for each in servers
         ]
         yield vpnctl, nodes, lab.client
+        if KEEP in sys.argv:
+            keep(home)
+
+
+def keep(home: str) -> None:
+    """Leave everything running until Ctrl-C, so that somebody can go on by hand."""
+    narrate("The two servers stay up until Ctrl-C. In another terminal:")
+    print(f"    export HOME={home} VPNCTL_STATE_DIR={home}/state VPNCTL_KEY_FILE={home}/vault.key")
+    print(f"    {PROGRAM} status", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 @contextlib.contextmanager

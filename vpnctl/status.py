@@ -91,13 +91,13 @@ def _asking(tx: Tx) -> list[Attention]:
     people = (_user.approved_at.is_(None), _user.blocked_at.is_(None), _user.removed_at.is_(None))
     table = models.request.c
     counts = (
-        (_user.id, people, _user.requested_at, "waiting for approval", "vpnctl user list --waiting"),
+        (_user.id, people, _user.requested_at, "people who wait for approval", "vpnctl user list --waiting"),
         (table.id, (table.decided_at.is_(None),), table.created_at, "requests to decide", "vpnctl request list"),
     )
     found = []
     for column, where, since, what, command in counts:
         count, first = tx.execute(sa.select(sa.func.count(column), sa.func.min(since)).where(*where)).one()
-        found += [Attention("bot", f"{count} {what}", command, first)] if count else []
+        found += [Attention("bot", f"{what}: {count}", command, first)] if count else []
     return found + ([Attention("bot", "locked", "vpnctl bot unlock")] if tx.meta("bot_lockdown") else [])
 
 

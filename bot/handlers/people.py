@@ -9,6 +9,7 @@ from vpnctl.errors import NotFound
 from vpnctl.reports import mine, people
 from vpnctl.reports.people import UserView
 from vpnctl.rules import grammar
+from vpnctl.rules.access import Reason
 from vpnctl.store.rows import User
 from vpnctl.wording import Choice
 from vpnctl.words import Words, mark
@@ -17,6 +18,16 @@ PAGE = 8
 EXTENSIONS = (1, 7, 31)
 """Days; more at once is the command line's business."""
 INVITE_DAYS = 7
+ACCESS = {
+    "unlimited": mark("unlimited"),
+    Reason.BLOCKED: mark("suspended"),
+    Reason.NOT_APPROVED: mark("waits for approval"),
+    Reason.NO_ACCESS: mark("no subscription yet"),
+    Reason.ENDED: mark("subscription ended"),
+    Reason.CANCELLED: mark("subscription cancelled"),
+    Reason.QUOTA: mark("traffic of this month used up"),
+}
+"""How access is told where it is not a plan."""
 STATES = {"active": mark("let in"), "blocked": mark("suspended"), "waiting": mark("waits for approval")}
 
 
@@ -49,7 +60,7 @@ def card(talk: Talk) -> Screen:
     text = lines(
         say("<b>{name}</b> {display}", name=each.name, display=each.display_name),
         say("State: {state}", state=say(STATES[each.state])),
-        say("Access: {access}", access=each.access),
+        say("Access: {access}", access=say(ACCESS[each.access]) if each.access in ACCESS else each.access),
         say("Until: {until}", until=talk.words.moment(each.until, talk.app.settings.zone)) if each.until else "",
         say("This month: {used}", used=talk.words.size(each.used)),
         say("Devices: {count}, {online} online", count=each.devices, online=each.online),

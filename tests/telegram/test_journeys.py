@@ -260,7 +260,7 @@ def test_a_request_can_be_decided_on_the_command_line(shop, api, serve, ivan, ad
     bot.join(ivan, admin)
     bot.say(ivan, "/get_config")
     bot.press(ivan, "Phone")
-    assert "1 requests to decide" in cli("status").out
+    assert "requests to decide: 1" in cli("status").out
     (row,) = cli("request", "list", "--json").json
     assert (row["user"], row["kind"], row["details"]["device"]) == ("tg501", "device", "phone")
     assert cli("request", "grant", row["id"][:8]).code == 0
@@ -380,7 +380,7 @@ def test_admins_see_servers_and_what_waits(bot, serve, admin, ivan):
     assert "fi: ⚪️ not checked yet, 0 devices, 0 online" in bot.say(admin, "/nodes")
     bot.say(ivan, "/start")
     bot.press(ivan, right_picture(bot.app, ivan))
-    assert "waiting for approval" in bot.say(admin, "/pending")
+    assert "people who wait for approval: 1" in bot.say(admin, "/pending")
     bot.press(admin, "tg501")
     assert "waits for approval" in admin.last.text
     bot.press(admin, "Let in")

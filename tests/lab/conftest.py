@@ -41,6 +41,8 @@ class Operator:
 
     home: Path
     nodes: dict[str, Node] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+    """Further settings, as variables."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Operator:
             "VPNCTL_KEY_FILE": str(self.home / "vault.key"),
             "VPNCTL_DATABASE_URL": f"sqlite:///{self.home / 'state/vpnctl.db'}",  # whatever /etc/vpnctl says here
         }
-        return {**os.environ, **state, "HOME": str(self.home)}
+        return {**os.environ, **state, **self.more, "HOME": str(self.home)}
 
     def __call__(self, *args: str, stdin: str = "", code: int | None = 0, program: tuple[str, ...] = PROGRAM) -> Run:
         """Run the real program in a process of its own; the exit code must be `code` unless that is None."""

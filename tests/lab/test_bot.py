@@ -79,7 +79,7 @@ def test_a_stranger_becomes_a_user_whose_config_carries_packets_until_regen_and_
     admin.press("Let in")
     ivan.wait("You are in")
     admin.say("/users")
-    admin.wait("tg501")
+    admin.wait("To search")
     admin.press("tg501")
     admin.wait("Access: no subscription yet")
     admin.press("Give a plan")

@@ -40,6 +40,7 @@ format: $(READY)
 # docs/cli.md and docs/configuration.md are made from the program; a test compares them.
 docs: $(READY)
 	$(RUN) -m docs.generate
+	WRITE_SCREENS=1 $(RUN) -m pytest -q tests/telegram/test_screens.py
 
 # Collects the texts that people read, brings them into the catalogues (translate what is new there), compiles them.
 LOCALES := vpnctl/locales

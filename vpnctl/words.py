@@ -74,10 +74,10 @@ class Words:
         return f"{there:%Y-%m-%d %H:%M} {there.tzname()}"
 
     def left(self, until: datetime, now: datetime) -> str:
-        """Return how long it is until then, in days, or in hours on the last day."""
+        """Return how long it is until then, begun days as whole ones, on the last day begun hours."""
         seconds = max(0, int((until - now).total_seconds()))
         if seconds >= _DAY:
-            return self.many("{n} day", "{n} days", seconds // _DAY)
+            return self.many("{n} day", "{n} days", -(-seconds // _DAY))
         return self.many("{n} hour", "{n} hours", -(-seconds // 3600))
 
     def money(self, amount: int, currency: str) -> str:

@@ -34,7 +34,7 @@ def _node(talk: Talk, each: reports.NodeView) -> str:
     say = talk.words.say
     room = f"{each.peers}/{each.capacity}" if each.capacity is not None else str(each.peers)
     values = {"name": each.name, "verdict": say(VERDICTS.get(each.health, each.health)), "room": room}
-    line = say("<b>{name}</b>: {verdict}, {room} devices, {online} online", online=each.online, **values)
+    line = say("<b>{name}</b>: {verdict}, devices: {room}, online: {online}", online=each.online, **values)
     trouble = each.last_error or ("" if each.state in ("settled", "draining") else each.state)
     return lines(line, say("   {trouble}", trouble=clean(trouble, 150)) if trouble else "")
 

@@ -82,7 +82,7 @@ def test_the_menu_leads_who_has_no_subscription_to_plans(bot, ivan, admin):
     assert ivan.last.labels() == ["💳 Plans", "🎁 Free trial", "ℹ️ Status", "🆘 Help", "🌐 Language"]
     assert "no subscription yet" in bot.say(ivan, "/get_config"), "a command that needs access shows the menu"
     subscriptions.grant(bot.app, "tg501", "month")
-    assert "Access: month until 2027-02-14 12:00 UTC (30 days left)" in bot.say(ivan, "/start")
+    assert "Access: Month until 2027-02-14 12:00 UTC (30 days left)" in bot.say(ivan, "/start")
     assert "📱 Get config" in ivan.last.labels()
 
 
@@ -377,7 +377,7 @@ def test_an_admin_adds_extends_suspends_and_lets_connect_again(bot, serve, admin
 
 def test_admins_see_servers_and_what_waits(bot, serve, admin, ivan):
     node = serve("fi")
-    assert "fi: ⚪️ not checked yet, 0 devices, 0 online" in bot.say(admin, "/nodes")
+    assert "fi: ⚪️ not checked yet, devices: 0, online: 0" in bot.say(admin, "/nodes")
     bot.say(ivan, "/start")
     bot.press(ivan, right_picture(bot.app, ivan))
     assert "people who wait for approval: 1" in bot.say(admin, "/pending")

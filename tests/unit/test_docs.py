@@ -39,7 +39,7 @@ def test_every_command_and_option_has_a_help_text():
             assert getattr(parameter, "help", ""), f"{context.command_path} {parameter.name}"
 
 
-DOCUMENTS = ["README.md", "runbook.md", "docs/security.md", "docs/architecture.md"]
+DOCUMENTS = ["README.md", "runbook.md", "docs/security.md", "docs/architecture.md", "docs/bot.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

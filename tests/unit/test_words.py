@@ -134,7 +134,7 @@ def test_money_is_written_in_the_currencys_own_digits(amount, currency, text):
 
 @pytest.mark.parametrize(
     ("hours", "text"),
-    [(0, "0 hours"), (1, "1 hour"), (23.5, "24 hours"), (24, "1 day"), (71, "2 days"), (72, "3 days")],
+    [(0, "0 hours"), (1, "1 hour"), (23.5, "24 hours"), (24, "1 day"), (25, "2 days"), (72, "3 days")],
 )
 def test_time_that_is_left_is_told_in_days_and_on_the_last_day_in_hours(hours, text):
     now = datetime(2027, 1, 15, 12, tzinfo=UTC)

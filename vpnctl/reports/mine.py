@@ -51,7 +51,7 @@ def overview(tx: Tx, now: datetime, user: User) -> Overview:
     return Overview(
         reason=why_not_person(who, now),
         unlimited=user.unlimited,
-        plan=terms.plan if terms else "",
+        plan=_title(tx, terms.plan) if terms else "",
         until=max(ends, default=None) if not user.unlimited else None,
         trial=terms is not None and terms.source == "trial",
         used=who.used,
@@ -59,6 +59,12 @@ def overview(tx: Tx, now: datetime, user: User) -> Overview:
         devices=tuple(devices(tx, now, user)),
         limit=user.device_limit if user.device_limit is not None else terms.devices if terms else None,
     )
+
+
+def _title(tx: Tx, name: str) -> str:
+    """Return what a plan is called; its name, where it has no title or is gone."""
+    found = tx.one(Plan, models.plan.c.name == name)
+    return found.title if found and found.title else name
 
 
 def covering(tx: Tx, user: User, now: datetime) -> Subscription | None:

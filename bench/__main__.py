@@ -1,6 +1,6 @@
 """`make bench`: the cases and goals of the project, as ratios, on lab nodes.
 
-`make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers.
+`make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import lifecycle, measure
+from bench import bot, lifecycle, measure
 from bench.rivals import Rivals
 from tests.lab import host
 from tests.lab.network import Lab
@@ -221,6 +221,10 @@ def main() -> int:
     quick = "quick" in sys.argv[1:]
     try:
         print(f"{'case':<58} {'ours':>11}  {'theirs':>11}", flush=True)
+        if "bot" in sys.argv[1:] and not reason:
+            with Lab() as lab:
+                bot.run(home, lab.fleet(bot.NODES), row)
+            return 0
         startup(home)
         large(home)
         if reason:
@@ -258,6 +262,8 @@ def main() -> int:
             noop(wan, nodes[:10], "80 ms", rivals)
             if not quick:
                 noop(wan, nodes, "80 ms", rivals)
+        with Lab() as lab:
+            bot.run(home, lab.fleet(bot.NODES), row)
         return 0
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -13,7 +13,7 @@ from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
 from vpnctl.store.queue import pending_nodes
 
-AT_ONCE = 8
+AT_ONCE = 16
 AGAIN = 60.0
 """Seconds until a node that was pending is tried again."""
 LOOK = 3.0

@@ -116,6 +116,7 @@ class Client:
         )
         return subprocess.run(
             ["ip", "netns", "exec", self.namespace, *argv],
+            stdin=subprocess.DEVNULL,  # the stub of resolvconf reads it, and a terminal never ends
             capture_output=True,
             text=True,
             check=False,

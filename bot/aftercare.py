@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +11,10 @@ from dataclasses import replace
 from vpnctl.actions import delivery, handover
 from vpnctl.actions.settle import settle
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
+from vpnctl.errors import PENDING, VpnctlError, bug
 from vpnctl.store.queue import pending_nodes
 
-AT_ONCE = 16
+AT_ONCE, HEALING_AT_ONCE = 16, 4
 AGAIN = 60.0
 """Seconds until a node that was pending is tried again."""
 LOOK = 3.0
@@ -23,28 +24,29 @@ LOOK = 3.0
 class Settler:
     """Makes nodes agree, side by side, one settle a node at a time. `done` is called after each."""
 
-    def __init__(self, app: App, done: Callable[[], None], log: Callable[[str], None]) -> None:
+    def __init__(self, app: App, done: Callable[[], None], log: Callable[[str], None], at_once: int = AT_ONCE) -> None:
         self._app, self._done, self._log = replace(app, actor="bot"), done, log
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="settle")
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="settle")
         self._lock = threading.Lock()
         self._working: set[str] = set()
         self._again: set[str] = set()
 
-    def ask(self, node_ids: Collection[str]) -> None:
-        """Have nodes settled; one that is being settled is settled once more, for it may have looked too early."""
-        with self._lock:
+    def ask(self, node_ids: Collection[str], *, again: bool = True) -> None:
+        """Have nodes settled; with `again` one that is being settled once more, for it may have looked too early."""
+        with self._lock, contextlib.suppress(RuntimeError):  # the pool is closed: the next start finds what is pending
             for node_id in node_ids:
-                if node_id in self._working:
-                    self._again.add(node_id)
-                else:
-                    self._working.add(node_id)
+                if node_id not in self._working:
                     self._pool.submit(self._settle, node_id)
+                    self._working.add(node_id)
+                elif again:
+                    self._again.add(node_id)
 
     def _settle(self, node_id: str) -> None:
         try:
             for each in settle(self._app, [node_id]):
                 if each.code:
                     self._log(f"{each.node}: {each.error}")
+                if each.code == PENDING:
                     handover.delayed(self._app, node_id)
         except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
             self._log(error.what if isinstance(error, VpnctlError) else bug(error))
@@ -56,22 +58,32 @@ class Settler:
         if again:
             self.ask([node_id])
 
-    def heal(self, stop: threading.Event) -> None:
-        """Try what is pending, at once and then every minute: what a crash left, and nodes that are back."""
+    def close(self) -> None:
+        """Let settles that began finish; what was not begun is found by the next start."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Healer:
+    """Tries what is pending, at once and then every minute: what a crash left, and nodes that are back.
+
+    It has few threads of its own, so that many dead nodes do not keep what people ask for waiting.
+    """
+
+    def __init__(self, app: App, done: Callable[[], None], log: Callable[[str], None]) -> None:
+        self._app, self._log = app, log
+        self._settler = Settler(app, done, log, HEALING_AT_ONCE)
+
+    def work(self, stop: threading.Event) -> None:
+        """Heal until told to stop."""
         while not stop.is_set():
             try:
                 with self._app.store.read() as tx:
                     waiting = pending_nodes(tx, self._app.clock())
-                with self._lock:
-                    fresh = [node_id for node_id in waiting if node_id not in self._working]
-                self.ask(fresh)
-            except VpnctlError as error:
-                self._log(error.what)
+                self._settler.ask(waiting, again=False)
+            except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
+                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
             stop.wait(AGAIN)
-
-    def close(self) -> None:
-        """Let settles that began finish; what was not begun is found by the next start."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._settler.close()
 
 
 class Post:

@@ -12,14 +12,13 @@ from bot.incoming import Incoming
 from bot.routes import BUTTONS, COMMANDS, For, Route
 from bot.screen import LONGEST_TOAST, Screen, fitted, plain
 from bot.talk import Talk
-from vpnctl.actions import buttons, lockdown, updates, users
+from vpnctl.actions import applicants, buttons, lockdown, updates, users
 from vpnctl.actions.buttons import Press
 from vpnctl.app import App
-from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError
-from vpnctl.rules.grammar import clean
-from vpnctl.store import models
+from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError, WaitsAlready
+from vpnctl.rules.grammar import clean, display_name
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Received, User
+from vpnctl.store.rows import Received
 from vpnctl.words import LOCALES, Words, mark
 
 FAILED = mark("That did not work; nothing was changed. Try again, or ask an admin.")
@@ -51,11 +50,13 @@ def handle(app: App, tx: Tx, row: Received, said: Incoming) -> Handled:
 def _talk(app: App, tx: Tx, said: Incoming) -> Talk:
     user = users.by_telegram(tx, said.sender)
     if user is not None and user.bot_blocked_at is not None:
-        tx.update(User, models.user.c.id == user.id, bot_blocked_at=None)
+        users.reachable(tx, said.sender, None)
     language = said.language if said.language in LOCALES else "en"
     acting = replace(app, actor=f"bot:{said.sender}")
     admin = said.sender in app.settings.admin_ids
-    return Talk(acting, tx, said.sender, said.name, language, user, admin, said.text)
+    if admin and user is None:
+        applicants.known(tx, said.sender, language, app.clock())
+    return Talk(acting, tx, said.sender, display_name(said.name), language, user, admin, said.text)
 
 
 def _quiet(talk: Talk, row: Received, said: Incoming) -> Screen | None:
@@ -126,6 +127,8 @@ def _trouble(talk: Talk, error: VpnctlError) -> Screen:
     say = talk.words.say
     if isinstance(error, LimitReached):
         text = say("You have as many devices as your plan allows. Ask an admin, or use one of them.")
+    elif isinstance(error, WaitsAlready):
+        text = say("What you asked for before still waits for an admin.")
     elif isinstance(error, TooOften) and talk.admin:
         text = say("The brake: too much in an hour. The command line goes on.")
     elif isinstance(error, TooOften):

@@ -15,16 +15,21 @@ from typing import Any
 from bot.conversation import Handled, handle, sorry
 from bot.incoming import Incoming, read
 from bot.wire import Wire
-from vpnctl.actions import updates
+from vpnctl.actions import updates, users
 from vpnctl.app import App
 from vpnctl.errors import Busy, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
-from vpnctl.store.rows import Received, User
+from vpnctl.store.rows import Received
 
 IDLE = 5.0
 """Seconds between looks when nobody says that something came."""
+ACCOUNT_PAUSE, LONGEST_PAUSE = 30.0, 300.0
 PAUSE = 2.0
 """Seconds until an update is tried again that found the database busy."""
+
+
+SEVERAL = (3, 5.0)
+"""So many full chats within so many seconds."""
 
 
 class Pace:
@@ -34,6 +39,7 @@ class Pace:
         self._gap = 1 / per_second
         self._lock = threading.Lock()
         self._next = 0.0
+        self._full: dict[int, float] = {}
 
     def wait(self) -> None:
         """Wait for one's turn."""
@@ -43,10 +49,13 @@ class Pace:
             self._next = mine + self._gap
         time.sleep(mine - now)
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody send for some seconds: Telegram asked for it."""
+    def full(self, chat: int, seconds: float) -> None:
+        """A chat takes no more for some seconds. Several of them at once mean that it is all of us: nobody sends."""
+        now = time.monotonic()
         with self._lock:
-            self._next = max(self._next, time.monotonic() + seconds)
+            self._full = {each: until for each, until in self._full.items() if until > now} | {chat: now + SEVERAL[1]}
+            if len(self._full) >= SEVERAL[0]:
+                self._next = max(self._next, now + min(seconds, SEVERAL[1]))
 
 
 class Desk:
@@ -58,6 +67,8 @@ class Desk:
         self.app, self._wire, self._bot_name, self._settle, self._log = app, wire, bot_name, settle, log
         self.pace = Pace(app.settings.telegram_rate)
         self._busy: set[int] = set()
+        self._sent: set[int] = set()
+        """Replies that were sent while the database could not be written."""
         self._changed = threading.Condition()
         self._stopping = False
 
@@ -86,22 +97,23 @@ class Desk:
 
     def work(self) -> None:
         """Handle updates until told to stop."""
-        while True:
+        while not self._stopping:
             try:
-                row = self._take()
-            except VpnctlError as error:
-                self._log(f"the database cannot be read: {error.what}")
-                row = None
+                self._work()
+            except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
+                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
                 time.sleep(PAUSE)
-            if self._stopping:
-                return
-            if row is not None:
-                try:
-                    self.serve(row)
-                finally:
-                    with self._changed:
-                        self._busy.discard(row.chat_id)
-                        self._changed.notify_all()
+
+    def _work(self) -> None:
+        row = self._take()
+        if row is None:
+            return
+        try:
+            self.serve(row)
+        finally:
+            with self._changed:
+                self._busy.discard(row.chat_id)
+                self._changed.notify_all()
 
     def _take(self) -> Received | None:
         with self._changed:
@@ -115,6 +127,9 @@ class Desk:
     def serve(self, row: Received) -> None:
         """Handle one update unless that was done before, and send its reply."""
         try:
+            if row.seq in self._sent:
+                self._note_answer(row)
+                return
             reply = row.reply if row.handled_at else self._handle(row)
             if reply is not None:
                 self._answer(row, reply)
@@ -157,25 +172,33 @@ class Desk:
             self.pace.wait()
         outcome = self._wire.deliver(reply)
         if outcome.fate is Fate.WAIT:
-            self.pace.pause(min(outcome.seconds, 5))
+            self.pace.full(row.chat_id, outcome.seconds)
             updates.postpone(self.app, row, outcome.seconds, counted=False)
-        elif outcome.fate is Fate.LATER:
+        elif outcome.fate is Fate.ACCOUNT:
             self._log(f"a reply waits: {outcome.why}")
-            updates.postpone(self.app, row, 2.0 ** min(row.tries, 8))
+            updates.postpone(self.app, row, ACCOUNT_PAUSE, counted=False)
+        elif outcome.fate is Fate.LATER:
+            given_up = updates.postpone(self.app, row, min(2.0**row.tries, LONGEST_PAUSE))
+            self._log(f"a reply {'was given up' if given_up else 'waits'}: {outcome.why}")
         else:
             if outcome.fate is Fate.BLOCKED:
                 self._note_block(row.chat_id)
-            updates.answered(self.app, row)
+            elif outcome.fate is Fate.REFUSED:
+                self._log(f"Telegram refused a reply: {outcome.why}")
+            self._sent.add(row.seq)
+            self._note_answer(row)
+
+    def _note_answer(self, row: Received) -> None:
+        """A reply that was sent and cannot be noted now is not sent again for that."""
+        updates.answered(self.app, row)
+        self._sent.discard(row.seq)
 
     def _note_block(self, chat: int) -> None:
-        from vpnctl.store import models
-
         with self.app.store.write() as tx:
-            where = (models.user.c.telegram_id == chat, models.user.c.removed_at.is_(None))
-            tx.update(User, *where, bot_blocked_at=self.app.clock())
+            users.reachable(tx, chat, self.app.clock())
 
     def _postpone(self, row: Received) -> None:
         try:
-            updates.postpone(self.app, row, PAUSE)
+            updates.postpone(self.app, row, PAUSE, counted=False)
         except VpnctlError:
             time.sleep(PAUSE)

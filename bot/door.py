@@ -18,9 +18,12 @@ DENIED = mark("Access denied.")
 
 
 def closed(talk: Talk) -> Screen | None:
-    """Return what somebody hears who is not let in, or None for who is."""
+    """Return what somebody hears who is not let in, or None for who is. Admins are: the settings say so."""
+    if talk.admin:
+        return None
     if talk.user is None:
-        return None if talk.admin else Screen(talk.words.say(DENIED), toast=talk.words.say(DENIED))
+        how = talk.words.say("Send /start to ask for access.") if talk.app.settings.strangers == "apply" else ""
+        return Screen(lines(talk.words.say(DENIED), how), toast=talk.words.say(DENIED))
     reason = why_not_person(person(talk.tx, talk.user, talk.now), talk.now)
     if reason is Reason.NOT_APPROVED:
         return Screen(talk.words.say("Your request waits for an admin. You are told here."))
@@ -71,11 +74,8 @@ def _invited(talk: Talk) -> Screen:
         return _later(talk) if until else Screen(talk.words.say("This invitation does not work (any more)."))
     except Conflict:
         return closed(talk) or home.show(talk)
-    return home.show(_as(talk, user.id))
-
-
-def _as(talk: Talk, user_id: str) -> Talk:
-    return replace(talk, user=users.by_id(talk.tx, user_id), text="")
+    known = replace(talk, user=users.by_id(talk.tx, user.id), text="")
+    return closed(known) or home.show(known)
 
 
 def _challenge(talk: Talk, first: str) -> Screen:

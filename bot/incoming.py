@@ -96,4 +96,4 @@ def _whole(number: Any) -> bool:
 def update_id(raw: Any) -> int | None:
     """Return an update's number."""
     number = raw.get("update_id") if isinstance(raw, dict) else None
-    return number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**62 else None

@@ -6,11 +6,13 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from bot.aftercare import Post, Settler
+from bot.aftercare import Healer, Post, Settler
 from bot.desk import Desk
+from bot.incoming import update_id
 from bot.routes import LISTED, LISTED_FOR_ADMINS
 from bot.wire import Got, Wire
 from vpnctl.actions import invites
@@ -20,11 +22,11 @@ from vpnctl.remote.telegram import Fate
 from vpnctl.words import LOCALES, Words
 
 WORKERS = 4
-POLL_SECONDS = 25
+POLL_SECONDS, WATCH = 25, 5.0
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
 """Polls that another poller may take from us before we give up: after a kill the old poll lives on for a while."""
-RIVAL_PAUSE, LONGEST_PAUSE = 3.0, 30.0
+RIVAL_PAUSE, LONGEST_PAUSE, QUICK = 3.0, 30.0, 0.5
 Log = Callable[[str], None]
 
 
@@ -32,11 +34,22 @@ def run(app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event
     """Serve the bot until SIGTERM or SIGINT. Raises InvalidInput without a token, Busy beside a second poller."""
     if not app.settings.bot_token.reveal():
         raise InvalidInput("there is no bot token", "set bot_token in the config file, or VPNCTL_BOT_TOKEN")
+    log = _quietly(log)
     with _alone(app):
         wire = Wire(app.settings)
         name = _introduce(app, wire, log, drop_webhook=drop_webhook)
         service = Service(app, wire, name, log, stop or threading.Event())
         return service.run()
+
+
+def _quietly(log: Log) -> Log:
+    """A log that cannot be written, as on a full disk, stops nothing."""
+
+    def quiet(text: str) -> None:
+        with suppress(OSError, ValueError):
+            log(text)
+
+    return quiet
 
 
 class Service:
@@ -47,6 +60,7 @@ class Service:
         self.desk = Desk(app, wire, name, self._handled, log)
         self.post = Post(app, self.desk.pace.wait, log)
         self.settler = Settler(app, self.post.poke, log)
+        self.healer = Healer(app, self.post.poke, log)
         self._fatal: VpnctlError | None = None
 
     def _handled(self, nodes: Collection[str]) -> None:
@@ -60,13 +74,16 @@ class Service:
                 signal.signal(number, lambda *_: self._stop.set())
         workers = [threading.Thread(target=self.desk.work, name=f"desk{number}") for number in range(WORKERS)]
         workers.append(threading.Thread(target=self.post.work, args=(self._stop,), name="post"))
-        workers.append(threading.Thread(target=self.settler.heal, args=(self._stop,), name="heal"))
+        workers.append(threading.Thread(target=self.healer.work, args=(self._stop,), name="heal"))
         for thread in workers:
             thread.start()
         # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
         threading.Thread(target=self._poll, name="poll", daemon=True).start()
         self._log(f"@{self._name} is listening")
-        self._stop.wait()
+        while not self._stop.wait(WATCH):
+            if not all(thread.is_alive() for thread in workers):
+                self._fatal = VpnctlError("a thread of the bot died", "systemd starts it again; please report this")
+                self._stop.set()
         self._log("stopping: what was begun is finished, the rest waits in the inbox")
         self.desk.stop()
         self.post.poke()
@@ -90,11 +107,14 @@ class Service:
         """Fetch, store, and only then confirm. Once confirmed, no offset is named: update ids may begin anew."""
         offset, rivals, pause = 0, 0, 1.0
         while not self._stop.is_set():
+            began = time.monotonic()
             got = self._wire.updates(offset, 1 if offset else POLL_SECONDS)
             if got.outcome.fate is Fate.SENT:
                 if self._stop.is_set():
                     return
-                offset, rivals, pause = self._store(got), 0, 1.0
+                before, offset, rivals, pause = offset, self._store(got), 0, 1.0
+                if not offset and time.monotonic() - began < QUICK and not before:
+                    self._stop.wait(1)  # nothing came, and nobody waited for it: do not spin
                 continue
             rivals = rivals + 1 if got.status == CONFLICT else 0
             _refuse(got, rivals)
@@ -104,7 +124,7 @@ class Service:
 
     def _store(self, got: Got) -> int:
         found = got.result if isinstance(got.result, list) else []
-        numbers = [each["update_id"] for each in found if isinstance(each, dict) and "update_id" in each]
+        numbers = [number for each in found if (number := update_id(each)) is not None]
         while not self._stop.is_set():
             try:
                 self.desk.receive(found)
@@ -138,8 +158,7 @@ def _introduce(app: App, wire: Wire, log: Log, *, drop_webhook: bool) -> str:
         if not drop_webhook:
             raise Conflict("a webhook takes the updates", "vpnctl bot run --drop-webhook")
         wire.drop_webhook()
-    with app.store.write() as tx:
-        tx.set_meta(invites.BOT_NAME, name)
+    invites.remember_bot(app, name)
     for problem in _offer(app, wire):
         log(f"commands not registered: {problem}")
     return name
@@ -163,9 +182,10 @@ def _alone(app: App) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / "bot", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy("the bot is running on this machine already", "systemctl status vpnctl-bot") from None
         yield
-    except BlockingIOError:
-        raise Busy("the bot is running on this machine already", "systemctl status vpnctl-bot") from None
     finally:
         os.close(handle)

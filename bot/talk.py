@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.screen import Rows, label
+from bot.screen import Rows, grid, label
+from vpnctl.actions import admins
 from vpnctl.app import App
-from vpnctl.errors import TooOften
-from vpnctl.reports import brakes
-from vpnctl.store import outbox
 from vpnctl.store.engine import Tx
-from vpnctl.store.outbox import ADMIN, Message
 from vpnctl.store.rows import User
 from vpnctl.wording import Choice
 from vpnctl.words import Words
 
-HOURLY = 20
-"""Acts of one admin's account in an hour that take access away, and of those that give it."""
+PAGE = 8
+"""Buttons of a list on one screen: what fits a phone, and far below what Telegram takes."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +73,15 @@ class Talk:
 
     def act(self, verb: str, *, takes: bool = False, **details: Any) -> None:
         """Count what an admin does, and tell the other admins. TooOften when it is more than a person would do."""
-        if brakes.acts(self.tx, self.app.actor, self.now, takes=takes) >= HOURLY:
-            raise TooOften("the brake: too much in an hour for one account", "use the command line")
-        others = [each for each in self.app.settings.admin_ids if each != self.sender]
-        told = {"verb": verb, "admin": self.name or str(self.sender), **details}
-        once = secrets.token_hex(12)
-        messages = [Message(ADMIN, "act", once, "", told, to=each) for each in others]
-        outbox.enqueue(self.tx, messages, self.now)
+        admins.act(self.tx, self.app, (self.sender, self.name), verb, details, takes=takes)
+
+    def page(self, choices: Sequence[Choice], action: str, columns: int = 1, **args: Any) -> Rows:
+        """Return one page of many buttons, and the way to the next; `action` shows the same screen again."""
+        first = self.args.get("from", 0)
+        there = choices[first : first + PAGE]
+        more = [self.choice("First page", action, **args)] if first else []
+        more += [self.choice("Next ›", action, **args, **{"from": first + PAGE})] if len(choices) > first + PAGE else []
+        return (*grid(there, columns), *([tuple(more)] if more else []))
 
 
 def rows(*each: Iterable[Choice]) -> Rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot.incoming import LISTENED
@@ -32,6 +33,12 @@ class Got:
     result: Any = None
 
 
+def _post(apihelper: Any, _method: str, url: str, params: Any, files: Any, timeout: Any, proxies: Any) -> Any:
+    """Send parameters in the body: the library puts them into the address, which servers cut at some length."""
+    session = apihelper._get_req_session()
+    return session.post(url, data=params, files=files, timeout=timeout, proxies=proxies)
+
+
 class Wire:
     """The Bot API."""
 
@@ -43,6 +50,7 @@ class Wire:
         logger.disabled = True  # it writes requests' texts, which hold the token
         vars(apihelper)["API_URL"] = settings.telegram_api_url + "/bot{0}/{1}"
         apihelper.CONNECT_TIMEOUT, apihelper.READ_TIMEOUT = CONNECT, READ
+        vars(apihelper)["CUSTOM_REQUEST_SENDER"] = partial(_post, apihelper)
         self._api, self._types = apihelper, types
         self._token = settings.bot_token
         self._no_preview = types.LinkPreviewOptions(is_disabled=True)
@@ -53,10 +61,10 @@ class Wire:
         try:
             return Got(Outcome(Fate.SENT), 200, method(self._token.reveal(), *args, **more))
         except self._api.ApiTelegramException as error:
-            return Got(judge(error.error_code, error.result_json, self._token), error.error_code)
+            code = error.error_code if isinstance(error.error_code, int) else 0
+            return Got(judge(error.error_code, error.result_json, self._token), code)
         except (self._api.ApiHTTPException, self._api.ApiInvalidJSONException) as error:
-            status = error.result.status_code
-            return Got(Outcome(Fate.LATER, f"status {status} without an answer"), status)
+            return Got(Outcome(Fate.LATER, f"status {error.result.status_code} without an answer"), 0)
         except RequestException as error:
             return Got(Outcome(Fate.LATER, f"no answer: {type(error).__name__}"), 0)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

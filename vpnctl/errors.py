@@ -53,6 +53,10 @@ class TooOften(Conflict):
     """The same person, or an admin's account, did that too often of late."""
 
 
+class WaitsAlready(Conflict):
+    """What this person asked for before still waits for a word."""
+
+
 class Stopped(VpnctlError):  # noqa: N818
     """A brake, or a confirmation that nobody gave, stopped it."""
 

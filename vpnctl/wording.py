@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
-from vpnctl.words import Words, mark
+from vpnctl.words import Said, Words, mark
 
 _LINES = 40
 """Of a merged message; the rest is a number."""
@@ -39,7 +39,9 @@ _FORMS = {
     "drift": mark("{node} differs from the database: {changes}. The next sync heals it; who changed it by hand?"),
     "resource": mark("{node}: {what}."),
     "application": mark("{display} wants access (name {user}, Telegram id {telegram_id})."),
+    "crowd": mark("More people want access than are shown here. /pending lists them."),
     "approved": mark("You are in. Send /get_config to connect a device."),
+    "approved_plans": mark("You are in. Send /plans to see what there is."),
     "rejected": mark("Your request was declined."),
     "refused": mark("Your request was declined: {what}."),
     "act": mark("{admin}: {what}"),
@@ -98,11 +100,11 @@ def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None =
     return words.say(_FORMS[kind], **_asked(_shown(kind, details), words))
 
 
-def ask(details: dict[str, Any], words: Words) -> str:
+def ask(details: dict[str, Any], words: Words) -> Said:
     """Return in a few words what a request asks for."""
     form = _ASKS.get(str(details.get("kind")), "")
     values = {key: details.get(key, "") for key in ("device", "node", "plan")}
-    return words.say(form, **values) if form else ""
+    return words.say(form, **values) if form else Said()
 
 
 def _asked(details: dict[str, Any], words: Words) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gettext
 import html
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,12 @@ def _catalogue(locale: str) -> gettext.NullTranslations:
     return gettext.translation("vpnctl", Path(__file__).parent / "locales", [locale], fallback=True)
 
 
+class Said(str):
+    """A text that is fit to be shown as it is: translated, its values escaped."""
+
+    __slots__ = ()
+
+
 class Words:
     """One language. `markup`: the texts are Telegram's HTML, so every value is escaped; else they are plain."""
 
@@ -40,20 +47,24 @@ class Words:
         self.locale = locale if locale in LOCALES else "en"
         self.markup = markup
 
-    def say(self, text: str, /, **values: Any) -> str:
+    def say(self, text: str, /, **values: Any) -> Said:
         """Return `text` in the language, with its values."""
         return self._filled(_catalogue(self.locale).gettext(text), values)
 
-    def many(self, one: str, other: str, number: int, /, **values: Any) -> str:
+    def many(self, one: str, other: str, number: int, /, **values: Any) -> Said:
         """Return the form for `number`, which is also the value `{n}`."""
         return self._filled(_catalogue(self.locale).ngettext(one, other, number), {"n": number, **values})
 
-    def _filled(self, text: str, values: dict[str, Any]) -> str:
-        return text.format(**{key: self.value(value) for key, value in values.items()})
+    def listed(self, parts: Sequence[Said]) -> Said:
+        """Return texts as a list with commas."""
+        return Said(", ".join(parts))
+
+    def _filled(self, text: str, values: dict[str, Any]) -> Said:
+        return Said(text.format(**{key: self.value(value) for key, value in values.items()}))
 
     def value(self, value: Any) -> str:
         """Return a value fit for a text: control characters shown, markup escaped, set off where lines run left."""
-        if not isinstance(value, str):
+        if isinstance(value, Said) or not isinstance(value, str):
             return str(value)
         shown = "\n".join(clean(line, 4000) for line in value.split("\n"))
         shown = html.escape(shown, quote=False) if self.markup else shown
@@ -73,7 +84,7 @@ class Words:
         there = at.astimezone(zone)
         return f"{there:%Y-%m-%d %H:%M} {there.tzname()}"
 
-    def left(self, until: datetime, now: datetime) -> str:
+    def left(self, until: datetime, now: datetime) -> Said:
         """Return how long it is until then, begun days as whole ones, on the last day begun hours."""
         seconds = max(0, int((until - now).total_seconds()))
         if seconds >= _DAY:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.handlers import home
-from bot.screen import Screen, grid, lines
-from bot.talk import Talk, rows
+from bot.screen import Screen, grid, label, lines
+from bot.talk import PAGE, Talk, rows
 from vpnctl import handout
 from vpnctl.actions import drafts, plans, requests, trials, users
 from vpnctl.errors import TrialUsed
 from vpnctl.reports import PeerView, mine, traffic
 from vpnctl.store.rows import Plan
 from vpnctl.wording import Choice
-from vpnctl.words import NATIVE, mark
+from vpnctl.words import NATIVE, Said, mark
 
 STATES = {
     "active": mark("working"),
@@ -39,7 +39,7 @@ def status(talk: Talk) -> Screen:
 
 
 def _device(talk: Talk, each: PeerView) -> str:
-    state = talk.words.say(STATES.get(each.state.removesuffix(", cut pending"), CUT))
+    state = talk.words.say(STATES.get(each.state, CUT))
     values = {"device": each.device, "node": each.node, "state": state}
     if each.online:
         return talk.words.say("• <b>{device}</b>, {node}: {state}, online", **values)
@@ -73,9 +73,10 @@ def plans_(talk: Talk) -> Screen:
     found = mine.on_sale(talk.tx)
     if not found:
         return Screen(talk.words.say("There are no plans."), (talk.back(),))
-    choices = [Choice(_title(each), "plan", {"name": each.name}) for each in found]
-    text = lines(talk.words.say("<b>Plans</b>"), *(_plan(talk, each) for each in found))
-    return Screen(text, (*grid(choices, 1), talk.back()))
+    choices = [Choice(label(_title(each)), "plan", {"name": each.name}) for each in found]
+    first = talk.args.get("from", 0)
+    text = lines(talk.words.say("<b>Plans</b>"), *(_plan(talk, each) for each in found[first : first + PAGE]))
+    return Screen(text, (*talk.page(choices, "plans"), talk.back()))
 
 
 def _title(plan: Plan) -> str:
@@ -87,8 +88,8 @@ def _plan(talk: Talk, plan: Plan) -> str:
     what = [words.many("{n} day", "{n} days", plan.days)]
     what += [words.many("{n} device", "{n} devices", plan.devices)] if plan.devices else []
     what += [words.say("{size} a month", size=words.size(plan.traffic))] if plan.traffic is not None else []
-    what += [words.money(amount, currency) for currency, amount in sorted(plan.prices.items())]
-    return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=", ".join(what))
+    what += [Said(words.value(words.money(amount, currency))) for currency, amount in sorted(plan.prices.items())]
+    return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=words.listed(what))
 
 
 def plan(talk: Talk) -> Screen:

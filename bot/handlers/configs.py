@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bot.screen import Screen, grid
+from dataclasses import replace
+
+from bot.screen import Rows, Screen, grid, label
 from bot.talk import Talk, rows
 from vpnctl import handout
-from vpnctl.actions import handover, peers, requests
-from vpnctl.errors import Conflict
+from vpnctl.actions import requests
+from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import PeerView, mine
 from vpnctl.wording import Choice
 from vpnctl.words import Words, mark
@@ -29,11 +31,12 @@ def get_config(talk: Talk) -> Screen:
         return kinds(talk)
     new = talk.choice("➕ New device", "kinds")
     text = talk.words.say("<b>Config</b>\nFor which device? You get a file and a QR code.")
-    return Screen(text, (*_devices(there, "config"), (new,), talk.back()))
+    return Screen(text, (*_devices(talk, there, "config", "configs"), (new,), talk.back()))
 
 
-def _devices(there: list[PeerView], action: str) -> tuple[tuple[Choice, ...], ...]:
-    return grid([Choice(f"{each.device} · {each.node}", action, {"id": each.id}) for each in there], 1)
+def _devices(talk: Talk, there: list[PeerView], action: str, here: str) -> Rows:
+    choices = [Choice(label(f"{each.device} · {each.node}"), action, {"id": each.id}) for each in there]
+    return talk.page(choices, here)
 
 
 def kinds(talk: Talk) -> Screen:
@@ -46,11 +49,13 @@ def add(talk: Talk) -> Screen:
     """Add a device; where nodes serve several protocols, ask which first."""
     kind, protocol = talk.args["kind"], talk.args.get("protocol", "")
     served = mine.protocols(talk.tx)
+    if not served:
+        return Screen(talk.words.say("No server is ready yet. Ask an admin."), (talk.back(),))
     if len(served) > 1 and not protocol:
         choices = [Choice(handout.APP_NAMES[each], "add", {"kind": kind, "protocol": each}) for each in served]
         return Screen(talk.words.say("<b>New device</b>\nFor which app?"), (*grid(choices), talk.back("kinds")))
     device = requests.device_name(talk.tx, talk.person, kind)
-    wish = {"device": device, "protocol": protocol or (served[0] if served else "wireguard")}
+    wish = {"device": device, "protocol": protocol or served[0]}
     return _wanted(talk, requests.want(talk.app, talk.person, requests.DEVICE, wish), device)
 
 
@@ -59,8 +64,12 @@ def again(talk: Talk) -> Screen:
     found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
     if found is None:
         return gone(talk)
+    if found.reason is not None:
+        return Screen(talk.words.say("{device} is suspended. Ask an admin.", device=found.device), (talk.back(),))
     try:
-        handover.send(talk.tx, talk.app, [peers.reveal_id(talk.app, found.id)])
+        requests.again(talk.app, talk.person, found.id)
+    except TooOften:
+        raise
     except Conflict:
         text = talk.words.say("The key of {device} is not kept here. New keys make a new config.", device=found.device)
         return Screen(text, rows([talk.choice("🔑 New keys", "renew", id=found.id)], talk.back()))
@@ -94,7 +103,7 @@ def regen(talk: Talk) -> Screen:
     if not there:
         return kinds(talk)
     text = talk.words.say("<b>New keys</b>\nFor which device? Use this when a config was seen by somebody else.")
-    return Screen(text, (*_devices(there, "renew"), talk.back()))
+    return Screen(text, (*_devices(talk, there, "renew", "regen"), talk.back()))
 
 
 def renew(talk: Talk) -> Screen:
@@ -122,7 +131,7 @@ def server(talk: Talk) -> Screen:
     if not there:
         return kinds(talk)
     text = talk.words.say("<b>Server</b>\nWhich device is to use another server?")
-    return Screen(text, (*_devices(there, "servers"), talk.back()))
+    return Screen(text, (*_devices(talk, there, "servers", "server"), talk.back()))
 
 
 def servers(talk: Talk, device: PeerView | None = None) -> Screen:
@@ -136,7 +145,7 @@ def servers(talk: Talk, device: PeerView | None = None) -> Screen:
         for each in mine.servers(talk.tx, talk.now, talk.person)
     ]
     text = talk.words.say("<b>Server</b>\n{device} uses {node} now. Where to?", device=found.device, node=found.node)
-    return Screen(text, (*grid(choices, 1), talk.back()))
+    return Screen(text, (*talk.page(choices, "servers", id=found.id), talk.back()))
 
 
 def _title(words: Words, each: mine.Server, device: PeerView) -> str:
@@ -151,7 +160,7 @@ def move(talk: Talk) -> Screen:
     if found is None:
         return gone(talk)
     if found.node == talk.args["node"]:
-        return Screen(toast=talk.words.say("It is there already."))
+        return replace(servers(talk, found), toast=talk.words.say("It is there already."))
     text = talk.words.say(
         "Move <b>{device}</b> to {node}? You get a new config; the present one works until you use the new one, or for "
         "{hours} hours more.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.screen import Screen, grid, lines
+from bot.screen import Screen, label, lines
 from bot.talk import Talk, rows
 from vpnctl import reports, status, wording
 from vpnctl.actions import requests
@@ -11,7 +11,7 @@ from vpnctl.rules.grammar import clean
 from vpnctl.wording import Choice
 from vpnctl.words import Words, mark
 
-SHOWN = 20
+SHOWN, MANY = 20, 200
 VERDICTS = {
     "up": mark("🟢 up"),
     "degraded": mark("🟠 degraded"),
@@ -41,16 +41,16 @@ def _node(talk: Talk, each: reports.NodeView) -> str:
 
 def pending(talk: Talk) -> Screen:
     """Show who waits for a word, what was asked for, and what needs the operator."""
-    waiting = people.waiting(talk.tx, SHOWN)
-    asked = asking.requests(talk.tx, limit=SHOWN)
+    waiting = people.waiting(talk.tx, MANY)
+    asked = asking.requests(talk.tx, limit=MANY)
     needs = status.page(talk.tx, talk.now).attention[:SHOWN]
     labels = Words(talk.locale)
-    choices = [Choice(f"⏳ {each.name} · {each.display_name}", "user", {"name": each.name}) for each in waiting]
+    choices = [Choice(label(f"⏳ {each.name} · {each.display_name}"), "user", {"id": each.id}) for each in waiting]
     told = [(f"❓ {each.user}: {wording.ask(each.told, labels)}", each.id) for each in asked]
-    choices += [Choice(text, "request", {"id": request_id}) for text, request_id in told]
+    choices += [Choice(label(text), "request", {"id": request_id}) for text, request_id in told]
     what = [talk.words.say("• {subject}: {what}", subject=each.subject, what=clean(each.what, 150)) for each in needs]
     text = lines(talk.words.say("<b>To do</b>"), *(what or ([] if choices else [talk.words.say("Nothing.")])))
-    return Screen(text, rows(*grid(choices, 1), [talk.choice("🔄 Refresh", "pending")], talk.back()))
+    return Screen(text, rows(*talk.page(choices, "pending"), [talk.choice("🔄 Refresh", "pending")], talk.back()))
 
 
 def request(talk: Talk) -> Screen:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.screen import Screen, grid, lines
-from bot.talk import Talk, rows
-from vpnctl.actions import applicants, find, invites, plans, requests, subscriptions, users
-from vpnctl.errors import NotFound
+from bot.screen import Screen, grid, label, lines
+from bot.talk import PAGE, Talk, rows
+from vpnctl.actions import applicants, invites, plans, requests, subscriptions, users
+from vpnctl.errors import Conflict, NotFound
 from vpnctl.reports import mine, people
 from vpnctl.reports.people import UserView
 from vpnctl.rules import grammar
@@ -14,7 +14,6 @@ from vpnctl.store.rows import User
 from vpnctl.wording import Choice
 from vpnctl.words import Words, mark
 
-PAGE = 8
 EXTENSIONS = (1, 7, 31)
 """Days; more at once is the command line's business."""
 INVITE_DAYS = 7
@@ -35,7 +34,7 @@ def list_(talk: Talk) -> Screen:
     """List people by name, a page at a time; what is behind /users is searched for."""
     search, after = talk.args.get("search", talk.text)[:32], talk.args.get("after", "")
     found = people.users(talk.tx, talk.now, search=search, limit=PAGE + 1, after=after)
-    choices = [Choice(_label(each), "user", {"name": each.name}) for each in found[:PAGE]]
+    choices = [Choice(label(_label(each)), "user", {"id": each.id}) for each in found[:PAGE]]
     text = lines(
         talk.words.say("<b>People</b>"),
         talk.words.say("Search: {search}", search=search) if search else "",
@@ -54,7 +53,7 @@ def _label(each: UserView) -> str:
 
 def card(talk: Talk) -> Screen:
     """Show one person, and what can be done."""
-    row = find.user(talk.tx, talk.args["name"])
+    row = _by_id(talk)
     each = people.users(talk.tx, talk.now, name=row.name)[0]
     say = talk.words.say
     text = lines(
@@ -73,18 +72,18 @@ def _can(talk: Talk, each: UserView, user_id: str) -> list[list[Choice]]:
     if each.state == "waiting":
         return [[talk.choice("✅ Let in", "approve", id=user_id), talk.choice("⛔ Turn away", "reject", id=user_id)]]
     if each.state == "blocked":
-        return [[talk.choice("✅ Let connect again", "unblock", name=each.name)]]
+        return [[talk.choice("✅ Let connect again", "unblock", id=each.id)]]
     labels = Words(talk.locale)
     more = (
         []
         if each.until is None
         else [
-            Choice("+ " + labels.many("{n} day", "{n} days", days), "extend", {"name": each.name, "days": days})
+            Choice("+ " + labels.many("{n} day", "{n} days", days), "extend", {"id": each.id, "days": days})
             for days in EXTENSIONS
         ]
     )
-    sell = [talk.choice("💳 Give a plan", "give", name=each.name)] if mine.on_sale(talk.tx) else []
-    return [more, sell, [talk.choice("⛔ Suspend", "suspend", name=each.name)]]
+    sell = [talk.choice("💳 Give a plan", "give", id=each.id)] if mine.on_sale(talk.tx) else []
+    return [more, sell, [talk.choice("⛔ Suspend", "suspend", id=each.id)]]
 
 
 def approve(talk: Talk) -> Screen:
@@ -112,7 +111,7 @@ def _by_id(talk: Talk) -> User:
 
 def extend(talk: Talk) -> Screen:
     """Give some days more."""
-    name, days = talk.args["name"], talk.args["days"]
+    name, days = _by_id(talk).name, talk.args["days"]
     talk.act("subscription.extend", user=name, days=days)
     granted = subscriptions.extend(talk.app, name, days=days)
     requests.tell_access(talk.app, granted)
@@ -122,16 +121,16 @@ def extend(talk: Talk) -> Screen:
 
 def give(talk: Talk) -> Screen:
     """Ask which plan."""
-    name = talk.args["name"]
+    row = _by_id(talk)
     sold = mine.on_sale(talk.tx)
-    choices = [Choice(each.title or each.name, "given", {"name": name, "plan": each.name}) for each in sold]
-    text = talk.words.say("Which plan for <b>{name}</b>?", name=name)
-    return Screen(text, rows(*grid(choices, 1), talk.back("user", name=name)))
+    choices = [Choice(label(each.title or each.name), "given", {"id": row.id, "plan": each.name}) for each in sold]
+    text = talk.words.say("Which plan for <b>{name}</b>?", name=row.name)
+    return Screen(text, rows(*talk.page(choices, "give", id=row.id), talk.back("user", id=row.id)))
 
 
 def given(talk: Talk) -> Screen:
     """Give a plan."""
-    name, plan = talk.args["name"], plans.for_sale(talk.tx, talk.args["plan"])
+    name, plan = _by_id(talk).name, plans.for_sale(talk.tx, talk.args["plan"])
     talk.act("subscription.grant", user=name, plan=plan.name)
     granted = subscriptions.grant(talk.app, name, plan.name)
     requests.tell_access(talk.app, granted)
@@ -141,22 +140,28 @@ def given(talk: Talk) -> Screen:
 
 def suspend(talk: Talk) -> Screen:
     """Ask whether to cut all devices of somebody."""
-    name = talk.args["name"]
-    text = talk.words.say("Suspend <b>{name}</b>? All devices are cut; keys and addresses are kept.", name=name)
-    return Screen(text, rows([talk.choice("⛔ Suspend now", "suspended", name=name)], talk.back("user", name=name)))
+    row = _by_id(talk)
+    text = talk.words.say("Suspend <b>{name}</b>? All devices are cut; keys and addresses are kept.", name=row.name)
+    return Screen(text, rows([talk.choice("⛔ Suspend now", "suspended", id=row.id)], talk.back("user", id=row.id)))
 
 
 def suspended(talk: Talk) -> Screen:
     """Cut all devices of somebody."""
-    talk.act("user.block", takes=True, user=talk.args["name"])
-    talk.settle(users.block(talk.app, talk.args["name"])[1])
+    row = _by_id(talk)
+    if row.telegram_id in talk.app.settings.admin_ids:
+        raise Conflict("an admin is suspended on the command line only")
+    if row.blocked_at is None:
+        talk.act("user.block", takes=True, user=row.name)
+        talk.settle(users.block(talk.app, row.name)[1])
     return card(talk)
 
 
 def unblock(talk: Talk) -> Screen:
     """Let somebody connect again."""
-    talk.act("user.unblock", user=talk.args["name"])
-    talk.settle(users.unblock(talk.app, talk.args["name"])[1])
+    row = _by_id(talk)
+    if row.blocked_at is not None:
+        talk.act("user.unblock", user=row.name)
+        talk.settle(users.unblock(talk.app, row.name)[1])
     return card(talk)
 
 

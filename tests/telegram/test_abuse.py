@@ -201,7 +201,7 @@ def test_a_typed_number_a_contact_and_an_admins_user_name_make_nobody_an_admin(b
     bot.say(mallory, str(ADMIN))
     bot.say(mallory, "", contact={"user_id": ADMIN, "first_name": "Olga", "phone_number": "+1"})
     mallory.who["username"] = "olga_admin"
-    assert bot.say(mallory, "/users") == "Access denied."
+    assert bot.say(mallory, "/users").startswith("Access denied.")
     assert everybody(bot.app) == []
 
 
@@ -333,7 +333,7 @@ def test_who_is_not_let_in_reaches_no_button_even_one_of_their_own(bot, serve, m
     before = everybody(bot.app)
     mallory.tap(rows[0][0]["callback_data"])
     bot.pump()
-    assert mallory.last.text == "Access denied."
+    assert mallory.last.text.startswith("Access denied.")
     assert everybody(bot.app) == before
     assert not node.fake.live_keys()
 
@@ -378,7 +378,7 @@ def test_what_changed_between_menu_and_press_counts(inside, ivan, admin, fate):
         assert "Access denied" in late.press(admin, "tg501")
         return
     text = inside.press(ivan, "Laptop")
-    assert text in ("Access denied.",) or "was cancelled" in text
+    assert text.startswith("Access denied.") or "was cancelled" in text
     assert len(devices(inside.app)) == before
 
 

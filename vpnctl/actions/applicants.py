@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from vpnctl.actions import alerts, find, plans, users
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
@@ -23,6 +25,8 @@ from vpnctl.words import mark
 _table = models.applicant.c
 TRIES = 3
 PAUSE = timedelta(hours=1)
+CROWD = 20
+"""People who ask for access in an hour; of more of them the admins do not get a message each."""
 PICTURES = {
     "🍎": mark("apple"),
     "🚲": mark("bicycle"),
@@ -44,7 +48,10 @@ def known(tx: Tx, telegram_id: int, locale: str, now: datetime) -> Applicant:
     if found is None:
         found = Applicant(telegram_id, locale, 0, 0, None, now)
         tx.insert(found)
-    elif found.wait_until is not None and found.wait_until <= now:
+    elif found.locale != locale:
+        found = replace(found, locale=locale)
+        tx.update(Applicant, _table.telegram_id == telegram_id, locale=locale)
+    if found.wait_until is not None and found.wait_until <= now:
         found = replace(found, tries=0, bad_codes=0, wait_until=None)
         tx.update(Applicant, _table.telegram_id == telegram_id, tries=0, bad_codes=0, wait_until=None, seen_at=now)
     return found
@@ -72,11 +79,21 @@ def apply(app: App, telegram_id: int, display: str, locale: str) -> User:
         there = users.by_telegram(tx, telegram_id)
         if there is not None:
             return there
+        tx.update(Applicant, _table.telegram_id == telegram_id, tries=0)
         values = {"approved_at": None, "approved_by": None, "unlimited": False}
         row = new_user(tx, app, telegram_id, display, locale, values, "user.request")
-        details = {"user": row.name, "display": row.display_name, "telegram_id": telegram_id, "id": row.id}
-        outbox.enqueue(tx, alerts.admins(app, "application", row.id, "", details), app.clock())
+        outbox.enqueue(tx, _told(tx, app, row), app.clock())
         return row
+
+
+def _told(tx: Tx, app: App, row: User) -> list[Message]:
+    """Tell the admins of an applicant; of a crowd only once an hour that there is one."""
+    now, table = app.clock(), models.user.c
+    lately = (table.requested_at > now - timedelta(hours=1), table.approved_at.is_(None), table.removed_at.is_(None))
+    if (tx.execute(sa.select(sa.func.count()).where(*lately)).scalar() or 0) > CROWD:
+        return alerts.admins(app, "crowd", "applicants", f"{now:%Y%m%d%H}", {})
+    details = {"user": row.name, "display": row.display_name, "telegram_id": row.telegram_id, "id": row.id}
+    return alerts.admins(app, "application", row.id, "", details)
 
 
 def new_user(
@@ -98,16 +115,21 @@ def new_user(
     return row
 
 
-def approve(app: App, name: str) -> User:
-    """Let a user in who waits. Access is unlimited as long as there are no plans. Conflict when nobody waits."""
+def approve(app: App, name: str, *, again: bool = False) -> User:
+    """Let a user in who waits. Access is unlimited as long as there are no plans. Conflict when nobody waits.
+
+    With `again` also who was turned away or blocked meanwhile.
+    """
     with app.store.write() as tx:
         row = find.user(tx, name)
         if row.approved_at is not None:
             raise Conflict(f"{name} is approved already, by {row.approved_by}", f"vpnctl user show {name}")
+        if row.blocked_at is not None and not again:
+            raise Conflict(f"{name} was turned away already, by {row.blocked_by}", f"vpnctl user approve {name}")
         admit(tx, app, row)
         if row.telegram_id is not None:
-            message = Message(USER, "approved", row.id, "", {}, row.id)
-            outbox.enqueue(tx, [message], app.clock())
+            kind = "approved" if find.user(tx, name).unlimited else "approved_plans"
+            outbox.enqueue(tx, [Message(USER, kind, row.id, "", {}, row.id)], app.clock())
         return find.user(tx, name)
 
 
@@ -125,9 +147,10 @@ def reject(app: App, name: str) -> User:
         row = find.user(tx, name)
         if row.approved_at is not None:
             raise Conflict(f"{name} is approved already, by {row.approved_by}", f"vpnctl user block {name}")
-        if row.blocked_at is None:
-            tx.update(User, models.user.c.id == row.id, blocked_at=app.clock(), blocked_by=app.actor)
-            events.record(tx, stamp(app), "user.reject", ("user", row.id, row.name))
-            if row.telegram_id is not None:
-                outbox.enqueue(tx, [Message(USER, "rejected", row.id, "", {}, row.id)], app.clock())
+        if row.blocked_at is not None:
+            raise Conflict(f"{name} is turned away already, by {row.blocked_by}", f"vpnctl user approve {name}")
+        tx.update(User, models.user.c.id == row.id, blocked_at=app.clock(), blocked_by=app.actor)
+        events.record(tx, stamp(app), "user.reject", ("user", row.id, row.name))
+        if row.telegram_id is not None:
+            outbox.enqueue(tx, [Message(USER, "rejected", row.id, "", {}, row.id)], app.clock())
         return find.user(tx, name)

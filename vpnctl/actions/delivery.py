@@ -6,27 +6,30 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from vpnctl import wording
-from vpnctl.actions import buttons, handover, lockdown
+from vpnctl.actions import buttons, handover, lockdown, users
 from vpnctl.app import App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, VpnctlError, bug
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account, Fate, Outcome
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Notice, User
+from vpnctl.store.queue import wanted
+from vpnctl.store.rows import Notice
 from vpnctl.words import Words
 
 BATCH = 100
 RUN = timedelta(seconds=45)
 LEASE = timedelta(seconds=90)
-TRIES = 8
+PATIENCE, LONGEST = timedelta(days=2), 5
+"""How long is tried what has no end of its own, and the power of two at which pauses grow no more."""
+GIVE_UP = 3
 NAME = "notify"
 BUTTONS = timedelta(days=7)
 """How long the buttons under a message work; those of a menu work for less."""
@@ -47,43 +50,82 @@ def deliver(app: App, turn: Callable[[], None] | None = None) -> Counter[str]:
     `turn` waits until one more message may be sent; without it this keeps to `telegram_rate` by itself.
     """
     turn = turn or (lambda: time.sleep(1 / app.settings.telegram_rate))
-    counts: Counter[str] = Counter()
     if not app.settings.bot_token.reveal():
-        return counts
+        return Counter()
     with app.store.read() as tx:
         if not _waiting(tx, app.clock()):
-            return counts
+            return Counter()
     if not _lease(app):
         return Counter({"another sender is at work": 1})
-    ends, silent = time.monotonic() + RUN.total_seconds(), 0
-    while time.monotonic() < ends and silent < 3:  # noqa: PLR2004 - then the line is dead, the next run tries again
+    run = _Run()
+    try:
+        _deliver(app, run, turn)
+    finally:
+        _release(app, run.pause)
+    return run.counts
+
+
+@dataclass
+class _Run:
+    """One run of the sender. `pause`: seconds for which Telegram wants nobody to send."""
+
+    ends: float = field(default_factory=lambda: time.monotonic() + RUN.total_seconds())
+    renewed: float = field(default_factory=time.monotonic)
+    counts: Counter[str] = field(default_factory=Counter)
+    silent: int = 0
+    full: set[int | None] = field(default_factory=set)
+    """Chats that take no more now. Telegram limits single chats, and all together: several full ones mean all."""
+    pause: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the line is dead, the bot is limited, or the time is up; the next run goes on."""
+        return self.silent >= GIVE_UP or len(self.full) >= GIVE_UP or time.monotonic() > self.ends
+
+
+def _deliver(app: App, run: _Run, turn: Callable[[], None]) -> None:
+    while not run.over:
         with app.store.read() as tx:
-            waiting = _waiting(tx, app.clock())
+            waiting = [each for each in _waiting(tx, app.clock()) if each[1].chat not in run.full]
         if not waiting:
-            break
+            return
         for notice, person in waiting:
+            if person.chat in run.full or run.over:
+                continue
             turn()
-            outcome = _send(app, notice, person)
-            _record(app, notice, outcome)
-            counts[str(outcome.fate)] += 1
-            silent = silent + 1 if outcome.fate is Fate.LATER else 0
-            if outcome.fate is Fate.WAIT or silent >= 3 or time.monotonic() > ends:  # noqa: PLR2004
-                _release(app, outcome.seconds)
-                return counts
-    _release(app, 0)
-    return counts
+            outcome = _sent(app, notice, person)
+            if outcome.fate is Fate.ACCOUNT:
+                run.counts["not sent: Telegram does not know the bot token"] += 1
+                return
+            _record(app, notice, person, outcome)
+            _renew(app, run)
+            run.counts[str(outcome.fate)] += 1
+            run.silent = run.silent + 1 if outcome.fate is Fate.LATER else 0
+            if outcome.fate is Fate.WAIT:
+                run.full.add(person.chat)
+                run.pause = outcome.seconds if len(run.full) >= GIVE_UP else 0
 
 
-def _waiting(tx: Tx, now: datetime) -> list[tuple[Notice, Person]]:
+def _sent(app: App, notice: Notice, person: Person) -> Outcome:
+    """Send; a notice that cannot be made into a message must not keep the others from being sent."""
+    try:
+        return _send(app, notice, person)
+    except Exception as error:  # noqa: BLE001
+        return Outcome(Fate.LATER, error.what if isinstance(error, VpnctlError) else bug(error))
+
+
+def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Person]]:
     """Return what may be sent now: a config only once its peer was read on the node, and none during a lockdown."""
     config = _table.kind.in_((handover.FILE, handover.QR))
-    ready = sa.or_(_peer.present_at.is_not(None), _peer.revoked_at.is_not(None))
+    there = sa.and_(_peer.present_at.is_not(None), wanted(now))
+    ready = sa.or_(there, _peer.revoked_at.is_not(None), _table.valid_until <= now)
     query = (
         sa.select(models.notice, _user.telegram_id, _user.bot_blocked_at, _user.locale)
         .outerjoin(models.user, _user.id == _table.user_id)
         .outerjoin(models.peer, sa.and_(_peer.id == _table.subject_id, config))
         .where(_table.sent_at.is_(None), _table.failed_at.is_(None), _table.not_before <= now)
         .where(sa.not_(config) if lockdown.since(tx) else sa.or_(sa.not_(config), ready))
+        .where(*([_table.id == only] if only else []))
         .order_by(_table.not_before, _table.created_at, _table.kind, _table.id)
         .limit(BATCH)
     )
@@ -98,7 +140,9 @@ def _waiting(tx: Tx, now: datetime) -> list[tuple[Notice, Person]]:
 def _locale(tx: Tx, chat: int | None) -> str:
     """Return the language of an admin who is also a user."""
     where = (_user.telegram_id == chat, _user.removed_at.is_(None))
-    return tx.execute(sa.select(_user.locale).where(*where)).scalar() or "en"
+    found = tx.execute(sa.select(_user.locale).where(*where)).scalar()
+    seen = sa.select(models.applicant.c.locale).where(models.applicant.c.telegram_id == chat)
+    return found or tx.execute(seen).scalar() or "en"
 
 
 def _send(app: App, notice: Notice, person: Person) -> Outcome:
@@ -115,6 +159,10 @@ def _send(app: App, notice: Notice, person: Person) -> Outcome:
 
 
 def _send_config(app: App, account: Account, notice: Notice, chat: int, caption: str) -> Outcome:
+    """Look once more: since it was chosen the bot may have been locked, or the device cut."""
+    with app.store.read() as tx:
+        if all(notice.id != each.id for each, _ in _waiting(tx, app.clock(), notice.id)):
+            return Outcome(Fate.LATER, "held back")
     try:
         part = handover.package(app, notice.kind, notice.subject_id)
     except Conflict as error:
@@ -130,30 +178,41 @@ def _keyboard(app: App, chat: int, letter: wording.Letter) -> list[list[dict[str
         return buttons.lay(tx, chat, [letter.choices], app.clock() + BUTTONS)
 
 
-def _record(app: App, notice: Notice, outcome: Outcome) -> None:
+def _record(app: App, notice: Notice, person: Person, outcome: Outcome) -> None:
     now = app.clock()
     values: dict[str, Any] = {"tries": notice.tries + 1, "error": outcome.why[:200] or None}
     if outcome.fate is Fate.SENT:
         values |= {"sent_at": now}
     elif outcome.fate is Fate.WAIT:
-        values |= {"not_before": now + timedelta(seconds=outcome.seconds), "tries": notice.tries}
-    elif outcome.fate is Fate.LATER and notice.tries + 1 < TRIES:
-        values |= {"not_before": now + timedelta(seconds=30 * 2**notice.tries)}
+        values |= {"tries": notice.tries}
+    elif outcome.fate is Fate.LATER and (notice.valid_until or notice.created_at + PATIENCE) > now:
+        values |= {"not_before": now + timedelta(seconds=30 * 2 ** min(notice.tries, LONGEST))}
     else:
         values |= {"failed_at": now}
     with app.store.write() as tx:
         tx.update(Notice, _table.id == notice.id, **values)
-        if outcome.fate is Fate.SENT and notice.kind in (handover.FILE, handover.QR):
-            handover.sent(tx, app, notice.kind, notice.subject_id)
-        if outcome.fate is Fate.BLOCKED and notice.user_id:
-            tx.update(User, models.user.c.id == notice.user_id, bot_blocked_at=now)
+        if outcome.fate is Fate.WAIT:
+            _hold_chat(tx, notice, now + timedelta(seconds=outcome.seconds))
+        if notice.kind in (handover.FILE, handover.QR):
+            handover.sent(tx, app, notice.kind, notice.subject_id, arrived=outcome.fate is Fate.SENT)
+        if outcome.fate is Fate.BLOCKED and notice.user_id and person.chat is not None:
+            users.reachable(tx, person.chat, now)
+
+
+def _hold_chat(tx: Tx, notice: Notice, until: datetime) -> None:
+    """Let everything for that chat wait."""
+    open_ = (_table.sent_at.is_(None), _table.failed_at.is_(None))
+    same = _table.user_id == notice.user_id
+    if notice.user_id is None:
+        same = sa.and_(_table.user_id.is_(None), _table.details["to"].as_integer() == notice.details.get("to"))
+    tx.update(Notice, *open_, same, _table.not_before < until, not_before=until)
 
 
 def _lease(app: App) -> bool:
     """Take the right to send, for a time; another holder's runs out by itself when it was killed."""
     now = app.clock()
     with app.store.write() as tx:
-        held = json.loads(tx.meta(f"lease:{NAME}") or "{}")
+        held = json.loads(tx.meta(f"lease:{NAME}", lock=True) or "{}")
         until = datetime.fromisoformat(held["until"]) if held else None
         if until is not None and now < until <= now + timedelta(days=1):
             return False
@@ -162,9 +221,18 @@ def _lease(app: App) -> bool:
 
 
 def _release(app: App, seconds: int) -> None:
-    """Let others send; after `seconds` only when Telegram asked for a pause."""
+    """Let others send; after `seconds` only when Telegram asked for a pause. A lease that another took stays."""
     with app.store.write() as tx:
-        _hold(tx, app, app.clock() + timedelta(seconds=seconds))
+        if json.loads(tx.meta(f"lease:{NAME}", lock=True) or "{}").get("run") == app.run_id:
+            _hold(tx, app, app.clock() + timedelta(seconds=seconds))
+
+
+def _renew(app: App, run: _Run) -> None:
+    """Keep the lease while messages take their time."""
+    if time.monotonic() - run.renewed > LEASE.total_seconds() / 4:
+        run.renewed = time.monotonic()
+        with app.store.write() as tx:
+            _hold(tx, app, app.clock() + LEASE)
 
 
 def _hold(tx: Tx, app: App, until: datetime) -> None:

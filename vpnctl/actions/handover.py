@@ -80,9 +80,9 @@ def package(app: App, kind: str, peer_id: str) -> Part:
         raise Conflict(error.what, error.hint) from None
 
 
-def sent(tx: Tx, app: App, kind: str, peer_id: str) -> None:
-    """Note what a sent notice means for its peer."""
-    if kind == FILE:
+def sent(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:
+    """Note what came of a notice: its peer's config arrived; its key is needed no more when nothing is open."""
+    if kind == FILE and arrived:
         peers.note_delivery(tx, app, [peer_id], "telegram")
     if app.settings.client_secrets == "discard":
         open_ = (_notice.subject_id == peer_id, _notice.sent_at.is_(None), _notice.failed_at.is_(None))

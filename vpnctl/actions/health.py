@@ -17,7 +17,7 @@ from vpnctl.actions.desired import View, load, login
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.settle import look as look_at
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import VpnctlError, bug
 from vpnctl.remote.probe import Handshake
 from vpnctl.remote.probe import Verdict as Sign
 from vpnctl.rules import health, vitals
@@ -106,6 +106,8 @@ def _look(app: App, node: Node) -> Found:
             error = ""
         except VpnctlError as trouble:
             observed, error = None, trouble.what
+        except Exception as trouble:  # noqa: BLE001 - one node's answer must not keep the others from being judged
+            observed, error = None, bug(trouble)
         signs = shaking.result()
     answered = [sign.verdict in (Sign.OK, Sign.PSK_MISMATCH) for sign in signs.values() if sign is not None]
     handshake = all(answered) if answered else None

@@ -14,6 +14,7 @@ from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account
+from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
@@ -62,11 +63,8 @@ def redeem(app: App, code: str, telegram_id: int, display: str, locale: str) -> 
             raise Conflict("that account is known already")
         if row is None or not tx.update(Invite, _table.id == row.id, *open_, used_at=now):
             raise NotFound("there is no such invitation")
-        user = (
-            _named(tx, app, row, telegram_id, there)
-            if row.user_id
-            else _somebody(tx, app, telegram_id, display, locale)
-        )
+        who = (telegram_id, display, locale)
+        user = _named(tx, app, row, *who) if row.user_id else _somebody(tx, app, *who)
         events.record(tx, stamp(app), "invite.redeem", ("user", user.id, user.name), None, {"invite": row.id})
         return user
 
@@ -86,16 +84,33 @@ def _somebody(tx: Tx, app: App, telegram_id: int, display: str, locale: str) -> 
     return find.user(tx, row.name)
 
 
-def _named(tx: Tx, app: App, row: Invite, telegram_id: int, there: User | None) -> User:
+def _named(tx: Tx, app: App, row: Invite, telegram_id: int, display: str, locale: str) -> User:
     """The account becomes that of the named user; what it asked for on its own is withdrawn."""
     named = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None))
     if named is None or named.telegram_id is not None:
         raise NotFound("there is no such invitation")
+    there = users.by_telegram(tx, telegram_id)
     if there is not None:
-        tx.update(User, models.user.c.id == there.id, removed_at=app.clock())
-    tx.update(User, models.user.c.id == named.id, telegram_id=telegram_id)
+        users.remove_row(tx, app, there)
+    shown = named.display_name or grammar.display_name(display)
+    tx.update(User, models.user.c.id == named.id, telegram_id=telegram_id, locale=locale, display_name=shown)
     users.link(tx, app, named, telegram_id)
+    after = {"telegram_id": telegram_id, "locale": locale}
+    events.record(tx, stamp(app), "user.set", ("user", named.id, named.name), {"telegram_id": None}, after)
     return find.user(tx, named.name)
+
+
+def withdraw(app: App, start: str) -> Invite:
+    """Make an invitation worthless that nobody used yet. NotFound when there is no such one."""
+    if not re.fullmatch(r"[0-9a-f-]{1,36}", start):
+        raise InvalidInput(f"'{grammar.clean(start)}' is not an invitation's id", "vpnctl user invites")
+    with app.store.write() as tx:
+        found = tx.all(Invite, _table.id.startswith(start, autoescape=True), _table.used_at.is_(None), limit=2)
+        if len(found) != 1:
+            raise NotFound(f"there is no one open invitation {start!r}", "vpnctl user invites")
+        tx.update(Invite, _table.id == found[0].id, used_at=app.clock())
+        events.record(tx, stamp(app), "invite.withdraw", ("invite", found[0].id, found[0].id[:8]))
+        return found[0]
 
 
 def _hash(code: str) -> str:
@@ -109,6 +124,13 @@ def find_bot(app: App) -> str:
     if known or not app.settings.bot_token.reveal():
         return known
     return telegram.whoami(Account(app.settings.telegram_api_url, app.settings.bot_token))[0]
+
+
+def remember_bot(app: App, name: str) -> None:
+    """Note the bot's user name as Telegram told it."""
+    with app.store.write() as tx:
+        if bot_name(tx) != name:
+            tx.set_meta(BOT_NAME, name)
 
 
 def bot_name(tx: Tx) -> str:

@@ -9,7 +9,7 @@ from vpnctl.actions.desired import load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.actions.settle import look, queue
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import VpnctlError, bug
 from vpnctl.rules.changes import PEOPLE
 from vpnctl.store import models
 from vpnctl.store.rows import Node
@@ -29,6 +29,8 @@ def sweep(app: App) -> list[Settled]:
             return Settled(node.id, node.name, 0)
         except VpnctlError as error:
             return Settled(node.id, node.name, 3, error=error.what, hint=error.hint)
+        except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being read
+            return Settled(node.id, node.name, 1, error=f"{node.name}: {bug(error)}", hint="please report this line")
 
     with ThreadPoolExecutor(min(app.settings.parallel, len(nodes))) as pool:
         return list(pool.map(one, nodes))

@@ -15,7 +15,7 @@ from vpnctl.actions import find
 from vpnctl.actions.desired import peer_spec
 from vpnctl.actions.issue import Issued, Wanted, issue
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.peers import place
+from vpnctl.actions.peers import place, supersede
 from vpnctl.app import App
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.access import Reason, why_not
@@ -89,17 +89,18 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
 
 def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
     protocol = place(tx, old)[0].protocol
-    tx.update(Peer, models.peer.c.id == old.id, retiring_at=app.clock())
+    in_use, elsewhere = supersede(tx, app, owner, old)
+    ends = {} if in_use.id == old.id else {"expires_at": old.expires_at}
+    tx.update(Peer, models.peer.c.id == in_use.id, retiring_at=in_use.retiring_at or app.clock(), **ends)
     own_key = old.public_key if old.own_key else None
     limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
     new = issue(tx, app, [limitless])[0]
-    peer = replace(new.peer, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
-    tx.update(
-        Peer, models.peer.c.id == peer.id, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at
-    )
-    before, after = {"node": node.name}, {"node": goal.name, "replaces": old.id}
+    kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
+    peer = replace(new.peer, **kept)  # type: ignore[arg-type]
+    tx.update(Peer, models.peer.c.id == peer.id, **kept)
+    before, after = {"node": node.name}, {"node": goal.name, "replaces": in_use.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
-    return Moved(replace(new, peer=peer), old, node)
+    return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node)
 
 
 def everybody(tx: Tx, source: str) -> list[str]:
@@ -119,3 +120,8 @@ def everybody(tx: Tx, source: str) -> list[str]:
 def nodes(moved: Sequence[Moved]) -> list[str]:
     """Return the ids of the target nodes."""
     return sorted({each.new.node.id for each in moved})
+
+
+def concerned(moved: Sequence[Moved]) -> list[str]:
+    """Return the ids of the target nodes and of those where older peers end by it."""
+    return sorted({node_id for each in moved for node_id in each.new.node_ids})

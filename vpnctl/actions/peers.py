@@ -45,20 +45,38 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
             raise Conflict(
                 f"the private key of {owner.name}/{old.device} is the user's own", "give the new one: --public-key KEY"
             )
+        elsewhere: tuple[str, ...] = ()
+        replaced = old
         if overlap:
+            replaced, elsewhere = supersede(tx, app, owner, old)
             pair = Room(tx, app).addresses(endpoint)
-            tx.update(Peer, models.peer.c.id == old.id, retiring_at=app.clock())
+            tx.update(Peer, models.peer.c.id == replaced.id, retiring_at=app.clock())
         else:
             pair = (old.ipv4 or "", old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
             revoke_rows(tx, app, older, owner.name)
         new = mint(app, owner, endpoint, node, old.device, pair, public_key)
-        peer = replace(new.peer, replaces_id=old.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
+        peer = replace(new.peer, replaces_id=replaced.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
         refuse_known_keys(tx, [new] if public_key else [])
         tx.insert(peer)
         after = {"replaces": old.id, "overlap": overlap}
         events.record(tx, stamp(app), "peer.regen", ("peer", peer.id, f"{owner.name}/{old.device}"), None, after)
-        return replace(new, peer=peer, elsewhere=tuple(_nodes(tx, older)))
+        return replace(new, peer=peer, elsewhere=tuple(_nodes(tx, older)) if not overlap else elsewhere)
+
+
+def supersede(tx: Tx, app: App, owner: User, current: Peer) -> tuple[Peer, tuple[str, ...]]:
+    """Make room for one more generation of a device: the one in use and the new one live, no others.
+
+    Where `current` was never used while its predecessor still lives, that one is in use: `current` ends. Else what is
+    older than `current` ends. Return (the one in use, further nodes to settle).
+    """
+    table = models.peer.c
+    where = (table.user_id == owner.id, table.device == current.device, table.revoked_at.is_(None))
+    older = tx.all(Peer, *where, table.id != current.id, order=table.created_at.desc())
+    unused = current.handshake_at is None and bool(older)
+    in_use, ended = (older[0], [current, *older[1:]]) if unused else (current, older)
+    revoke_rows(tx, app, ended, owner.name)
+    return in_use, tuple(_nodes(tx, ended))
 
 
 def suspend(app: App, text: str) -> tuple[User, Peer, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,7 @@ from vpnctl.actions import alerts, handover, migration, peers, subscriptions
 from vpnctl.actions.issue import Issued, Wanted
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Conflict, NotFound, TooOften
+from vpnctl.errors import Conflict, InvalidInput, NotFound, TooOften, WaitsAlready
 from vpnctl.rules import grammar
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
@@ -42,14 +43,24 @@ def want(app: App, user: User, kind: str, details: dict[str, Any]) -> Asked:
         if kind == PLAN or app.settings.approve_configs:
             _ask(tx, app, user, kind, details)
             return Asked(waits=True)
-        _limit(tx, app)
+        _limit(tx, app, user)
     return Asked(False, tuple(_perform(app, user, kind, details)))
 
 
-def _limit(tx: Tx, app: App) -> None:
-    table = models.event.c
-    verbs = ("peer.add", "peer.regen", "peer.migrate")
-    where = (table.actor == app.actor, table.verb.in_(verbs), table.at > app.clock() - timedelta(hours=1))
+def again(app: App, user: User, peer_id: str) -> None:
+    """Send the config of a device once more; Conflict when its key is not kept."""
+    with app.store.write() as tx:
+        _limit(tx, app, user)
+        handover.send(tx, app, [peers.reveal_id(app, peer_id)])
+
+
+def _limit(tx: Tx, app: App, user: User) -> None:
+    table = models.notice.c
+    where = (
+        table.user_id == user.id,
+        table.kind == handover.FILE,
+        table.created_at > app.clock() - timedelta(hours=1),
+    )
     if (tx.execute(sa.select(sa.func.count()).where(*where)).scalar() or 0) >= HOURLY:
         raise TooOften(f"{HOURLY} configs an hour are enough")
 
@@ -60,7 +71,7 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
     if any((each.kind, each.details) == (kind, details) for each in waiting):
         return
     if len(waiting) >= OPEN:
-        raise TooOften("enough requests wait already")
+        raise WaitsAlready("enough requests wait already")
     row = Request(str(uuid.uuid4()), user.id, kind, details, app.clock(), None, None, None)
     tx.insert(row)
     events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
@@ -119,7 +130,8 @@ def decide(app: App, request_id: str, *, granted: bool) -> tuple[Request, User, 
 
 def named(tx: Tx, start: str) -> Request:
     """Return the request whose id begins so; NotFound when there is none, or several."""
-    grammar.name(start, "request")
+    if not re.fullmatch(r"[0-9a-f-]{1,36}", start):
+        raise InvalidInput(f"'{grammar.clean(start)}' is not a request's id", "vpnctl request list")
     found = tx.all(Request, _table.id.startswith(start, autoescape=True), limit=2)
     if len(found) != 1:
         raise NotFound(f"there is no one request {start!r}", "vpnctl request list")
@@ -131,5 +143,7 @@ def device_name(tx: Tx, user: User, kind: str) -> str:
     table = models.peer.c
     where = (table.user_id == user.id, table.revoked_at.is_(None))
     taken = set(tx.execute(sa.select(table.device).where(*where)).scalars())
+    asked = tx.all(Request, _table.user_id == user.id, _table.decided_at.is_(None), _table.kind == DEVICE)
+    taken |= {each.details["device"] for each in asked}
     wish = grammar.name(kind, "device name")
     return next(name for number in range(1, 1002) if (name := wish if number == 1 else f"{wish}-{number}") not in taken)

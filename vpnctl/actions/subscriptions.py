@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from vpnctl.actions import find, plans
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.users import expect_change, nodes_of
@@ -99,6 +101,7 @@ def add(
     """Add a period inside a transaction."""
     now = app.clock()
     before = why_not_person(person(tx, user, now), now)
+    tx.execute(sa.select(models.user.c.id).where(models.user.c.id == user.id).with_for_update())
     rows = of(tx, user)
     if paid is not None:
         _refuse_known_payment(tx, grammar.reference(paid))

@@ -1,4 +1,4 @@
-"""The inbox: an update is stored before Telegram hears that we have it, handled once, and answered until it arrived."""
+"""The inbox: an update is stored before Telegram hears that we have it, handled once, and answered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.app import App
+from vpnctl.errors import Busy
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Received
@@ -21,7 +22,7 @@ BURST = 10
 DAY = timedelta(days=1)
 STRANGER_LIMIT = 30
 """Updates a day from somebody who has no access; after that there is silence."""
-TRIES = 8
+TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,14 @@ def pace(tx: Tx, row: Received) -> Pace:
 
 
 def handled(tx: Tx, row: Received, now: datetime, reply: dict[str, Any] | None, error: str = "") -> None:
-    """Note, in the transaction of what it did, that an update was handled; without a reply it is done with that."""
+    """Note, in the transaction of what it did, that an update was handled; without a reply it is done with that.
+
+    Raises Busy when somebody else handled it meanwhile: then what it did here must be undone.
+    """
     values: dict[str, Any] = {"handled_at": now, "body": None, "reply": reply, "error": error[:200] or None}
-    tx.update(Received, _table.seq == row.seq, **values, answered_at=None if reply else now, tries=0, not_before=now)
+    values |= {"answered_at": None if reply else now, "tries": 0, "not_before": now}
+    if not tx.update(Received, _table.seq == row.seq, _table.handled_at.is_(None), **values):
+        raise Busy("the update was handled by another bot")
 
 
 def answered(app: App, row: Received) -> None:
@@ -92,12 +98,13 @@ def answered(app: App, row: Received) -> None:
         tx.update(Received, _table.seq == row.seq, answered_at=app.clock(), reply=None)
 
 
-def postpone(app: App, row: Received, seconds: float, *, counted: bool = True) -> None:
-    """Try again later. After several counted tries it is given up."""
+def postpone(app: App, row: Received, seconds: float, *, counted: bool = True) -> bool:
+    """Try again later; a reply is given up after several counted tries. Return whether it was."""
     now = app.clock()
     tries = row.tries + (1 if counted else 0)
     with app.store.write() as tx:
-        if tries >= TRIES:
-            tx.update(Received, _table.seq == row.seq, answered_at=now, handled_at=now, body=None, reply=None)
-        else:
-            tx.update(Received, _table.seq == row.seq, not_before=now + timedelta(seconds=seconds), tries=tries)
+        if counted and tries >= TRIES:
+            tx.update(Received, _table.seq == row.seq, answered_at=now, reply=None, error="the reply was given up")
+            return True
+        tx.update(Received, _table.seq == row.seq, not_before=now + timedelta(seconds=seconds), tries=tries)
+    return False

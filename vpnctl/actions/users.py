@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -158,46 +159,62 @@ def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
 
 def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]]:
     """Remove a user and revoke all peers. With `erase`, everything about the person goes; tombstones have no name."""
-    from vpnctl.actions.peers import revoke_rows
-
     with app.store.write() as tx:
         row = find.user(tx, name)
-        nodes = nodes_of(tx, row)
-        live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
-        revoke_rows(tx, app, live, row.name)
-        values: dict[str, Any] = {"removed_at": app.clock()}
-        if erase:
-            values |= {"name": row.id, "display_name": "", "telegram_id": None, "note": "", "locale": "en"}
-            _erase_labels(tx, row)
-            _erase_talk(tx, row)
-        tx.update(User, models.user.c.id == row.id, **values)
-        label = row.id if erase else row.name
-        events.record(tx, stamp(app), "user.erase" if erase else "user.remove", ("user", row.id, label))
-    return row, nodes
+        return row, remove_row(tx, app, row, erase=erase)
+
+
+def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]:
+    """Remove a user inside a transaction; return the nodes to settle. See `remove`."""
+    from vpnctl.actions.peers import revoke_rows
+
+    nodes = nodes_of(tx, row)
+    live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
+    revoke_rows(tx, app, live, row.name)
+    values: dict[str, Any] = {"removed_at": app.clock()}
+    if erase:
+        values |= {"name": row.id, "display_name": "", "telegram_id": None, "note": "", "locale": "en"}
+        _erase_labels(tx, row)
+        _erase_talk(tx, row)
+    tx.update(User, models.user.c.id == row.id, **values)
+    label = row.id if erase else row.name
+    events.record(tx, stamp(app), "user.erase" if erase else "user.remove", ("user", row.id, label))
+    return nodes
 
 
 def _erase_labels(tx: Tx, row: User) -> None:
     """Take the name out of the audit, and the devices' names out of tombstones."""
-    peers = sa.select(models.peer.c.id).where(models.peer.c.user_id == row.id)
     table = models.event
-    tx.execute(
-        sa.update(table)
-        .where(sa.or_(table.c.subject_id == row.id, table.c.subject_id.in_(peers)))
-        .values(subject=table.c.subject_id)
-    )
+    theirs = [
+        sa.select(each.c.id).where(each.c.user_id == row.id)
+        for each in (models.peer, models.subscription, models.request)
+    ]
+    mine = sa.or_(table.c.subject_id == row.id, *(table.c.subject_id.in_(each) for each in theirs))
+    tx.execute(sa.update(table).where(mine).values(subject=table.c.subject_id))
+    tx.execute(sa.update(table).where(table.c.subject_id == row.id).values(before=sa.null(), after=sa.null()))
+    if row.telegram_id is not None:
+        tx.execute(sa.update(table).where(table.c.actor == f"bot:{row.telegram_id}").values(actor=f"bot:{row.id}"))
     tx.update(Peer, models.peer.c.user_id == row.id, device="erased")
 
 
 def _erase_talk(tx: Tx, row: User) -> None:
     """Take away what the bot kept of a person: their messages, menus, wishes, and what admins were told of them."""
     tx.execute(sa.delete(models.draft).where(models.draft.c.user_id == row.id))
+    notice, asked = models.notice.c, sa.select(models.request.c.id).where(models.request.c.user_id == row.id)
+    named = notice.details["user"].as_string() == row.name
+    told = sa.or_(notice.user_id == row.id, notice.subject_id == row.id, notice.subject_id.in_(asked), named)
+    tx.execute(sa.delete(models.notice).where(told))
     tx.execute(sa.delete(models.request).where(models.request.c.user_id == row.id))
-    notice = models.notice.c
-    tx.execute(sa.delete(models.notice).where(sa.or_(notice.user_id == row.id, notice.subject_id == row.id)))
     if row.telegram_id is not None:
         tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
         tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))
         tx.execute(sa.delete(models.applicant).where(models.applicant.c.telegram_id == row.telegram_id))
+
+
+def reachable(tx: Tx, telegram_id: int, at: datetime | None) -> None:
+    """Note that a person blocked the bot at that time; None: they talk to it again."""
+    where = (models.user.c.telegram_id == telegram_id, models.user.c.removed_at.is_(None))
+    tx.update(User, *where, bot_blocked_at=at)
 
 
 def by_id(tx: Tx, user_id: str) -> User | None:

@@ -127,6 +127,8 @@ def install(
     program, config = _program(), _config_path()
     if (cron or show) and not config.exists():
         front.say(f"note: {config} does not exist; `vpnctl jobs install` would write it")
+    if cron and bot:
+        front.say("note: cron keeps nothing running; start `vpnctl bot run` with what supervises your services")
     if cron or not (show or Path("/run/systemd/system").is_dir()):
         front.say("add these lines with `crontab -e`:")
         sys.stdout.write(timers.crontab(program, config))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vpnctl.cli import output
+from vpnctl.cli import admission, output
 from vpnctl.cli.front import complete_nodes, complete_users, current
 
 commands = typer.Typer(
@@ -28,6 +28,8 @@ Limited = Annotated[
     bool | None,
     typer.Option("--unlimited/--limited", help="Access without a subscription, or by subscription only."),
 ]
+for _verb, _work in admission.VERBS.items():
+    commands.command(_verb)(_work)
 COLUMNS = ("name", "display_name", "state", "access", "until", "devices", "device_limit", "online", "telegram_id")
 
 
@@ -156,54 +158,6 @@ def set_(
     return output.finish(front, settle(front.app, nodes), f"changed {row.name}", users=_views([row]))
 
 
-@commands.command("invite")
-def invite(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A user without Telegram.", autocompletion=complete_users)
-    ] = None,
-    days: Annotated[int, typer.Option("--days", help="How long it is good, 1 to 90.")] = 7,
-) -> int:
-    """Print a link that lets one person into the bot: as the user NAME, or as somebody new.
-
-    Whoever opens it first is that person, without captcha and approval. It works once.
-    """
-    import sys
-
-    from vpnctl.actions import invites
-
-    front = current()
-    bot = invites.find_bot(front.app)
-    code = invites.create(front.app, name, days)
-    link = invites.link(bot, code).reveal() if bot else ""
-    if front.json:
-        output.dump({"changed": True, "pending": [], "user": name, "code": code.reveal(), "link": link or None})
-        return 0
-    sys.stdout.write((link or f"/start {code.reveal()}") + "\n")
-    who = name or "somebody new"
-    front.say(f"good for {who}, once, for {output.count(days, 'day')}" + ("" if link else "; to be sent to your bot"))
-    return 0
-
-
-@commands.command("approve")
-def approve(name: Name) -> int:
-    """Let somebody in who asked the bot for access. Unlimited as long as there are no plans."""
-    from vpnctl.actions import applicants
-
-    front = current()
-    row = applicants.approve(front.app, name)
-    return output.finish(front, [], f"{row.name} is let in", users=_views([row]))
-
-
-@commands.command("reject")
-def reject(name: Name) -> int:
-    """Turn somebody away who asked the bot for access; `user approve` takes it back."""
-    from vpnctl.actions import applicants
-
-    front = current()
-    row = applicants.reject(front.app, name)
-    return output.finish(front, [], f"{row.name} is turned away", users=_views([row]))
-
-
 @commands.command("block")
 def block(
     name: Name, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False
@@ -269,15 +223,16 @@ def migrate(
         return [each for name in whom for each in migration.start(trial, name, to, device=device, source=source)]
 
     if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: migration.nodes(verb(trial))))
+        return output.show_preview(front, rehearse(front.app, lambda trial: migration.concerned(verb(trial))))
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
     moved = verb(front.app)
-    settled = settle(front.app, migration.nodes(moved))
+    settled = settle(front.app, migration.concerned(moved))
+    targets = migration.nodes(moved)
     who = whom[0] if len(whom) == 1 else f"{len(whom)} people"
     if not moved:
         return output.finish(front, [], f"{who} with nothing left to move to {to}", changed=False, peers=[])
-    if any(each.code for each in settled):
+    if any(each.code for each in settled if each.node_id in targets):
         front.say("no config is handed out before the target has the peer; run this again when it is back")
         return output.finish(front, settled, "", peers=[])
     if out is not None:

@@ -172,8 +172,12 @@ def _end(app: App, run_id: str, report: Report) -> None:
 
 
 def failed(app: App, name: str) -> int:
-    """Tell the admins that a timer's run failed, once an hour; systemd's OnFailure calls this. Return new messages."""
-    module(name)
+    """Tell the admins that a timer's run, or the bot, failed, once an hour; systemd's OnFailure calls this.
+
+    Return new messages.
+    """
+    if name != "bot":
+        module(name)
     now = app.clock()
     text = {"job": name, "at": now.isoformat(timespec="seconds")}
     with app.store.write() as tx:
@@ -187,9 +191,10 @@ def _alone(app: App, name: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / f"job-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"the job {name} is running already", "nothing to do: it finishes by itself") from None
         yield
-    except BlockingIOError:
-        raise Busy(f"the job {name} is running already", "nothing to do: it finishes by itself") from None
     finally:
         os.close(handle)

@@ -51,21 +51,21 @@ UMask=0077
 
 
 def _bot(program: str, config: Path, user: str) -> str:
-    """The bot is started again whatever ends it, but not when its token or another poller is the trouble."""
+    """Started again whatever ends it, as often as it takes; not with a wrong token or a webhook: those alert."""
     return f"""\
 # Written by `vpnctl jobs install --bot`.
 [Unit]
 Description=vpnctl Telegram bot
 Wants=network-online.target
 After=network-online.target
-StartLimitIntervalSec=300
-StartLimitBurst=10
+StartLimitIntervalSec=0
+OnFailure=vpnctl-alert@bot.service
 
 [Service]
 User={user}
 ExecStart={_command(program, config)} bot run
 Restart=always
-RestartSec=5
+RestartSec=15
 RestartPreventExitStatus=2 5
 TimeoutStopSec=150
 UMask=0077

@@ -44,6 +44,7 @@ def upload(url: str, fields: dict[str, str], part: Part, seconds: float = SECOND
 
 
 def _send(url: str, body: bytes, kind: str, seconds: float) -> tuple[int, dict[str, Any]]:
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -57,6 +58,8 @@ def _send(url: str, body: bytes, kind: str, seconds: float) -> tuple[int, dict[s
             return error.code, _parsed(error.read(CAP))
     except urllib.error.URLError as error:
         raise OSError(f"no answer: {type(error.reason).__name__}") from None
+    except http.client.HTTPException as error:
+        raise OSError(f"no whole answer: {type(error).__name__}") from None
     except ValueError:
         raise OSError("the address is not one") from None
 
@@ -64,7 +67,7 @@ def _send(url: str, body: bytes, kind: str, seconds: float) -> tuple[int, dict[s
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

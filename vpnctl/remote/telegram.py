@@ -13,7 +13,7 @@ from vpnctl.remote.http import Part
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
-TOO_MANY, FORBIDDEN, SERVER_ERROR = 429, 403, 500
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_ERROR = 401, 403, 404, 429, 500
 LONGEST, CAPTION = 4096, 1024
 """Characters of one message, and of the text under a file."""
 Keyboard = Sequence[Sequence[dict[str, str]]]
@@ -30,6 +30,8 @@ class Fate(StrEnum):
     """The person blocked the bot, or is gone."""
     REFUSED = "refused"
     """Telegram will never take it."""
+    ACCOUNT = "account"
+    """Telegram does not know our token: nothing can be sent now, and it is not the message's fault."""
     LATER = "later"
     """Nobody answered, or Telegram is in trouble."""
 
@@ -94,20 +96,32 @@ def _call(account: Account, method: str, ask: Callable[[str], tuple[int, dict[st
     return judge(status, answer, account.token)
 
 
-def judge(status: int, answer: Any, token: Secret) -> Outcome:
-    """Return what an answer means; `status` is the HTTP status, or Telegram's own error code."""
-    if not isinstance(answer, dict):
-        answer = {}
+def judge(status: Any, answer: Any, token: Secret) -> Outcome:
+    """Return what an answer means; `status` is Telegram's own error code, or the HTTP status.
+
+    Only Telegram's own words (JSON) count as a refusal: a page of some proxy in between does not.
+    """
+    answer = answer if isinstance(answer, dict) else {}
+    code = status if isinstance(status, int) else SERVER_ERROR
     if answer.get("ok") is True:
         return Outcome(Fate.SENT)
-    why = clean(str(answer.get("description") or f"status {status}")).replace(token.reveal(), "***")
-    if status == TOO_MANY:
+    why = clean(hidden(str(answer.get("description") or f"status {code}"), token))
+    if code == TOO_MANY:
         parameters = answer.get("parameters")
         wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
         return Outcome(Fate.WAIT, why, wait if isinstance(wait, int) and 0 < wait < 86400 else 60)  # noqa: PLR2004
-    if status == FORBIDDEN:
-        return Outcome(Fate.BLOCKED, why)
-    return Outcome(Fate.LATER if status >= SERVER_ERROR or not answer else Fate.REFUSED, why)
+    if code >= SERVER_ERROR or answer.get("ok") is not False:
+        return Outcome(Fate.LATER, why)
+    fates = {UNAUTHORIZED: Fate.ACCOUNT, NOT_FOUND: Fate.ACCOUNT, FORBIDDEN: Fate.BLOCKED}
+    return Outcome(fates.get(code, Fate.REFUSED), why)
+
+
+def hidden(text: str, token: Secret) -> str:
+    """Return a text without the token, whole or its secret part, however its colon is written."""
+    whole = token.reveal()
+    for part in (whole, whole.rpartition(":")[2]):
+        text = text.replace(part, "***") if part else text
+    return text
 
 
 def keyboard_text(keyboard: Keyboard) -> str:

@@ -38,6 +38,29 @@ def requests(tx: Tx, *, decided: bool = False, limit: int = 50) -> list[RequestV
     return _listed(tx, [] if decided else [_request.decided_at.is_(None)], limit)
 
 
+@dataclass(frozen=True)
+class InviteView:
+    """An invitation in a list; `user` is empty for somebody new. Only its hash is kept, so it cannot be shown again."""
+
+    id: str
+    user: str | None
+    made_by: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def invites(tx: Tx, now: datetime) -> list[InviteView]:
+    """Return the invitations that still work, those that end first first."""
+    table = models.invite.c
+    query = (
+        sa.select(table.id, _user.name, table.made_by, table.created_at, table.expires_at)
+        .outerjoin(models.user, _user.id == table.user_id)
+        .where(table.used_at.is_(None), table.expires_at > now)
+        .order_by(table.expires_at, table.id)
+    )
+    return [InviteView(*row) for row in tx.execute(query)]
+
+
 def request(tx: Tx, request_id: str) -> RequestView | None:
     """Return a request that waits."""
     return next(iter(_listed(tx, [_request.id == request_id, _request.decided_at.is_(None)], 1)), None)

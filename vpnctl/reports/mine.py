@@ -125,9 +125,10 @@ def may_try(tx: Tx, user: User) -> Plan | None:
 
 
 def draft(tx: Tx, user: User) -> str:
-    """Return the plan that the user was about to ask for; empty when there is none."""
-    table = models.draft.c
-    return tx.execute(sa.select(table.plan).where(table.user_id == user.id)).scalar() or ""
+    """Return the plan that the user was about to ask for; empty when there is none, or it is not sold any more."""
+    table, plan = models.draft.c, models.plan.c
+    query = sa.select(table.plan).join(models.plan, plan.name == table.plan)
+    return tx.execute(query.where(table.user_id == user.id, plan.on_sale.is_(True))).scalar() or ""
 
 
 def _proven() -> sa.Select[tuple[str]]:

@@ -42,6 +42,7 @@ class UserView:
     locale: str
     note: str
     created_at: datetime
+    id: str
 
 
 def users(
@@ -82,6 +83,7 @@ def users(
             locale=row.locale,
             note=row.note,
             created_at=row.created_at,
+            id=row.id,
         )
         for row in rows
     ]

@@ -6,6 +6,7 @@ IMMEDIATE (a read that turns into a write fails at once whatever the busy time-o
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -67,14 +68,17 @@ class Tx:
         """Execute a statement of SQLAlchemy Core."""
         return self.connection.execute(statement, *parameters)
 
-    def meta(self, name: str) -> str | None:
-        """Return a value of the service itself."""
-        return self.connection.execute(sa.select(models.meta.c.value).where(models.meta.c.name == name)).scalar()
+    def meta(self, name: str, *, lock: bool = False) -> str | None:
+        """Return a value of the service itself; with `lock` nobody else changes it before this transaction ends."""
+        query = sa.select(models.meta.c.value).where(models.meta.c.name == name)
+        return self.connection.execute(query.with_for_update() if lock else query).scalar()
 
     def set_meta(self, name: str, value: str) -> None:
         """Set a value of the service itself."""
-        self.connection.execute(sa.delete(models.meta).where(models.meta.c.name == name))
-        self.connection.execute(sa.insert(models.meta).values(name=name, value=value))
+        table = models.meta
+        there = self.connection.execute(sa.update(table).where(table.c.name == name).values(value=value))
+        if not there.rowcount:
+            self.connection.execute(sa.insert(table).values(name=name, value=value))
 
 
 class Store:
@@ -134,7 +138,8 @@ class Store:
             tx = Tx(connection)
             yield tx
         if self.journal is not None and tx.journal:
-            self.journal(tx.journal)
+            with contextlib.suppress(OSError, ValueError):  # what is committed stays, also where nobody can log it
+                self.journal(tx.journal)
 
     @contextmanager
     def joint(self) -> Iterator[JointStore]:

@@ -184,6 +184,7 @@ event = sa.Table(
     sa.Column("run_id", sa.String(36), nullable=False),
     sa.Column("once", sa.String(110)),
     sa.Index("ix_event_subject_id", "subject_id"),
+    sa.Index("ix_event_actor", "actor", "at"),
     sa.Index("uq_event_once", "once", unique=True),
     sqlite_autoincrement=True,
 )

@@ -39,7 +39,9 @@ def enqueue(tx: Tx, messages: Sequence[Message], now: datetime) -> int:
     subjects = sorted({each.subject_id for each in messages})
     there: set[tuple[str, ...]] = set()
     for start in range(0, len(subjects), 500):
+        chats, kinds = {each.chat for each in messages}, {each.kind for each in messages}
         query = sa.select(_table.chat, _table.kind, _table.subject_id, _table.key)
+        query = query.where(_table.chat.in_(chats), _table.kind.in_(kinds))
         there |= {tuple(row) for row in tx.execute(query.where(_table.subject_id.in_(subjects[start : start + 500])))}
     fresh = {key: each for key, each in keys.items() if key not in there}
     rows = [_row(each, now) for each in fresh.values()]

@@ -89,4 +89,5 @@ notice = sa.Table(
     sa.Column("error", sa.String(200)),
     sa.UniqueConstraint("chat", "kind", "subject_id", "key", name="uq_notice_once"),
     sa.Index("ix_notice_sent_at", "sent_at", "failed_at", "not_before"),
+    sa.Index("ix_notice_user_id", "user_id", "created_at"),
 )

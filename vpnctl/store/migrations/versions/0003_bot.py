@@ -15,6 +15,8 @@ def upgrade() -> None:
     """See the module."""
     _updates()
     _people()
+    op.create_index("ix_event_actor", "event", ["actor", "at"])
+    op.create_index("ix_notice_user_id", "notice", ["user_id", "created_at"])
 
 
 def _updates() -> None:

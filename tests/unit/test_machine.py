@@ -331,10 +331,10 @@ class Service(RuleBasedStateMachine):
             return
         with self.app.store.read() as tx:
             for peer in tx.all(Peer, models.peer.c.retiring_at.is_not(None), models.peer.c.revoked_at.is_(None)):
-                successor = tx.one(Peer, models.peer.c.replaces_id == peer.id)
-                assert successor is not None
+                successors = tx.all(Peer, models.peer.c.replaces_id == peer.id, models.peer.c.revoked_at.is_(None))
+                assert len(successors) == 1, "a device has at most two generations"
                 if peer.expires_at is not None:
-                    assert successor.delivered_at is not None or successor.handshake_at is not None
+                    assert successors[0].delivered_at is not None or successors[0].handshake_at is not None
 
 
 TestService = Service.TestCase

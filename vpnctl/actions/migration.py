@@ -90,8 +90,6 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
 def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
     protocol = place(tx, old)[0].protocol
     in_use, elsewhere = supersede(tx, app, owner, old)
-    ends = {} if in_use.id == old.id else {"expires_at": old.expires_at}
-    tx.update(Peer, models.peer.c.id == in_use.id, retiring_at=in_use.retiring_at or app.clock(), **ends)
     own_key = old.public_key if old.own_key else None
     limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
     new = issue(tx, app, [limitless])[0]

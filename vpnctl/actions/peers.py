@@ -50,7 +50,6 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
         if overlap:
             replaced, elsewhere = supersede(tx, app, owner, old)
             pair = Room(tx, app).addresses(endpoint)
-            tx.update(Peer, models.peer.c.id == replaced.id, retiring_at=app.clock())
         else:
             pair = (old.ipv4 or "", old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
@@ -68,7 +67,8 @@ def supersede(tx: Tx, app: App, owner: User, current: Peer) -> tuple[Peer, tuple
     """Make room for one more generation of a device: the one in use and the new one live, no others.
 
     Where `current` was never used while its predecessor still lives, that one is in use: `current` ends. Else what is
-    older than `current` ends. Return (the one in use, further nodes to settle).
+    older than `current` ends. The one in use lives until the new one is used or its grace is over, whatever ended it
+    before. Return (the one in use, further nodes to settle).
     """
     table = models.peer.c
     where = (table.user_id == owner.id, table.device == current.device, table.revoked_at.is_(None))
@@ -76,6 +76,8 @@ def supersede(tx: Tx, app: App, owner: User, current: Peer) -> tuple[Peer, tuple
     unused = current.handshake_at is None and bool(older)
     in_use, ended = (older[0], [current, *older[1:]]) if unused else (current, older)
     revoke_rows(tx, app, ended, owner.name)
+    values = {"retiring_at": in_use.retiring_at or app.clock(), "expires_at": current.expires_at}
+    tx.update(Peer, table.id == in_use.id, **values)
     return in_use, tuple(_nodes(tx, ended))
 
 

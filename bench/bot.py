@@ -162,7 +162,8 @@ def run(home: Path, nodes: list[Node], row: Row) -> None:
                 person.wait("Help", 60)
             theirs = taps(api, people)
             note = f"bare {mib(process):.0f} MiB"
-        worst = f"worst {1000 * max(loaded):.0f} ms of {len(loaded)}; {held:.0f} MiB (goal <= 150); {note}"
+        slow = statistics.quantiles(loaded, n=20)[-1]
+        worst = f"95 % within {1000 * slow:.0f} ms, worst {1000 * max(loaded):.0f} ms of {len(loaded)}; {held:.0f} MiB (goal <= 150); {note}"
         row("a press answered : by a bare bot", statistics.median(idle), statistics.median(theirs), "-")
         row(
             "a press while 10 nodes are changed : idle",

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from bot.aftercare import Healer, Post, Settler
 from bot.desk import Desk
@@ -23,6 +24,8 @@ from vpnctl.remote.telegram import Fate
 from vpnctl.words import LOCALES, Words
 
 WORKERS = 4
+HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
+"""What the first settle and the first picture would import, for half a second, while somebody waits for a press."""
 TURN_SECONDS = 0.0005
 """How long a thread computes before it is another one's turn: with 5 ms a press waits behind every SSH session."""
 POLL_SECONDS, WATCH = 25, 5.0
@@ -41,6 +44,8 @@ def run(app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event
     with _alone(app):
         wire = Wire(app.settings)
         name = _introduce(app, wire, log, drop_webhook=drop_webhook)
+        for heavy in HEAVY:
+            import_module(heavy)
         service = Service(app, wire, name, log, stop or threading.Event())
         before = sys.getswitchinterval()
         sys.setswitchinterval(TURN_SECONDS)

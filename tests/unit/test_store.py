@@ -480,3 +480,28 @@ def test_no_node_outlives_its_row(app):
     node = serve(app)
     with app.store.read() as tx:
         assert tx.one(Node, models.node.c.id == node.id) == node
+
+
+def test_writers_of_one_process_take_turns_in_the_order_of_arrival():
+    from vpnctl.store.turns import Turns
+
+    turns, order, started = Turns(), [], []
+
+    def write(number):
+        started[number].set()
+        with turns:
+            order.append(number)
+
+    started.extend(threading.Event() for _ in range(8))
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    with turns:
+        for number, thread in enumerate(threads):
+            thread.start()
+            started[number].wait()
+            while len(turns._waiting) <= number:
+                pass
+    for thread in threads:
+        thread.join()
+    assert order == list(range(8))
+    with turns:
+        order.append("free again")

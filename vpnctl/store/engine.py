@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy import exc
 
 from vpnctl.errors import Busy, Conflict, StateTrouble, VpnctlError
 from vpnctl.store import models
+from vpnctl.store.turns import Turns
 
 BUSY_SECONDS = 30
 _LOCK_KEY = 0x76706E63
@@ -87,7 +87,7 @@ class Store:
     def __init__(self, url: str, *, check: bool = True, exclusive: bool = False) -> None:
         self.url = url
         self.path = sqlite_path(url)
-        self._writer = threading.Lock()
+        self._writer = Turns()
         self._lock: int | None = None
         self.journal: Callable[[list[dict[str, Any]]], None] | None = None
         """Told of the events of every transaction once it is committed."""

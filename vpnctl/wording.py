@@ -36,6 +36,7 @@ _FORMS = {
     "job_failed": mark(
         "The job {job} failed on its timer at {at}. On the operator's machine: vpnctl jobs history {job}"
     ),
+    "bot_failed": mark("The bot stopped at {at}. On the operator's machine: journalctl -u vpnctl-bot"),
     "drift": mark("{node} differs from the database: {changes}. The next sync heals it; who changed it by hand?"),
     "resource": mark("{node}: {what}."),
     "application": mark("{display} wants access (name {user}, Telegram id {telegram_id})."),

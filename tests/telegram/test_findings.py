@@ -345,6 +345,7 @@ def test_the_bots_unit_alerts_and_is_never_given_up(cli, settings):
     assert "OnFailure=vpnctl-alert@bot.service" in text
     cli("init", "--yes")
     assert cli("jobs", "failed", "bot").code == 0
+    assert "journalctl -u vpnctl-bot" in cli("notice", "list").out
 
 
 def test_a_failed_part_of_a_joint_transaction_is_undone_and_the_rest_stays(app):

@@ -90,9 +90,9 @@ def test_a_job_runs_alone(app, serve):
 
 
 def test_units_are_valid_for_systemd(tmp_path):
-    texts = timers.units("/bin/true", Path("/etc/my vpn/100%.yaml"), "root")
+    texts = timers.units("/bin/true", Path("/etc/my vpn/100%.yaml"), "root", bot=True)
     jobs_ = {f"vpnctl-{name}.{kind}" for name in jobs.NAMES for kind in ("service", "timer")}
-    assert set(texts) == jobs_ | {"vpnctl-alert@.service"}
+    assert set(texts) == jobs_ | {"vpnctl-alert@.service", "vpnctl-bot.service"}
     for name in jobs.NAMES:
         assert "Persistent=true" in texts[f"vpnctl-{name}.timer"]
         assert "RandomizedDelaySec=" in texts[f"vpnctl-{name}.timer"]

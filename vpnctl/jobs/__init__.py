@@ -181,7 +181,8 @@ def failed(app: App, name: str) -> int:
     now = app.clock()
     text = {"job": name, "at": now.isoformat(timespec="seconds")}
     with app.store.write() as tx:
-        messages = alerts.technical(app, "job_failed", name, f"{now:%Y%m%d%H}", text)
+        kind = "bot_failed" if name == "bot" else "job_failed"
+        messages = alerts.technical(app, kind, name, f"{now:%Y%m%d%H}", text)
         return outbox.enqueue(tx, messages, now)
 
 

@@ -152,8 +152,6 @@ def _reply(talk: Talk, said: Incoming, screen: Screen) -> dict[str, Any]:
     found = _to(said) | {"text": fitted(screen.text), "keyboard": keyboard}
     if screen.toast:
         found |= {"toast": plain(screen.toast)[:LONGEST_TOAST], "alert": screen.alert}
-    if screen.fresh:
-        found["message"] = None
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.conversation import Handled, handle, sorry
-from bot.incoming import Incoming, read
+from bot.incoming import Incoming, read, update_id
 from bot.wire import Wire
 from vpnctl.actions import updates, users
 from vpnctl.app import App
@@ -74,8 +74,6 @@ class Desk:
 
     def receive(self, raw: list[Any]) -> None:
         """Store what came, then wake the workers. What nobody listens to is not stored."""
-        from bot.incoming import update_id
-
         found = []
         for each in raw:
             number, said = update_id(each), read(each, self._bot_name)

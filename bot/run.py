@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -26,8 +25,6 @@ from vpnctl.words import LOCALES, Words
 WORKERS = 4
 HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
 """What the first settle and the first picture would import, for half a second, while somebody waits for a press."""
-TURN_SECONDS = 0.0005
-"""How long a thread computes before it is another one's turn: with 5 ms a press waits behind every SSH session."""
 POLL_SECONDS, WATCH = 25, 5.0
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
@@ -47,12 +44,7 @@ def run(app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event
         for heavy in HEAVY:
             import_module(heavy)
         service = Service(app, wire, name, log, stop or threading.Event())
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(TURN_SECONDS)
-        try:
-            return service.run()
-        finally:
-            sys.setswitchinterval(before)
+        return service.run()
 
 
 def _quietly(log: Log) -> Log:

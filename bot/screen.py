@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vpnctl.wording import Choice
@@ -24,8 +24,6 @@ class Screen:
     toast: str = ""
     alert: bool = False
     """The toast must be closed by hand."""
-    fresh: bool = False
-    """A new message, even where an old one could be edited."""
 
 
 def fitted(text: str, longest: int = LONGEST) -> str:
@@ -57,8 +55,4 @@ def grid(choices: Sequence[Choice], columns: int = 2) -> Rows:
 
 def lines(*parts: str) -> str:
     """Return the parts that are there, a line each."""
-    return "\n".join(_there(parts))
-
-
-def _there(parts: Sequence[str]) -> Iterator[str]:
-    return (part for part in parts if part)
+    return "\n".join(filter(None, parts))

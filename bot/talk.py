@@ -75,13 +75,13 @@ class Talk:
         """Count what an admin does, and tell the other admins. TooOften when it is more than a person would do."""
         admins.act(self.tx, self.app, (self.sender, self.name), verb, details, takes=takes)
 
-    def page(self, choices: Sequence[Choice], action: str, columns: int = 1, **args: Any) -> Rows:
+    def page(self, choices: Sequence[Choice], action: str, **args: Any) -> Rows:
         """Return one page of many buttons, and the way to the next; `action` shows the same screen again."""
         first = self.args.get("from", 0)
         there = choices[first : first + PAGE]
         more = [self.choice("First page", action, **args)] if first else []
         more += [self.choice("Next ›", action, **args, **{"from": first + PAGE})] if len(choices) > first + PAGE else []
-        return (*grid(there, columns), *([tuple(more)] if more else []))
+        return (*grid(there, 1), *([tuple(more)] if more else []))
 
 
 def rows(*each: Iterable[Choice]) -> Rows:

@@ -91,7 +91,7 @@ class Words:
             return self.many("{n} day", "{n} days", -(-seconds // _DAY))
         return self.many("{n} hour", "{n} hours", -(-seconds // 3600))
 
-    def money(self, amount: int, currency: str) -> str:
+    def money(self, amount: int, currency: str) -> Said:
         """Return minor units as an amount with its currency (ISO 4217; XTR are Telegram's Stars)."""
         digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
-        return f"{amount / 10**digits:.{digits}f} {currency}"
+        return Said(self.value(f"{amount / 10**digits:.{digits}f} {currency}"))

@@ -13,7 +13,7 @@ from vpnctl.errors import TrialUsed
 from vpnctl.reports import PeerView, mine, traffic
 from vpnctl.store.rows import Plan
 from vpnctl.wording import Choice
-from vpnctl.words import NATIVE, Said, mark
+from vpnctl.words import NATIVE, mark
 
 STATES = {
     "active": mark("working"),
@@ -59,7 +59,7 @@ def stats(talk: Talk) -> Screen:
         for each in reversed(months)
     ]
     limit = talk.words.say("Without a limit.") if seen.traffic is None else _quota(talk, seen.used, seen.traffic)
-    text = lines(talk.words.say("<b>Traffic of this month</b>: {used}", used=size(seen.used)), limit, "", *parts)
+    text = lines(talk.words.say("<b>Traffic of this month</b>: {used}", used=size(seen.used)), limit, *parts)
     return Screen(text, (talk.back(),))
 
 
@@ -88,7 +88,7 @@ def _plan(talk: Talk, plan: Plan) -> str:
     what = [words.many("{n} day", "{n} days", plan.days)]
     what += [words.many("{n} device", "{n} devices", plan.devices)] if plan.devices else []
     what += [words.say("{size} a month", size=words.size(plan.traffic))] if plan.traffic is not None else []
-    what += [Said(words.value(words.money(amount, currency))) for currency, amount in sorted(plan.prices.items())]
+    what += [words.money(amount, currency) for currency, amount in sorted(plan.prices.items())]
     return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=words.listed(what))
 
 

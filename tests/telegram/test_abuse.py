@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from bot import conversation
 from bot.handlers import people as people_handlers
 from bot.incoming import read
 from bot.routes import BUTTONS, COMMANDS, For
@@ -522,4 +521,3 @@ def test_long_texts_are_cut_at_a_line():
     assert cut.endswith("\n…")
     assert cut.count("<b>") == cut.count("</b>")
     assert len(cut.replace("&lt;", "<")) < LONGEST + 1000
-    assert conversation.fitted is fitted

@@ -365,7 +365,6 @@ def test_a_failed_part_of_a_joint_transaction_is_undone_and_the_rest_stays(app):
     with app.store.read() as tx:
         assert [row.name for row in tx.all(User)] == ["alice"]
         assert tx.all(Received) == []
-    jobs.run(app, "prune")
 
 
 def test_moving_to_and_fro_leaves_two_generations_of_a_device_and_the_one_in_use_lives(bot, serve, ivan, admin, clock):

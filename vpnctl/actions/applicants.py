@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,8 +79,7 @@ def apply(app: App, telegram_id: int, display: str, locale: str) -> User:
         if there is not None:
             return there
         tx.update(Applicant, _table.telegram_id == telegram_id, tries=0)
-        values = {"approved_at": None, "approved_by": None, "unlimited": False}
-        row = new_user(tx, app, telegram_id, display, locale, values, "user.request")
+        row = new_user(tx, app, telegram_id, display, locale)
         outbox.enqueue(tx, _told(tx, app, row), app.clock())
         return row
 
@@ -96,21 +94,22 @@ def _told(tx: Tx, app: App, row: User) -> list[Message]:
     return alerts.admins(app, "application", row.id, "", details)
 
 
-def new_user(
-    tx: Tx, app: App, telegram_id: int, display: str, locale: str, values: Mapping[str, Any], verb: str
-) -> User:
-    """Add a user for a Telegram account. The name is made of the number: what people call themselves is no name."""
+def new_user(tx: Tx, app: App, telegram_id: int, display: str, locale: str) -> User:
+    """Add a user who waits, for a Telegram account; named by its number: what people call themselves is no name."""
     details: dict[str, Any] = {
         "telegram_id": telegram_id,
         "display_name": grammar.display_name(display),
         "locale": locale,
+        "approved_at": None,
+        "approved_by": None,
+        "unlimited": False,
     }
     name, count = f"tg{telegram_id}", 1
     table = models.user.c
     while tx.one(User, table.name == name, table.removed_at.is_(None)) is not None:
         count += 1
         name = f"tg{telegram_id}-{count}"
-    row = users.insert(tx, app, [name], {**details, **values}, verb)[0]
+    row = users.insert(tx, app, [name], details, "user.request")[0]
     users.link(tx, app, row, telegram_id)
     return row
 

@@ -194,7 +194,7 @@ def _record(app: App, notice: Notice, person: Person, outcome: Outcome) -> None:
         if outcome.fate is Fate.WAIT:
             _hold_chat(tx, notice, now + timedelta(seconds=outcome.seconds))
         if notice.kind in (handover.FILE, handover.QR):
-            handover.sent(tx, app, notice.kind, notice.subject_id, arrived=outcome.fate is Fate.SENT)
+            handover.note_outcome(tx, app, notice.kind, notice.subject_id, arrived=outcome.fate is Fate.SENT)
         if outcome.fate is Fate.BLOCKED and notice.user_id and person.chat is not None:
             users.reachable(tx, person.chat, now)
 

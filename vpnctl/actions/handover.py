@@ -80,7 +80,7 @@ def package(app: App, kind: str, peer_id: str) -> Part:
         raise Conflict(error.what, error.hint) from None
 
 
-def sent(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:
+def note_outcome(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:
     """Note what came of a notice: its peer's config arrived; its key is needed no more when nothing is open."""
     if kind == FILE and arrived:
         peers.note_delivery(tx, app, [peer_id], "telegram")

@@ -71,15 +71,7 @@ def redeem(app: App, code: str, telegram_id: int, display: str, locale: str) -> 
 
 def _somebody(tx: Tx, app: App, telegram_id: int, display: str, locale: str) -> User:
     there = users.by_telegram(tx, telegram_id)
-    row = there or applicants.new_user(
-        tx,
-        app,
-        telegram_id,
-        display,
-        locale,
-        {"approved_at": None, "approved_by": None, "unlimited": False},
-        "user.request",
-    )
+    row = there or applicants.new_user(tx, app, telegram_id, display, locale)
     applicants.admit(tx, app, row)
     return find.user(tx, row.name)
 

@@ -114,7 +114,7 @@ class FakeNode:
         self.units[unit] = ("enabled", "active")
 
     def sync(self, interface: str, path: str, mtu: int) -> None:
-        """What `wg syncconf` does: peers of the file replace those that differ, an address moves to who claims it last."""
+        """What the script's sync comes to: peers of the file replace those that differ, an address moves to who claims it last."""
         wanted: dict[str, dict[str, str]] = {}
         head: dict[str, str] = {}
         into = head

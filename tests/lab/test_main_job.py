@@ -141,14 +141,15 @@ def test_other_peoples_packets_are_not_lost_by_a_change_among_200(served, lab, f
     watcher.connect((served.home / "configs/u0.conf").read_text())
     assert watcher.ping(FAR_V4, 20)
     served("user", "add", "late")
-    with watcher.running_ping(FAR_V4, 0.05) as log:
+    with watcher.running_ping(FAR_V4, 0.004) as log:
         served("peer", "add", "late", "--node", "fi")
-        served("peer", "suspend", "u7")
-        served("peer", "resume", "u7")
         served("peer", "regen", "u8")
         served("peer", "revoke", "u9")
+        for _ in range(10):  # a whole sync loses one of these pings in about fifteen changes
+            served("peer", "suspend", "u7")
+            served("peer", "resume", "u7")
     sent, lost = watcher.lost(log)
-    assert sent > 30
+    assert sent > 500
     assert lost == 0
     assert len(fi.people()) == 200
     watcher.disconnect()

@@ -49,6 +49,7 @@ main() {
   cut_peers() {
     local tool=$1 link=$2 key args=()
     shift 2
+    [ $# -gt 0 ] || return 0
     "$tool" show "$link" public-key >/dev/null 2>&1 || return 0
     for key; do args+=(peer "$key" remove); done
     printf '%s\0' "${args[@]}" | xargs -0 -n 600 "$tool" set "$link"
@@ -68,12 +69,54 @@ main() {
 
   publish() { mv -T "$1.vpnctl-new" "$1" && sync "${1%/*}"; }
 
-  # wg takes the file without the lines that only wg-quick knows. A file without key or port would
-  # strip the interface of both (syncconf does as told), so it is refused.
+  # Says what of a file is not live as written: the sections of such peers, "-KEY" for a live peer that the file
+  # does not have, "!KEY" for one that has addresses but should have none, "all" when the interface itself differs.
+  # stdin: what `show dump` says, an empty line, the file.
+  difference() {
+    awk '
+      function differs(one, two,  a, b, i, n, found) {
+        n = split(one, a, ", *")
+        if (n != split(two, b, ", *")) return 1
+        for (i = 1; i <= n; i++) found[a[i]]
+        for (i = 1; i <= n; i++) if (!(b[i] in found)) return 1
+        return 0
+      }
+      function peer_ends() {
+        if (!key) return
+        if (key in ips && ips[key] && !allowed) print "!" key
+        if (!(key in ips) || psk != psks[key] || differs(allowed, ips[key])) printf "%s", section
+        delete ips[key]
+        key = psk = allowed = ""
+      }
+      !file && !NF { file = 1; next }
+      !file { split($0, f, "\t") }
+      !file && NR == 1 { private = f[1]; port = f[3]; next }
+      !file { psks[f[1]] = f[2] == "(none)" ? "" : f[2]; ips[f[1]] = f[4] == "(none)" ? "" : f[4]; next }
+      /^\[/ { peer_ends(); section = $0 "\n"; next }
+      !/^[A-Z].* = / { next }
+      { section = section $0 "\n"; value = substr($0, index($0, " = ") + 3) }
+      /^PublicKey/ { key = value }
+      /^PresharedKey/ { psk = value }
+      /^AllowedIPs/ { allowed = value }
+      /^PrivateKey/ && value != private { print "all" }
+      /^ListenPort/ && value != port { print "all" }
+      END { peer_ends(); for (key in ips) print "-" key }'
+  }
+
+  # Only what differs is written: a sync of the whole file takes every peer's addresses away and gives them back, and
+  # drops what other people send meanwhile. New peers come before old ones go, so that an address changes hands at once.
+  # A file without key or port would strip the interface of both, so it is refused.
   sync_link() {
-    local tool=$1 link=$2 path=$3 mtu=$4
+    local tool=$1 link=$2 path=$3 mtu=$4 live todo
     grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
-    grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
+    live=$("$tool" show "$link" dump) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | difference) || return 1
+    if [ "${todo%%$'\n'*}" = all ]; then
+      grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
+    elif [ -n "$todo" ]; then
+      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^!//p') &&
+        printf '%s\n' "$todo" | grep -v '^[-!]' | "$tool" addconf "$link" /dev/stdin &&
+        cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^-//p') || return 1
+    fi
     ip link set dev "$link" mtu "$mtu"
   }
 

@@ -84,8 +84,8 @@ def _files(desired: Desired, todo: list[Change]) -> list[File]:
 def _cuts(link: Link, observed: Observed) -> list[str]:
     """Keys to remove at once: revoked ones whose address nobody takes over, and those that lost their PSK.
 
-    A key that is replaced in the same breath (regen) is left to the one atomic sync. Old tools keep a PSK that
-    vanished from the file (facts 1.4), so such a peer is removed and comes back with the sync.
+    A key that is replaced in the same breath (regen) is left to the sync, where its address changes hands at once.
+    Tools keep a PSK that vanished from the file (facts 1.4), so such a peer is removed and comes back with the sync.
     """
     seen = observed.links.get(link.interface)
     if seen is None or link.removed:

@@ -266,7 +266,14 @@ class BotApi:
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
                 words = url.path.split("/")
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                size = int(self.headers.get("Content-Length") or 0)
+                try:
+                    body = self.rfile.read(size)
+                except OSError:
+                    body = b""
+                if len(body) < size:  # who sent it was killed meanwhile
+                    self.close_connection = True
+                    return None
                 params, files = _request(url.query, self.headers.get("Content-Type", ""), body)
                 token, method = (words[1].removeprefix("bot"), words[2]) if len(words) == 3 else ("", "")
                 injected = api.injected(method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -185,6 +186,14 @@ def test_a_second_program_on_this_machine_is_refused(program, api, shop, tmp_pat
     assert other.process.wait(60) == 8
     assert "running on this machine already" in other.log.read_text()
     assert program.end(signal.SIGINT) == 0
+
+
+def test_half_a_request_of_a_killed_program_is_none(api):
+    with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1]))) as cut:
+        cut.sendall(f"POST /bot{TOKEN}/sendMessage HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nchat".encode())
+        cut.shutdown(socket.SHUT_WR)
+        assert cut.recv(1) == b""
+    assert api.calls == []
 
 
 def test_a_backlog_of_a_thousand_updates_is_worked_off_by_a_program_that_is_killed_again_and_again(program, shop, api):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from bot.pace import shared_pace
 from vpnctl.actions import delivery, handover
 from vpnctl.actions.settle import settle
 from vpnctl.app import App
@@ -19,6 +20,42 @@ AGAIN = 60.0
 """Seconds until a node that was pending is tried again."""
 LOOK = 3.0
 """Seconds between looks at the outbox when nobody says that something is in it."""
+
+
+class Aftercare:
+    """All of it."""
+
+    def __init__(self, app: App, log: Callable[[str], None]) -> None:
+        pace = shared_pace(app.settings)
+        self._stop = threading.Event()
+        self._post = Post(app, pace.wait, log)
+        self._settler, healer = Settler(app, self._post.poke, log), Healer(app, self._post.poke, log)
+        self._threads = [
+            threading.Thread(target=self._post.work, args=(self._stop,), name="post"),
+            threading.Thread(target=healer.work, args=(self._stop,), name="heal"),
+        ]
+
+    def start(self) -> None:
+        """Begin with what an earlier life left."""
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, node_ids: Collection[str]) -> None:
+        """Have nodes settled and the outbox sent."""
+        self._settler.ask(node_ids)
+        self._post.poke()
+
+    def is_alive(self) -> bool:
+        """Say whether all of it works."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Let what began finish; the rest is found by the next start."""
+        self._stop.set()
+        self._post.poke()
+        for thread in self._threads:
+            thread.join()
+        self._settler.close()
 
 
 class Settler:

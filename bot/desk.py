@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.conversation import Handled, handle, sorry
 from bot.incoming import Incoming, read, update_id
+from bot.pace import shared_pace
 from bot.wire import Wire
 from vpnctl.actions import updates, users
 from vpnctl.app import App
@@ -28,36 +29,6 @@ PAUSE = 2.0
 """Seconds until an update is tried again that found the database busy."""
 
 
-SEVERAL = (3, 5.0)
-"""So many full chats within so many seconds."""
-
-
-class Pace:
-    """At most so many messages a second over all chats (core.telegram.org/bots/faq). Threads share it."""
-
-    def __init__(self, per_second: float) -> None:
-        self._gap = 1 / per_second
-        self._lock = threading.Lock()
-        self._next = 0.0
-        self._full: dict[int, float] = {}
-
-    def wait(self) -> None:
-        """Wait for one's turn."""
-        with self._lock:
-            now = time.monotonic()
-            mine = max(now, self._next)
-            self._next = mine + self._gap
-        time.sleep(mine - now)
-
-    def full(self, chat: int, seconds: float) -> None:
-        """A chat takes no more for some seconds. Several of them at once mean that it is all of us: nobody sends."""
-        now = time.monotonic()
-        with self._lock:
-            self._full = {each: until for each, until in self._full.items() if until > now} | {chat: now + SEVERAL[1]}
-            if len(self._full) >= SEVERAL[0]:
-                self._next = max(self._next, now + min(seconds, SEVERAL[1]))
-
-
 class Desk:
     """Where updates are handled. `settle` is told the nodes that a handled update concerns."""
 
@@ -65,7 +36,7 @@ class Desk:
         self, app: App, wire: Wire, bot_name: str, settle: Callable[[Collection[str]], None], log: Callable[[str], None]
     ) -> None:
         self.app, self._wire, self._bot_name, self._settle, self._log = app, wire, bot_name, settle, log
-        self.pace = Pace(app.settings.telegram_rate)
+        self.pace = shared_pace(app.settings)
         self._busy: set[int] = set()
         self._sent: set[int] = set()
         """Replies that were sent while the database could not be written."""

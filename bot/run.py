@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
 
-from bot.aftercare import Healer, Post, Settler
+from bot.aftercare import Aftercare
+from bot.apart import Apart
 from bot.desk import Desk
 from bot.incoming import update_id
 from bot.routes import LISTED, LISTED_FOR_ADMINS
@@ -23,8 +23,6 @@ from vpnctl.remote.telegram import Fate
 from vpnctl.words import LOCALES, Words
 
 WORKERS = 4
-HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
-"""What the first settle and the first picture would import, for half a second, while somebody waits for a press."""
 POLL_SECONDS, WATCH = 25, 5.0
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
@@ -33,18 +31,21 @@ RIVAL_PAUSE, LONGEST_PAUSE, QUICK = 3.0, 30.0, 0.5
 Log = Callable[[str], None]
 
 
-def run(app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event | None = None) -> int:
-    """Serve the bot until SIGTERM or SIGINT. Raises InvalidInput without a token, Busy beside a second poller."""
+def run(
+    app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event | None = None, apart: Sequence[str] = ()
+) -> int:
+    """Serve the bot until SIGTERM or SIGINT. Raises InvalidInput without a token, Busy beside a second poller.
+
+    `apart` is the command that runs `apart.serve`; without it, threads of this process settle and send.
+    """
     if not app.settings.bot_token.reveal():
         raise InvalidInput("there is no bot token", "set bot_token in the config file, or VPNCTL_BOT_TOKEN")
     log = _quietly(log)
     with _alone(app):
         wire = Wire(app.settings)
         name = _introduce(app, wire, log, drop_webhook=drop_webhook)
-        for heavy in HEAVY:
-            import_module(heavy)
-        service = Service(app, wire, name, log, stop or threading.Event())
-        return service.run()
+        aftercare = Apart(apart, log) if apart else Aftercare(app, log)
+        return Service(app, wire, name, log, stop or threading.Event(), aftercare).run()
 
 
 def _quietly(log: Log) -> Log:
@@ -58,19 +59,14 @@ def _quietly(log: Log) -> Log:
 
 
 class Service:
-    """The running bot: one poller, workers, a settler, a sender."""
+    """The running bot: one poller, workers, and what comes after."""
 
-    def __init__(self, app: App, wire: Wire, name: str, log: Log, stop: threading.Event) -> None:
-        self._wire, self._name, self._log, self._stop = wire, name, log, stop
-        self.desk = Desk(app, wire, name, self._handled, log)
-        self.post = Post(app, self.desk.pace.wait, log)
-        self.settler = Settler(app, self.post.poke, log)
-        self.healer = Healer(app, self.post.poke, log)
+    def __init__(
+        self, app: App, wire: Wire, name: str, log: Log, stop: threading.Event, aftercare: Aftercare | Apart
+    ) -> None:
+        self._wire, self._name, self._log, self._stop, self._aftercare = wire, name, log, stop, aftercare
+        self.desk = Desk(app, wire, name, aftercare.ask, log)
         self._fatal: VpnctlError | None = None
-
-    def _handled(self, nodes: Collection[str]) -> None:
-        self.settler.ask(nodes)
-        self.post.poke()
 
     def run(self) -> int:
         """Work until told to stop; then finish what was begun."""
@@ -78,23 +74,21 @@ class Service:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(number, lambda *_: self._stop.set())
         workers = [threading.Thread(target=self.desk.work, name=f"desk{number}") for number in range(WORKERS)]
-        workers.append(threading.Thread(target=self.post.work, args=(self._stop,), name="post"))
-        workers.append(threading.Thread(target=self.healer.work, args=(self._stop,), name="heal"))
+        self._aftercare.start()
         for thread in workers:
             thread.start()
         # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
         threading.Thread(target=self._poll, name="poll", daemon=True).start()
         self._log(f"@{self._name} is listening")
         while not self._stop.wait(WATCH):
-            if not all(thread.is_alive() for thread in workers):
-                self._fatal = VpnctlError("a thread of the bot died", "systemd starts it again; please report this")
+            if not all(part.is_alive() for part in (*workers, self._aftercare)):
+                self._fatal = VpnctlError("a part of the bot died", "systemd starts it again; please report this")
                 self._stop.set()
         self._log("stopping: what was begun is finished, the rest waits in the inbox")
         self.desk.stop()
-        self.post.poke()
         for thread in workers:
             thread.join()
-        self.settler.close()
+        self._aftercare.close()
         if self._fatal is not None:
             raise self._fatal
         return 0

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.desk import Desk, Pace
+from bot.desk import Desk
+from bot.pace import Pace
 from bot.wire import Wire
 from tests.telegram import oracle
 from tests.telegram.server import NAME, TOKEN, BotApi, Person

@@ -439,7 +439,7 @@ def test_a_thread_that_dies_ends_the_bot_so_that_it_is_started_again(shop, api, 
 
     monkeypatch.setattr(running, "WATCH", 0.1)
     monkeypatch.setattr(Desk, "work", lambda _self: None)
-    with pytest.raises(VpnctlError, match="thread"):
+    with pytest.raises(VpnctlError, match="a part of the bot died"):
         running.run(shop, lambda _text: None)
 
 

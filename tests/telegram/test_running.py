@@ -150,10 +150,14 @@ class Program:
             )
         return self
 
-    def peak(self):
-        """MiB that it held at most."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    def helper(self):
+        """The process that settles and sends."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
+
+    def memory(self):
+        """MiB that both hold now; what they share counts once."""
+        lines = [Path(f"/proc/{each}/smaps_rollup").read_text() for each in (self.process.pid, self.helper())]
+        return sum(int(text.split("\nPss:")[1].split()[0]) for text in lines) / 1024
 
     def end(self, number):
         self.process.send_signal(number)
@@ -188,6 +192,52 @@ def test_a_second_program_on_this_machine_is_refused(program, api, shop, tmp_pat
     assert program.end(signal.SIGINT) == 0
 
 
+def ended(process):
+    """Say whether a process that is not our child ends within ten seconds."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        if "(zombie)" in Path(f"/proc/{process}/status").read_text():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_helper_of_a_killed_program_ends(program, ivan):
+    program.start()
+    ivan.say("/start")
+    ivan.wait("Press the picture", 30)
+    helper = program.helper()
+    program.end(signal.SIGKILL)
+    assert ended(helper)
+
+
+def test_a_program_whose_helper_was_killed_ends_so_that_it_is_started_again(program, ivan):
+    program.start()
+    ivan.say("/start")
+    ivan.wait("Press the picture", 30)
+    os.kill(program.helper(), signal.SIGKILL)
+    assert program.process.wait(60) == 1
+    assert "a part of the bot died" in program.log.read_text()
+
+
+def test_the_helper_sends_news_and_leaves_signals_to_the_bot(program, shop, api, ivan, admin):
+    program.start()
+    for person in (ivan, api.person(502, "Anna")):
+        person.say("/start")
+        person.wait("Press the picture", 30)
+        person.press(right_picture(shop, person))
+        admin.wait(f"Telegram id {person.number}", 30)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(program.helper(), number)
+    helper = program.helper()
+    assert program.end(signal.SIGTERM) == 0
+    assert ended(helper)
+
+
 def test_half_a_request_of_a_killed_program_is_none(api):
     with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1]))) as cut:
         cut.sendall(f"POST /bot{TOKEN}/sendMessage HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nchat".encode())
@@ -218,7 +268,7 @@ def test_a_backlog_of_a_thousand_updates_is_worked_off_by_a_program_that_is_kill
         if not left and not api.queue and all(len(each.messages) >= 5 for each in crowd):
             break
         time.sleep(0.2)
-    assert program.peak() < 150, "MiB"
+    assert program.memory() < 150, "MiB"
     assert program.end(signal.SIGTERM) == 0
     with shop.store.read() as tx:
         assert updates.waiting(tx) == 0

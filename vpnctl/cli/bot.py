@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -37,7 +38,17 @@ def run(
 
     front = current()
     log = journal.said if front.log_json else front.say
-    return serve(front.app, log, drop_webhook=drop_webhook)
+    config = ("--config", str(front.config)) if front.config else ()
+    apart = (sys.executable, "-P", "-m", "vpnctl", *config, "bot", "aftercare")
+    return serve(front.app, log, drop_webhook=drop_webhook, apart=apart)
+
+
+@commands.command("aftercare", hidden=True)
+def aftercare() -> int:
+    """Settle nodes and send messages as stdin asks. `bot run` starts it, so that presses do not wait for that."""
+    from bot.apart import serve
+
+    return serve(current().app)
 
 
 @commands.command("lockdown")

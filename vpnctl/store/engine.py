@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from sqlalchemy import exc
 
 from vpnctl.errors import Busy, Conflict, StateTrouble, VpnctlError
 from vpnctl.store import models
-from vpnctl.store.turns import Turns
+from vpnctl.store.turns import Turns, begin_writing
 
 BUSY_SECONDS = 30
 _LOCK_KEY = 0x76706E63
@@ -241,8 +242,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writing = connection.get_execution_options().get("vpnctl_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if connection.get_execution_options().get("vpnctl_write"):
+        begin_writing(connection.connection.dbapi_connection, BUSY_SECONDS)
+    else:
+        connection.exec_driver_sql("BEGIN")
 
 
 def _share_postgres(connection: Any, _record: Any) -> None:
@@ -306,6 +309,8 @@ def _translated(path: Path | None) -> Iterator[None]:
         ) from None
     except exc.DBAPIError as error:
         raise _trouble(str(error.orig), path) from None
+    except sqlite3.OperationalError as error:
+        raise _trouble(str(error), path) from None
     except exc.TimeoutError:
         raise Busy("too many database connections are in use", "try again") from None
 

@@ -1,9 +1,17 @@
-"""A lock that serves who waits in the order of arrival: with the usual one, who just wrote tends to write again."""
+"""Who writes next: threads in the order of arrival (with the usual lock, who just wrote tends to write again), and
+processes as soon as the database is free (SQLite's own waiting looks after up to 100 ms, when another writes again).
+"""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections import deque
+from typing import Any
+
+LOOK = 0.002
+"""Seconds between looks whether another process is done."""
 
 
 class Turns:
@@ -30,3 +38,22 @@ class Turns:
                 self._waiting.popleft().release()
             else:
                 self._taken = False
+
+
+def begin_writing(connection: Any, seconds: float) -> None:
+    """Begin a writing transaction on a connection of `sqlite3`, waiting so long for another process.
+
+    Raises sqlite3.OperationalError when that goes on, or for whatever else is wrong.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        for looks in range(int(seconds / LOOK), -1, -1):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not looks or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+            time.sleep(LOOK)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")

@@ -1,0 +1,88 @@
+"""What comes after updates, in a process of its own: SSH and pictures compute, and presses must not wait for them.
+
+The bot writes to the process's stdin: `node ID` to have a node settled, `send` to have the outbox looked at. What the
+process prints goes to the bot's log. When its stdin ends, because the bot stops or was killed, it finishes and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from bot.aftercare import Aftercare
+from vpnctl.app import App
+
+NODE, SEND = "node ", "send"
+POLITE = 10
+"""How much it gives way to the answering of presses (nice)."""
+HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
+"""What the first settle and the first picture would import while somebody waits for them."""
+
+
+class Apart:
+    """The bot's end of it; see `Aftercare`. `command` starts `serve`."""
+
+    def __init__(self, command: Sequence[str], log: Callable[[str], None]) -> None:
+        self._command, self._log = command, log
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._reader = threading.Thread(target=self._read, name="apart")
+
+    def start(self) -> None:
+        """Begin."""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._reader.start()
+
+    def ask(self, node_ids: Collection[str]) -> None:
+        """Have nodes settled and the outbox sent. What a dead process does not hear, the next one finds."""
+        with self._lock, suppress(OSError, ValueError):
+            if self._process is not None and self._process.stdin is not None:
+                self._process.stdin.write("".join(f"{NODE}{node_id}\n" for node_id in node_ids) + f"{SEND}\n")
+                self._process.stdin.flush()
+
+    def is_alive(self) -> bool:
+        """Say whether it still works."""
+        return self._reader.is_alive()
+
+    def close(self) -> None:
+        """Wait until what it began is finished."""
+        if self._process is None:
+            return
+        with self._lock, suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._reader.join()
+        self._process.wait()
+
+    def _read(self) -> None:
+        for line in (self._process and self._process.stdout) or ():
+            self._log(line.rstrip("\n"))
+
+
+def serve(app: App) -> int:
+    """The process itself: work until stdin ends. Signals are for the bot to heed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    lock = threading.Lock()
+
+    def log(text: str) -> None:
+        with lock, suppress(OSError):
+            sys.stdout.write(" ".join(text.split()) + "\n")
+            sys.stdout.flush()
+
+    os.nice(POLITE)
+    for heavy in HEAVY:
+        import_module(heavy)
+    aftercare = Aftercare(app, log)
+    aftercare.start()
+    for line in sys.stdin:
+        word = line.rstrip("\n")
+        aftercare.ask([word.removeprefix(NODE)] if word.startswith(NODE) else ())
+    aftercare.close()
+    return 0

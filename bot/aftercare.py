@@ -46,8 +46,8 @@ class Aftercare:
         self._post.poke()
 
     def is_alive(self) -> bool:
-        """Say whether all of it works."""
-        return all(thread.is_alive() for thread in self._threads)
+        """Say whether all of it works, or was told to end."""
+        return self._stop.is_set() or all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """Let what began finish; the rest is found by the next start."""

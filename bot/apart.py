@@ -11,16 +11,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 
 from bot.aftercare import Aftercare
 from vpnctl.app import App
+from vpnctl.errors import bug
 
 NODE, SEND = "node ", "send"
-POLITE = 10
-"""How much it gives way to the answering of presses (nice)."""
+POLITE, WATCH = 10, 5.0
+"""How much it gives way to the answering of presses (nice), and seconds between looks at its threads."""
 HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
 """What the first settle and the first picture would import while somebody waits for them."""
 
@@ -32,7 +34,7 @@ class Apart:
         self._command, self._log = command, log
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._reader = threading.Thread(target=self._read, name="apart")
+        self._reader = threading.Thread(target=self._read, name="apart", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -61,8 +63,12 @@ class Apart:
         self._process.wait()
 
     def _read(self) -> None:
-        for line in (self._process and self._process.stdout) or ():
+        if self._process is None or self._process.stdout is None:
+            return
+        for line in self._process.stdout:
             self._log(line.rstrip("\n"))
+        if self._process.wait():
+            self._log(f"the process that settles and sends ended with {self._process.returncode}")
 
 
 def serve(app: App) -> int:
@@ -72,7 +78,7 @@ def serve(app: App) -> int:
     lock = threading.Lock()
 
     def log(text: str) -> None:
-        with lock, suppress(OSError):
+        with lock, suppress(OSError, ValueError):
             sys.stdout.write(" ".join(text.split()) + "\n")
             sys.stdout.flush()
 
@@ -80,9 +86,22 @@ def serve(app: App) -> int:
     for heavy in HEAVY:
         import_module(heavy)
     aftercare = Aftercare(app, log)
-    aftercare.start()
-    for line in sys.stdin:
-        word = line.rstrip("\n")
-        aftercare.ask([word.removeprefix(NODE)] if word.startswith(NODE) else ())
+    try:
+        aftercare.start()
+        threading.Thread(target=_watch, args=(aftercare, log), name="watch", daemon=True).start()
+        for line in sys.stdin:
+            word = line.rstrip("\n")
+            aftercare.ask([word.removeprefix(NODE)] if word.startswith(NODE) else ())
+    except Exception as error:  # noqa: BLE001 - its threads would go on, and nobody would read what the bot says
+        log(bug(error))
+        os._exit(1)
     aftercare.close()
     return 0
+
+
+def _watch(aftercare: Aftercare, log: Callable[[str], None]) -> None:
+    """End the process, and with it the bot, when a part of it died; systemd starts both again."""
+    while aftercare.is_alive():
+        time.sleep(WATCH)
+    log("a thread that settles or sends died")
+    os._exit(1)

@@ -7,13 +7,14 @@ import os
 import struct
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from vpnctl.settings import Settings
 
 SEVERAL = (3, 5.0)
 """So many full chats within so many seconds."""
-FAR = 60.0
+FAR = 15.0
 """A turn that is further away was noted before a reboot."""
 _FORM = struct.Struct("d")
 
@@ -33,8 +34,9 @@ class Pace:
         self._full: dict[int, float] = {}
         self._handle: int | None = None
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def wait(self) -> None:
         """Wait for one's turn."""
@@ -65,11 +67,13 @@ class Pace:
 
     def _noted(self, now: float) -> float:
         if self._handle is not None:
-            raw = os.pread(self._handle, _FORM.size, 0)
-            self._next = _FORM.unpack(raw)[0] if len(raw) == _FORM.size else 0.0
+            with suppress(OSError):
+                raw = os.pread(self._handle, _FORM.size, 0)
+                self._next = _FORM.unpack(raw)[0] if len(raw) == _FORM.size else 0.0
         return self._next if self._next < now + FAR else now
 
     def _note(self, moment: float) -> None:
         self._next = moment
         if self._handle is not None:
-            os.pwrite(self._handle, _FORM.pack(moment), 0)
+            with suppress(OSError):  # a full disk stops no reply
+                os.pwrite(self._handle, _FORM.pack(moment), 0)

@@ -75,20 +75,23 @@ class Service:
                 signal.signal(number, lambda *_: self._stop.set())
         workers = [threading.Thread(target=self.desk.work, name=f"desk{number}") for number in range(WORKERS)]
         self._aftercare.start()
-        for thread in workers:
-            thread.start()
-        # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
-        threading.Thread(target=self._poll, name="poll", daemon=True).start()
-        self._log(f"@{self._name} is listening")
-        while not self._stop.wait(WATCH):
-            if not all(part.is_alive() for part in (*workers, self._aftercare)):
-                self._fatal = VpnctlError("a part of the bot died", "systemd starts it again; please report this")
-                self._stop.set()
-        self._log("stopping: what was begun is finished, the rest waits in the inbox")
-        self.desk.stop()
-        for thread in workers:
-            thread.join()
-        self._aftercare.close()
+        try:
+            for thread in workers:
+                thread.start()
+            # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
+            threading.Thread(target=self._poll, name="poll", daemon=True).start()
+            self._log(f"@{self._name} is listening")
+            while not self._stop.wait(WATCH):
+                if not all(part.is_alive() for part in (*workers, self._aftercare)):
+                    self._fatal = VpnctlError("a part of the bot died", "systemd starts it again; please report this")
+                    self._stop.set()
+            self._log("stopping: what was begun is finished, the rest waits in the inbox")
+        finally:
+            self.desk.stop()
+            for thread in workers:
+                if thread.ident is not None:
+                    thread.join()
+            self._aftercare.close()
         if self._fatal is not None:
             raise self._fatal
         return 0

@@ -49,3 +49,14 @@ def test_several_full_chats_pause_every_process(tmp_path, slept):
     helper.wait()
     assert slept[0] == 0
     assert slept[1] >= 5
+
+
+def test_a_full_disk_stops_no_reply(tmp_path, slept, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    bot = Pace(4, tmp_path / "telegram")
+    monkeypatch.setattr(pace.os, "pwrite", full)
+    bot.wait()
+    bot.wait()
+    assert slept[0] == 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import apart
 from bot import run as running
 from tests.telegram.conftest import ADMIN, right_picture
 from tests.telegram.server import NAME, TOKEN
@@ -193,17 +194,47 @@ def test_a_second_program_on_this_machine_is_refused(program, api, shop, tmp_pat
 
 
 def ended(process):
-    """Say whether a process that is not our child ends within ten seconds."""
-    end = time.monotonic() + 10
+    """Say whether a process that is not our child ends within a minute."""
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return True
-        if "(zombie)" in Path(f"/proc/{process}/status").read_text():
+            if "(zombie)" in Path(f"/proc/{process}/status").read_text():
+                return True
+        except (FileNotFoundError, ProcessLookupError):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_the_helper_logs_as_the_bot_was_told_to(cli, monkeypatch):
+    seen = []
+    monkeypatch.setattr(running, "run", lambda _app, _log, **given: seen.append(given["apart"]) or 0)
+    assert cli("init", "--yes").code == 0
+    assert cli("--quiet", "--log-format", "json", "bot", "run").code == 0
+    assert cli("bot", "run").code == 0
+    assert seen[0][3:] == ("vpnctl", "--log-format", "json", "--quiet", "bot", "aftercare")
+    assert seen[1][3:] == ("vpnctl", "--log-format", "text", "bot", "aftercare")
+
+
+def test_a_helper_one_of_whose_threads_died_ends(monkeypatch):
+    class Dead:
+        def is_alive(self):
+            return False
+
+    codes, said = [], []
+    monkeypatch.setattr(apart.os, "_exit", codes.append)
+    apart._watch(Dead(), said.append)
+    assert (codes, said) == ([1], ["a thread that settles or sends died"])
+
+
+def test_a_helper_that_does_not_start_is_told_with_its_code():
+    said = []
+    helper = apart.Apart((sys.executable, "-c", "raise SystemExit(9)"), said.append)
+    helper.start()
+    helper.close()
+    assert said == ["the process that settles and sends ended with 9"]
+    helper.ask(["fi"])
+    assert not helper.is_alive()
 
 
 def test_the_helper_of_a_killed_program_ends(program, ivan):
@@ -221,6 +252,7 @@ def test_a_program_whose_helper_was_killed_ends_so_that_it_is_started_again(prog
     ivan.wait("Press the picture", 30)
     os.kill(program.helper(), signal.SIGKILL)
     assert program.process.wait(60) == 1
+    assert "ended with -9" in program.log.read_text()
     assert "a part of the bot died" in program.log.read_text()
 
 

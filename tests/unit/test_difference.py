@@ -35,3 +35,24 @@ def test_the_difference_is_as_in_the_cases(case):
 
 def test_a_cut_of_nobody_asks_nothing_of_the_tool():
     assert run(function("cut_peers") + "\ncut_peers /nonexistent wg0", "") == ""
+
+
+WG = """#!/bin/sh
+echo "$@" >>"$0.log"
+case $1 in
+  show) printf 'priv\\tpub\\t51820\\toff\\nOLD=\\t(none)\\t(none)\\t10.66.0.2/32\\t0\\t0\\t0\\toff\\n' ;;
+  addconf) exit 1 ;;
+esac
+"""
+
+
+def test_what_must_go_goes_also_when_adding_fails(tmp_path):
+    tool, path = tmp_path / "wg", tmp_path / "wg0.conf"
+    tool.write_text(WG)
+    tool.chmod(0o755)
+    path.write_text(
+        "[Interface]\nPrivateKey = priv\nListenPort = 51820\n\n[Peer]\nPublicKey = NEW=\nAllowedIPs = 10.66.0.2/32\n"
+    )
+    script = "\n".join(function(name) for name in ("cut_peers", "difference", "sync_link"))
+    assert run(f"{script}\nsync_link {tool} wg0 {path} 1420 || echo failed", "") == "failed\n"
+    assert "set wg0 peer OLD= remove" in Path(f"{tool}.log").read_text().splitlines()

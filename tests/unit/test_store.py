@@ -431,6 +431,19 @@ def test_a_database_locked_by_another_program_is_busy_not_broken(tmp_path, monke
         tx.set_meta("x", "1")
 
 
+def test_damage_met_at_the_beginning_of_a_write_is_told_as_damage(tmp_path):
+    path = tmp_path / "state/vpnctl.db"
+    upgrade(f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}")
+    with store.read() as tx:
+        tx.meta("x")
+    for each in path.parent.glob("vpnctl.db*"):
+        if not each.name.endswith(".lock"):
+            each.write_bytes(b"x" * 8192)
+    with pytest.raises(StateTrouble, match=r"damaged|database"), store.write() as tx:
+        tx.set_meta("x", "1")
+
+
 KILLED = """
 import os, signal, sqlite3, sys
 from vpnctl.store import engine, upgrade

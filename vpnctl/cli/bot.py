@@ -38,8 +38,9 @@ def run(
 
     front = current()
     log = journal.said if front.log_json else front.say
-    config = ("--config", str(front.config)) if front.config else ()
-    apart = (sys.executable, "-P", "-m", "vpnctl", *config, "bot", "aftercare")
+    options = ["--log-format", "json" if front.log_json else "text", *(["--quiet"] if front.quiet else [])]
+    options += ["--config", str(front.config)] if front.config else []
+    apart = (sys.executable, "-P", "-m", "vpnctl", *options, "bot", "aftercare")
     return serve(front.app, log, drop_webhook=drop_webhook, apart=apart)
 
 

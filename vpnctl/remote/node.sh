@@ -107,15 +107,15 @@ main() {
   # drops what other people send meanwhile. New peers come before old ones go, so that an address changes hands at once.
   # A file without key or port would strip the interface of both, so it is refused.
   sync_link() {
-    local tool=$1 link=$2 path=$3 mtu=$4 live todo
+    local tool=$1 link=$2 path=$3 mtu=$4 live todo added=yes
     grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
     live=$("$tool" show "$link" dump) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | difference) || return 1
     if [ "${todo%%$'\n'*}" = all ]; then
       grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
     elif [ -n "$todo" ]; then
-      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^!//p') &&
-        printf '%s\n' "$todo" | grep -v '^[-!]' | "$tool" addconf "$link" /dev/stdin &&
-        cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^-//p') || return 1
+      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^!//p') || return 1
+      printf '%s\n' "$todo" | grep -v '^[-!]' | "$tool" addconf "$link" /dev/stdin || added=no
+      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^-//p') && [ "$added" = yes ] || return 1
     fi
     ip link set dev "$link" mtu "$mtu"
   }

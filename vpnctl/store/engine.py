@@ -309,7 +309,7 @@ def _translated(path: Path | None) -> Iterator[None]:
         ) from None
     except exc.DBAPIError as error:
         raise _trouble(str(error.orig), path) from None
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise _trouble(str(error), path) from None
     except exc.TimeoutError:
         raise Busy("too many database connections are in use", "try again") from None

@@ -23,7 +23,7 @@ LOOK = 3.0
 
 
 class Aftercare:
-    """All of it."""
+    """Settling, healing and sending, by threads of this process."""
 
     def __init__(self, app: App, log: Callable[[str], None]) -> None:
         pace = shared_pace(app.settings)

@@ -30,12 +30,12 @@ PAUSE = 2.0
 
 
 class Desk:
-    """Where updates are handled. `settle` is told the nodes that a handled update concerns."""
+    """Where updates are handled. `after` is told of each handled update, with the nodes that it concerns."""
 
     def __init__(
-        self, app: App, wire: Wire, bot_name: str, settle: Callable[[Collection[str]], None], log: Callable[[str], None]
+        self, app: App, wire: Wire, bot_name: str, after: Callable[[Collection[str]], None], log: Callable[[str], None]
     ) -> None:
-        self.app, self._wire, self._bot_name, self._settle, self._log = app, wire, bot_name, settle, log
+        self.app, self._wire, self._bot_name, self._after, self._log = app, wire, bot_name, after, log
         self.pace = shared_pace(app.settings)
         self._busy: set[int] = set()
         self._sent: set[int] = set()
@@ -121,7 +121,7 @@ class Desk:
             what = error.what if isinstance(error, VpnctlError) else bug(error)
             self._log(f"an update failed: {what}")
             handled = self._failed(row, said, what)
-        self._settle(handled.nodes)
+        self._after(handled.nodes)
         return handled.reply
 
     def _converse(self, row: Received, said: Incoming) -> Handled:

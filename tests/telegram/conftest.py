@@ -117,7 +117,7 @@ def make_bot(shop: App, api: BotApi) -> Bot:
     with shop.store.write() as tx:
         tx.set_meta("bot_name", NAME)
     made = Bot(shop, api, desk, log=log)
-    desk._settle = lambda ids: made.nodes.update(ids)
+    desk._after = lambda ids: made.nodes.update(ids)
     return made
 
 

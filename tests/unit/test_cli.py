@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import cannot
 from vpnctl.cli.main import NOUNS, global_first
 
 BAD = yaml.safe_load((Path(__file__).parents[1] / "cases/cli.yaml").read_text(encoding="utf-8"))
@@ -277,7 +278,7 @@ def test_state_is_private_whatever_the_umask(tmp_path):
 
 def test_a_read_only_database_reads_and_says_why_it_does_not_write(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("a read-only mount needs root")
+        cannot("a read-only mount", "needs root")
     env = {
         **os.environ,
         "HOME": str(tmp_path),

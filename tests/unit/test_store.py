@@ -440,7 +440,7 @@ def test_damage_met_at_the_beginning_of_a_write_is_told_as_damage(tmp_path):
     for each in path.parent.glob("vpnctl.db*"):
         if not each.name.endswith(".lock"):
             each.write_bytes(b"x" * 8192)
-    with pytest.raises(StateTrouble, match=r"damaged|database"), store.write() as tx:
+    with pytest.raises(StateTrouble, match="damaged"), store.write() as tx:
         tx.set_meta("x", "1")
 
 

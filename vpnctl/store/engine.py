@@ -2,6 +2,10 @@
 
 SQLite: WAL, synchronous=FULL (a committed revocation survives power loss), foreign keys on, writers begin
 IMMEDIATE (a read that turns into a write fails at once whatever the busy time-out). No network inside either.
+
+PostgreSQL: writers take one advisory lock for their transaction, so that verbs are as serial as on SQLite
+(docs/adr/0021). READ COMMITTED is what makes that right: each statement after the lock sees all that is committed.
+Readers see one snapshot (REPEATABLE READ). Nobody waits longer than the time-outs below.
 """
 
 from __future__ import annotations
@@ -19,13 +23,19 @@ import sqlalchemy as sa
 from sqlalchemy import event as sa_event
 from sqlalchemy import exc
 
-from vpnctl.errors import Busy, Conflict, StateTrouble, VpnctlError
+from vpnctl.errors import Busy, Conflict, StateTrouble
 from vpnctl.store import models
+from vpnctl.store.trouble import first_line, trouble
 from vpnctl.store.turns import Turns, begin_writing
 
 BUSY_SECONDS = 30
 _LOCK_KEY = 0x76706E63
-"""Of PostgreSQL's advisory lock: "vpnc"."""
+"""Of PostgreSQL's advisory lock against upgrades: "vpnc"."""
+_WRITER_KEY = 0x76706E77
+"""Of PostgreSQL's advisory lock of the one writer: "vpnw"."""
+STATEMENT_SECONDS = 300
+"""No statement of ours takes that long; what does is stuck."""
+_READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 Row = TypeVar("Row")
 
@@ -121,7 +131,8 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """Open a transaction that sees one state of the database and changes nothing."""
-        with _translated(self.path), self.engine.connect() as connection:
+        options = _READING if self.path is None else {}
+        with _translated(self.path), self.engine.connect().execution_options(**options) as connection:
             try:
                 yield Tx(connection)
             finally:
@@ -136,6 +147,7 @@ class Store:
             self.engine.connect().execution_options(vpnctl_write=True) as connection,
             connection.begin(),
         ):
+            _write_alone(connection, self.path)
             tx = Tx(connection)
             yield tx
         if self.journal is not None and tx.journal:
@@ -158,6 +170,7 @@ class Store:
         ):
             transaction = connection.begin()
             try:
+                _write_alone(connection, self.path)
                 yield RehearsalStore(self, connection)
             finally:
                 transaction.rollback()
@@ -216,10 +229,18 @@ def sqlite_path(url: str) -> Path | None:
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
+_POSTGRES = {
+    "connect_timeout": 10,
+    "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
+    f" -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
+}
+"""A session that hangs inside a transaction is ended by the server: it would keep all other writers out."""
+
+
 def _engine(url: str, path: Path | None) -> sa.Engine:
     if path is None:
         try:
-            engine = sa.create_engine(url, hide_parameters=True, connect_args={"connect_timeout": 10})
+            engine = sa.create_engine(url, hide_parameters=True, connect_args=_POSTGRES)
         except (exc.ArgumentError, ValueError):
             raise StateTrouble("database_url is not a URL", "postgresql+psycopg://USER@HOST/NAME") from None
         except ModuleNotFoundError:
@@ -246,6 +267,12 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         begin_writing(connection.connection.dbapi_connection, BUSY_SECONDS)
     else:
         connection.exec_driver_sql("BEGIN")
+
+
+def _write_alone(connection: sa.Connection, path: Path | None) -> None:
+    """Wait on PostgreSQL until no other transaction writes, at most as long as on SQLite; held until this one ends."""
+    if path is None:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_KEY})")
 
 
 def _share_postgres(connection: Any, _record: Any) -> None:
@@ -305,31 +332,11 @@ def _translated(path: Path | None) -> Iterator[None]:
         yield
     except exc.IntegrityError as error:
         raise Conflict(
-            f"it conflicts with something that exists ({error.orig})", "list what exists and try again"
+            f"it conflicts with something that exists ({first_line(error.orig)})", "list what exists and try again"
         ) from None
     except exc.DBAPIError as error:
-        raise _trouble(str(error.orig), path) from None
+        raise trouble(error.orig, path) from None
     except sqlite3.DatabaseError as error:
-        raise _trouble(str(error), path) from None
+        raise trouble(error, path) from None
     except exc.TimeoutError:
         raise Busy("too many database connections are in use", "try again") from None
-
-
-def _trouble(text: str, path: Path | None) -> VpnctlError:
-    where = str(path) if path else "the database"
-    table = (
-        ("locked", Busy(f"{where} is locked by another program", "close other programs that use it, try again")),
-        ("readonly", StateTrouble(f"{where} is read-only", "check the disk and the file's owner and mode")),
-        ("unable to open", StateTrouble(f"cannot open {where}", "check that it exists and who may read it")),
-        ("full", StateTrouble(f"no space left for {where}", "free some disk space; nothing was changed")),
-        ("malformed", StateTrouble(f"{where} is damaged", "restore a backup; keep the damaged file")),
-        (
-            "not a database",
-            StateTrouble(f"{where} is damaged or no database", "restore a backup; keep the damaged file"),
-        ),
-        ("no such", StateTrouble(f"{where} has not the tables of vpnctl: {text}", "vpnctl db current")),
-    )
-    return next(
-        (error for word, error in table if word in text),
-        StateTrouble(f"{where}: {text.splitlines()[0]}", "vpnctl doctor"),
-    )

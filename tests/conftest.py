@@ -130,8 +130,8 @@ def cli(settings: Settings, fleet: Fleet, clock: Clock, monkeypatch: pytest.Monk
     monkeypatch.setenv("VPNCTL_STATE_DIR", str(settings.state_dir))
     monkeypatch.setenv("VPNCTL_KEY_FILE", str(settings.key_file))
     monkeypatch.setenv("VPNCTL_DATABASE_URL", settings.database_url)  # whatever /etc/vpnctl says on this machine
-    monkeypatch.setattr(vpnctl.app, "_connector", lambda _store, _vault: fleet.connect)
-    monkeypatch.setattr(ssh, "scan", lambda login, _key=None: fleet[login.host].host_key or HOST_KEY)
+    monkeypatch.setattr(vpnctl.app, "_connector", lambda *_args: fleet.connect)
+    monkeypatch.setattr(ssh, "scan", lambda login, _key=None, kind="": fleet[login.host].host_key or HOST_KEY)
     monkeypatch.setattr(enroll, "install_key", lambda *_args: None)
     monkeypatch.setattr(
         "vpnctl.cli.front.open_app",

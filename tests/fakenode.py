@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ class Live:
     port: int
     mtu: int
     index: int = 0
+    up: bool = True
+    addresses: set[str] = field(default_factory=set)
+    routes: set[str] = field(default_factory=set)
     peers: dict[str, list[str]] = field(default_factory=dict)
     """Key -> [psk, allowed ips, handshake, rx, tx]."""
 
@@ -51,6 +55,12 @@ class FakeNode:
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     clock: int = 1_800_000_000
     facts: dict[str, str] = field(default_factory=dict)
+    ways: dict[int, int] = field(default_factory=lambda: {4: 1500, 6: 1500})
+    """Family -> MTU of the line."""
+    networks: list[tuple[str, str]] = field(default_factory=list)
+    nft: list[str] = field(default_factory=list)
+    path: str = "ok"
+    """What becomes of packets: `ok`, `out`, `back`, `handshake`, `setup`."""
     down: bool = False
     ssh_down: bool = False
     udp_blocked: bool = False
@@ -66,6 +76,8 @@ class FakeNode:
     die_at_step: int = 0
     answer: Callable[[bytes], bytes] = staticmethod(lambda out: out)
     before_apply: Callable[[], None] = staticmethod(lambda: None)
+    before_file: Callable[[], None] = staticmethod(lambda: None)
+    """Called before a file is taken: what happens there happens while nothing is locked."""
 
     def connect(self, login: Login) -> FakeShell:
         if self.down or self.ssh_down:
@@ -109,7 +121,9 @@ class FakeNode:
             lines = self.files[f"/etc/wireguard/{interface}.conf"][1].decode().splitlines()
             mtu = next(int(line[6:]) for line in lines if line.startswith("MTU = "))
             self.indexes += 1
-            self.links[interface] = Live("", 0, mtu, self.indexes)
+            own = next(line[10:].split(", ") for line in lines if line.startswith("Address = "))
+            nets = {str(ipaddress.ip_interface(each).network) for each in own}
+            self.links[interface] = Live("", 0, mtu, self.indexes, True, set(own), nets)
             self.sync(interface, f"/etc/wireguard/{interface}.conf", mtu)
         self.units[unit] = ("enabled", "active")
 
@@ -158,7 +172,7 @@ class FakeShell:
     def close(self) -> None:
         return
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = 60) -> Result:
+    def run(self, argv, stdin=b"", seconds=60, hear=lambda part: None) -> Result:
         node = self.node
         node.calls += 1
         gone = Unreachable(f"{self.login.node}: the connection broke", "vpnctl node check")
@@ -175,8 +189,8 @@ class FakeShell:
     def _run(self, argv: Sequence[str], stdin: bytes) -> Result:
         if argv[0] == "id":
             return Result(0, b"0\n", b"")
-        if len(argv) > 2 and "ns=vpnctl-proof" in argv[2]:
-            return Result(0, b"ok\n", b"")
+        if argv[:2] == ("bash", "-c") and argv[2] == "id -u":
+            return Result(0, b"0\n", b"")
         if argv[0] != "bash" or not argv[2].startswith("LC_ALL=C; IFS= read -r script_bytes"):
             return Result(0, b"", b"")
         head, _, rest = stdin.partition(b"\n")
@@ -218,19 +232,40 @@ class _Run:
         return not problem
 
     def apply(self) -> None:
+        seen: dict[str, str] = {}
+        if any(verb == "cut" for verb, *_ in self.plan) and not (
+            self._as_observed(seen) and self._steps({"cut"}, seen)
+        ):
+            return
+        if self._steps({"package", "file"}, seen) and self._as_observed(seen):
+            late = {"fresh", "publish", "repair", "remove", "reload", "sysctl", "start", "stop", "sync"}
+            if self._steps(late, seen):
+                self.say("applied")
+
+    def _as_observed(self, seen: dict[str, str]) -> bool:
         for verb, *args in self.plan:
-            if verb == "expect" and args[0] != self.node.token:
-                return self.say("refused", "moved")
-            if verb == "keys" and args[2] != _digest(self.node.all_keys(args[1])):
-                return self.say("refused", "moved")
+            moved = verb == "expect" and args[0] != self.node.token
+            moved |= verb == "keys" and seen.get(args[1], args[2]) != _digest(self.node.all_keys(args[1]))
+            if moved:
+                self.say("refused", "moved")
+                return False
+        return True
+
+    def _steps(self, verbs: set[str], seen: dict[str, str]) -> bool:
         for verb, *args in self.plan:
+            if verb not in verbs:
+                continue
             work = getattr(self, f"do_{verb}", None)
             subject = args[1] if verb in ("cut", "sync") else args[0] if args else "units"
+            if verb == "file":
+                self.node.before_file()
             name = {"file": "stage", "fresh": "token"}.get(verb, verb)
             subject = "new" if verb == "fresh" else subject
             if work is not None and not self.step(name, subject, lambda work=work, args=args: work(*args)):
-                return None
-        return self.say("applied")
+                return False
+            if verb == "cut":
+                seen[args[1]] = _digest(self.node.all_keys(args[1]))
+        return True
 
     def do_package(self, names: str) -> None:
         self.node.packages |= set(names.split())
@@ -274,6 +309,10 @@ class _Run:
         self.node.units.pop(unit, None)
         self.node.links.pop(interface, None) if "quick" in unit else self.node.tables.discard(interface)
 
+    def do_repair(self, interface: str, addresses: str, routes: str) -> None:
+        live = self.node.links[interface]
+        live.up, live.addresses, live.routes = True, set(addresses.split()), set(routes.split())
+
     def do_sync(self, _tool: str, interface: str, path: str, mtu: str) -> None:
         self.node.sync(interface, path, int(mtu))
 
@@ -283,6 +322,8 @@ class _Run:
         self.say("token", node.token)
         self.say("boot", node.boot_id)
         self.say("clock", str(node.clock))
+        if node.facts.get("ipv6") == "off":
+            self.say("fact", "ipv6", "off")
         for verb, *args in self.plan:
             work = getattr(self, verb.replace("-", "_"), None)
             if verb.startswith("look-") and work is not None:
@@ -313,6 +354,7 @@ class _Run:
 
     def look_facts(self) -> None:
         known = {"os": "debian 12", "systemd": "yes", "apt": "yes", "ufw": "no"}
+        # what the fake keeps for itself is no fact that the script tells
         for name, value in (known | self.node.facts).items():
             self.say("fact", name, value)
 
@@ -323,13 +365,50 @@ class _Run:
         if interface in self.node.tables:
             self.say("fact", f"nft:{interface}", "yes")
 
-    def look_link(self, _tool: str, interface: str) -> None:
+    def look_ways(self) -> None:
+        for family, mtu in self.node.ways.items():
+            self.say("way", str(family), "eth0", str(mtu))
+        for device, net in [("eth0", "203.0.113.7/24"), *self.node.networks]:
+            self.say("net", device, net)
+        for line in self.node.nft:
+            self.say("nft", line)
+
+    def look_path(self, _tool: str, interface: str, _port: str, rest: str) -> None:
+        if self.node.path == "setup":
+            return self.say("path", interface, "-", "setup", "no such device")
+        for family, address in zip("46", rest.split()[1:], strict=True):
+            if address != "-" and int(family) in self.node.ways:
+                self.say("path", interface, family, self.node.path)
+        return None
+
+    def _psks(self, path: str) -> dict[str, str]:
+        """Key -> preshared key of our file on the node."""
+        found: dict[str, str] = {}
+        key = ""
+        for line in self.node.files.get(path, ("", b""))[1].decode().splitlines():
+            name, _, value = line.partition(" = ")
+            if name == "PublicKey":
+                key = value
+                found[key] = ""
+            elif name == "PresharedKey":
+                found[key] = value
+        return found
+
+    def look_link(self, _tool: str, interface: str, path: str) -> None:
         live = self.node.links.get(interface)
         if live is not None:
-            self.say("link", interface, str(live.mtu), str(live.index))
+            self.say("link", interface, str(live.mtu), str(live.index), str(int(live.up)))
+            for each in sorted(live.addresses):
+                self.say("addr", interface, each)
+            for each in sorted(live.routes):
+                self.say("route", interface, each)
             self.say(f"|-\t{live.public or '(none)'}\t{live.port}\toff")
+            known = self._psks(path)
             for key, (psk, ips, handshake, rx, tx) in live.peers.items():
-                self.say(f"|{key}\t{psk}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
+                shown = psk
+                if key in known and psk != "(none)":
+                    shown = "(same)" if psk == known[key] else "(other)"
+                self.say(f"|{key}\t{shown}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
         else:
             self.say("fact", "udp_ports", self.node.facts.get("udp_ports", ""))
 

@@ -82,7 +82,10 @@ class App:
 
 def whoami() -> str:
     """Return the name of the person at the command line, through sudo."""
-    name = os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as containers have
+        name = f"uid {os.getuid()}"
     return f"cli:{clean(name, 40)}"
 
 
@@ -95,11 +98,17 @@ def open_app(settings: Settings, actor: str, progress: Progress = silent) -> App
     vault = Vault(settings.key_file)
     zone = settings.zone
     return App(
-        settings, store, vault, _connector(store, vault), actor, clock=lambda: datetime.now(zone), progress=progress
+        settings,
+        store,
+        vault,
+        _connector(store, vault, settings.login_seconds),
+        actor,
+        clock=lambda: datetime.now(zone),
+        progress=progress,
     )
 
 
-def _connector(store: Store, vault: Vault) -> Callable[[Login], Shell]:
+def _connector(store: Store, vault: Vault, seconds: float) -> Callable[[Login], Shell]:
     def connect(login: Login) -> Shell:
         if login.kind == "local":
             from vpnctl.remote.local import LocalShell
@@ -110,6 +119,6 @@ def _connector(store: Store, vault: Vault) -> Callable[[Login], Shell]:
 
         with store.read() as tx:
             sealed = tx.meta(SSH_KEY)
-        return SshShell(login, vault.open("meta.ssh_key", NIL, sealed or ""))
+        return SshShell(login, vault.open("meta.ssh_key", NIL, sealed or ""), seconds)
 
     return connect

@@ -37,6 +37,9 @@ class Settings:
         "store",
     )
     parallel: int = _setting("nodes worked on at once, 1 to 256", 64)
+    login_seconds: int = _setting(
+        "how long a server may take from the connection to the end of the login, 5 to 300 seconds", 10
+    )
     migration_grace_hours: int = _setting(
         "how long an old peer lives on after its successor was delivered, 1 to 720 hours", 24
     )
@@ -137,7 +140,10 @@ def other_state(env: Mapping[str, str] | None = None) -> Path | None:
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    return Path(env.get("HOME") or Path.home())
+    try:
+        return Path(env.get("HOME") or Path.home())
+    except RuntimeError:  # a user id without a name
+        raise InvalidInput("there is no home directory: HOME is not set", "HOME=/path vpnctl …") from None
 
 
 def _defaults(env: Mapping[str, str], root: bool) -> dict[str, Any]:
@@ -160,7 +166,16 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         return {}
     if not isinstance(document.data, dict):
         raise InvalidInput(f"{document.where(())}: expected `setting: value` lines")
-    return {key: _checked(key, str(value), document.where((key,))) for key, value in document.data.items()}
+    return {key: _checked(key, _as_typed(value), document.where((key,))) for key, value in document.data.items()}
+
+
+def _as_typed(value: Any) -> str:
+    """Return a YAML value as it would stand in the environment: a list with commas between its items."""
+    if isinstance(value, list):
+        return ",".join(map(_as_typed, value))
+    if isinstance(value, dict):
+        raise InvalidInput("a setting has one value, not a mapping", "docs/configuration.md")
+    return "" if value is None else str(value)
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
@@ -186,6 +201,7 @@ def _checked(key: str, text: str, where: str) -> Any:
 def _parse(key: str, text: str) -> Any:
     numbers = {
         "parallel": ("number", 1, 256),
+        "login_seconds": ("number of seconds", 5, 300),
         "migration_grace_hours": ("number of hours", 1, 720),
         "expiring_soon_hours": ("number of hours", 1, 720),
         "telegram_rate": ("number of messages", 1, 1000),
@@ -201,6 +217,8 @@ def _parse(key: str, text: str) -> Any:
         "approve_configs": ("no", "yes"),
         "strangers": ("apply", "refuse"),
     }
+    if key in words and words[key] == ("no", "yes"):
+        text = _BOOLEANS.get(text.lower(), text)
     if key in words and text not in words[key]:
         raise InvalidInput(f"expected `{words[key][0]}` or `{words[key][1]}`")
     checks: dict[str, Callable[[str], Any]] = {
@@ -220,6 +238,10 @@ def _parse(key: str, text: str) -> Any:
         "tech_chat_id": grammar.telegram_chat,
     }
     return checks[key](text) if key in checks else text
+
+
+_BOOLEANS = {"true": "yes", "on": "yes", "y": "yes", "yes": "yes", "false": "no", "off": "no", "n": "no", "no": "no"}
+"""What YAML calls yes and no, 1.1 and 1.2."""
 
 
 def _path(text: str) -> Path:

@@ -71,6 +71,7 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waitin
         for node in listed
         if node.last_error is not None
     ]
+    found += _paths(tx)
     found += _health(tx, listed)
     found += _pending_cuts(tx, waiting)
     found += [
@@ -84,6 +85,17 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waitin
         if node.state == "not provisioned"
     ]
     return found + _asking(tx) + _full(listed, now.date()) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
+
+
+def _paths(tx: Tx) -> list[Attention]:
+    """Nodes through which packets were not seen to pass when that was last tried."""
+    query = sa.select(_node.name, _node.path_error, _node.path_at).where(
+        _node.retired_at.is_(None), _node.path_error.is_not(None)
+    )
+    return [
+        Attention(name, f"packets do not pass: {why}", f"vpnctl node check {name}", at)
+        for name, why, at in tx.execute(query.order_by(_node.name))
+    ]
 
 
 def _asking(tx: Tx) -> list[Attention]:

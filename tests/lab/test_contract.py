@@ -24,12 +24,17 @@ def facts(observed):
             link.public_key,
             link.port,
             link.mtu,
+            link.up,
+            link.addresses,
+            link.routes,
             {key: (peer.psk, peer.allowed_ips) for key, peer in link.peers.items()},
         )
         for name, link in observed.links.items()
     }
     plain = {name: value for name, value in observed.facts.items() if not name.startswith("udp_ports")}
-    return observed.token, observed.files, observed.units, links, plain
+    ways = observed.ways
+    lines = (ways.lines, ways.wan) if ways else None
+    return observed.token, observed.files, observed.units, links, plain, lines, observed.paths
 
 
 @pytest.mark.parametrize("scenario", ["provision", "people", "alien", "refused"])
@@ -52,8 +57,8 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
     compared = []
     real_call = node_script.call
 
-    def both(shell, name, protocols, plan, looks, now):
-        real = real_call(shell, name, protocols, plan, looks, now)
+    def both(shell, name, protocols, plan, looks, now, waits=lambda: None):
+        real = real_call(shell, name, protocols, plan, looks, now, waits)
         fake = real_call(twin.connect(replace_login), name, protocols, plan, looks, now)
         assert facts(fake.observed) == facts(real.observed)
         assert (fake.refused, bool(fake.failed)) == (real.refused, bool(real.failed))
@@ -73,7 +78,7 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
         from vpnctl.actions import find
 
         ids = [find.node(tx, "fi").id]
-    system = Wish(scope=SYSTEM, always=True)
+    system = Wish(scope=SYSTEM, always=True, prove=True)
     assert settle(app, ids, system)[0].code == 0
     if scenario == "people":
         users.add(app, ["alice", "bob"])

@@ -184,6 +184,8 @@ def test_a_reader_sees_one_state_whatever_is_committed_meanwhile(programs):
 @on_postgres
 def test_a_session_waits_for_locks_and_statements_no_longer_than_stated(programs):
     with programs[0].store.read() as tx:
-        shown = [tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("lock_timeout", "statement_timeout")]
+        shown = [
+            tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("lock_timeout", "statement_timeout")
+        ]
     assert shown == ["30s", "5min"]
     assert replace(programs[0]) is not None

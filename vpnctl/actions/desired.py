@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -71,8 +71,11 @@ def login(tx: Tx, node: Node) -> Login:
     return Login(node.name, node.kind, node.host, node.port, node.login, node.host_key, via)
 
 
-def desired(app: App, view: View, keep: frozenset[str] = frozenset()) -> Desired:
-    """Render what the node must have. `keep` are ids of peers that stay although they may not connect (the brake)."""
+def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: bool = True) -> Desired:
+    """Render what the node must have. `keep` are ids of peers that stay although they may not connect (the brake).
+
+    Without `ipv6` the node's kernel does none, and an interface with such addresses would not come up there.
+    """
     links = []
     packages: set[tuple[str, str]] = set()
     for endpoint in view.endpoints:
@@ -83,17 +86,27 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset()) -> Desired
         taken = {f"{peer.ipv4}/32" for peer in live} | {f"{peer.ipv6}/128" for peer in live}
         cut = {peer.public_key for peer in own} | {alien.public_key for alien in aliens if alien.pruned_at}
         specs = [peer_spec(app.vault, peer) for peer in live]
+        spec = endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint))
+        others = [_alien_spec(app.vault, alien, taken) for alien in aliens if not alien.pruned_at]
+        if not ipv6:
+            spec = replace(spec, pool_v6=None)
+            specs = [replace(each, ipv6=None) for each in specs]
+            others = [replace(each, allowed_ips=_only_v4(each.allowed_ips)) for each in others]
         links.append(
             protocol.link(
-                endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint)),
+                spec,
                 specs,
-                [_alien_spec(app.vault, alien, taken) for alien in aliens if not alien.pruned_at],
+                others,
                 frozenset(cut - {spec.public_key for spec in specs}),
             )
         )
         packages |= set(protocol.packages) if endpoint.removed_at is None else set()
     system = host.system_files() if packages else ()
     return Desired(tuple(links), system, tuple(sorted(packages)))
+
+
+def _only_v4(networks: str) -> str:
+    return ", ".join(each for each in networks.split(", ") if ":" not in each)
 
 
 def _measuring(app: App, endpoint: Endpoint) -> bool:

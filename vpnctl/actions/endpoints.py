@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,16 +23,20 @@ from vpnctl.store.rows import Endpoint, Node, Peer, User
 DEFAULT_POOL_V4 = "10.66.0.0/16"
 DEFAULT_DNS = "1.1.1.1, 2606:4700:4700::1111"
 DEFAULT_MTU = 1420
+LEAST_MTU = grammar.MIN_MTU
 DEFAULT_KEEPALIVE = 25
 ALL_TRAFFIC = "0.0.0.0/0, ::/0"
-FORWARD_RULES = ("none", "docker", "ufw")
+FORWARD_RULES = ("none", "docker", "ufw", "iptables")
 MIN_PEERS = 1
 RENEWS_CLIENTS = ("port", "dns", "mtu", "allowed_ips", "keepalive")
 """Options that stand in the files of clients: changing one means that people need a new file."""
 
 
 def add(app: App, node_name: str, protocol: str, options: dict[str, Any]) -> tuple[Endpoint, Node]:
-    """Add an endpoint. Options that are None get their default. Raises Conflict when interface or port is taken."""
+    """Add an endpoint. Options that are None get their default; a pool is picked beside the networks to `avoid`.
+
+    Raises Conflict when interface or port is taken.
+    """
     with app.store.write() as tx:
         node = find.node(tx, node_name)
         return create(tx, app, node, protocol, options), node
@@ -41,7 +45,8 @@ def add(app: App, node_name: str, protocol: str, options: dict[str, Any]) -> tup
 def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any]) -> Endpoint:
     """Add an endpoint inside a transaction."""
     kind = plugin(protocol)
-    values = checked({key: value for key, value in options.items() if value is not None})
+    avoid = options.get("avoid", ())
+    values = checked({key: value for key, value in options.items() if value is not None and key != "avoid"})
     there = find.endpoints(tx, node)
     interface = values.get("interface") or _free_interface(kind.interface_prefix, there)
     port = values.get("port") or _free_port(kind.default_port, there)
@@ -60,7 +65,7 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
         protocol=protocol,
         interface=interface,
         port=port,
-        pool_v4=values.get("pool_v4") or _free_pool(there),
+        pool_v4=values.get("pool_v4") or _free_pool(there, avoid),
         pool_v6=_pool_v6(values),
         dns=values.get("dns", DEFAULT_DNS),
         mtu=values.get("mtu", DEFAULT_MTU),
@@ -197,9 +202,9 @@ def _pool_v6(values: dict[str, Any]) -> str | None:
     return str(grammar.network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:]}::/64"))
 
 
-def _free_pool(there: list[Endpoint]) -> str:
-    """Return 10.66.0.0/16, or the next /16 that no endpoint of this node overlaps."""
-    taken = [grammar.network(other.pool_v4) for other in there]
+def _free_pool(there: list[Endpoint], avoid: Sequence[grammar.Network]) -> str:
+    """Return 10.66.0.0/16, or the next /16 that no endpoint and no other network of this node overlaps."""
+    taken = [*(grammar.network(other.pool_v4) for other in there), *(each for each in avoid if each.version == 4)]  # noqa: PLR2004
     candidates = (grammar.network(f"10.{number}.0.0/16") for number in range(66, 250))
     free = next((str(pool) for pool in candidates if not any(pool.overlaps(other) for other in taken)), None)
     if free is None:

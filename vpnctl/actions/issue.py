@@ -160,7 +160,11 @@ class Room:
                     f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
                     "another --node, or another plan: vpnctl plan list",
                 )
-        best = max(choices, key=lambda pair: (_spare(pair[1], self._load[pair[1].id]), pair[1].name))
+        # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
+        best = max(
+            choices,
+            key=lambda pair: (pair[1].path_error is None, _spare(pair[1], self._load[pair[1].id]), pair[1].name),
+        )
         self._load[best[1].id] += 1
         return best
 

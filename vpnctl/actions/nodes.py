@@ -57,12 +57,12 @@ def add(app: App, new: NewNode, confirm: Confirm) -> Node:
         jump = find.node(tx, new.jump) if new.jump else None
         via = login_of(tx, jump) if jump else None
     if new.target is None:
-        login = Login(name, "local", "localhost", 0, "root", "")
+        login = Login(name, "local", "localhost", 0, "root", "", known=False)
         if "public_host" not in details:
             raise InvalidInput("clients must know how to reach this machine", "give --public-host NAME_OR_ADDRESS")
     else:
         where = grammar.target(new.target)
-        login = Login(name, "ssh", where.host, where.port, where.login, "", via)
+        login = Login(name, "ssh", where.host, where.port, where.login, "", via, known=False)
         login = _pinned(app, login, new, confirm)
         if new.means:
             enroll.install_key(login, new.means, public_line(app), ssh_key(app))
@@ -81,7 +81,8 @@ def _pinned(app: App, login: Login, new: NewNode, confirm: Confirm) -> Login:
 
     from vpnctl.remote import ssh
 
-    shown = grammar.host_key(ssh.scan(login, ssh_key(app) if login.via else None))
+    key = ssh_key(app) if login.via else None
+    shown = _offered(login, key, new)
     print_ = ssh.fingerprint(shown)
     if new.host_key_fp is not None:
         if grammar.fingerprint(new.host_key_fp) != print_:
@@ -101,6 +102,26 @@ def _pinned(app: App, login: Login, new: NewNode, confirm: Confirm) -> Login:
             f"give --host-key-fp {print_} if it is the right one",
         )
     return replace(login, host_key=shown)
+
+
+def _offered(login: Login, key: Secret | None, new: NewNode) -> str:
+    """Return the host key that was vouched for if the server has it, of whatever type; else the one it shows first."""
+    from vpnctl.remote import ssh
+
+    def vouched(shown: str) -> bool:
+        if new.host_key_fp is not None:
+            return ssh.fingerprint(shown) == grammar.fingerprint(new.host_key_fp)
+        return new.known_hosts is None or shown in _known(new.known_hosts, login)
+
+    first = grammar.host_key(ssh.scan(login, key))
+    if vouched(first):
+        return first
+    kinds = [kind for kind in grammar.HOST_KEY_TYPES if kind != first.split()[0]]
+    if new.host_key_fp is None and new.known_hosts is not None:
+        listed = {line.split()[0] for line in _known(new.known_hosts, login)}
+        kinds = [kind for kind in kinds if kind in listed]
+    others = (ssh.scan(login, key, kind) for kind in kinds)
+    return next((shown for shown in map(grammar.host_key, filter(None, others)) if vouched(shown)), first)
 
 
 def _known(text: str, login: Login) -> list[str]:

@@ -19,6 +19,8 @@ class Settled:
     changes: tuple[Change, ...] = ()
     error: str = ""
     hint: str = ""
+    notes: tuple[Change, ...] = ()
+    """What is not as it should be there and is not vpnctl's to change, each with its advice."""
 
 
 def stamp(app: App) -> Stamp:

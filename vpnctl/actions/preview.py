@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from vpnctl.actions import probes
+from vpnctl.actions import paths, probes
 from vpnctl.actions.desired import View, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.actions.proof import check_token, failed
@@ -38,17 +38,20 @@ def drift(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
 
 def check(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
     """Return the drift, and with it every endpoint that does not answer a handshake from here."""
-    found = drift(app, node_ids, wish)
+    found = drift(app, node_ids, replace(wish, prove=True))
     with app.store.read() as tx:
         nodes = [tx.all(Node, models.node.c.id == each.node_id)[0] for each in found]
     with ThreadPoolExecutor(min(app.settings.parallel, len(found) or 1)) as pool:
         signs = pool.map(lambda node: probes.shake_all(app, node), nodes)
-    return [replace(each, changes=(*each.changes, *_silent(sign))) for each, sign in zip(found, signs, strict=True)]
+    return [replace(each, notes=(*each.notes, *_silent(sign))) for each, sign in zip(found, signs, strict=True)]
+
+
+_ADVICE = "look at the provider's firewall, and at the node's"
 
 
 def _silent(signs: dict[str, Handshake | None]) -> list[Change]:
     return [
-        Change("no handshake", interface, str(sign.verdict), SYSTEM)
+        Change("no handshake", interface, str(sign.verdict), SYSTEM, _ADVICE)
         for interface, sign in signs.items()
         if sign is not None and sign.verdict is not Verdict.OK
     ]
@@ -81,9 +84,12 @@ def _preview(app: App, view: View, wish: Wish) -> Settled:
         where = login(tx, view.node)
     shell = app.connect(where)
     try:
-        observed = look(app, view, shell, wish.scope)
+        observed = look(app, view, shell, wish.scope, paths.tries(app, view) if wish.prove else ())
     finally:
         shell.close()
     with app.store.read() as tx:
         check_token(tx, view.node, observed)
-    return Settled(view.node.id, view.node.name, 0, compare(app, view, observed, wish).changes)
+    found = compare(app, view, observed, wish)
+    if wish.prove:
+        paths.record(app, view.node, observed)
+    return Settled(view.node.id, view.node.name, 0, found.changes, notes=found.notes)

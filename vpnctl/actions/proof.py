@@ -10,12 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl.actions import paths
 from vpnctl.actions.desired import View
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Distrust, NodeFailed, VpnctlError
-from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer
+from vpnctl.protocols.host import TOKEN
+from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer, psk_differs
 from vpnctl.rules.ledger import Reading
+from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models, traffic
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer
@@ -23,8 +26,8 @@ from vpnctl.store.rows import Alien, Endpoint, Node, Peer
 _CHUNK = 500
 _LATEST = 2**32
 """Unix seconds; what a node says beyond it is no time."""
-NONE = "-"
-"""What a node shows that has no token."""
+NONE, ODD = "-", "?"
+"""What stands for a node without a token, and for one whose token no vpnctl can have written."""
 
 
 def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
@@ -34,6 +37,11 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
     """
     if observed.token == NONE:
         return node.token is not None
+    if observed.token == ODD:
+        raise Distrust(
+            f"{node.name}: what stands in {TOKEN} there was not written by any vpnctl; nothing was written",
+            f"who wrote it? If nobody else drives the node: rm {TOKEN} there, then vpnctl node sync {node.name}",
+        )
     table = models.token.c
     query = sa.select(table.seq).where(table.node_id == node.id)
     shown = tx.execute(query.where(table.value == observed.token)).scalar()
@@ -148,7 +156,7 @@ def record_aliens(app: App, node_id: str, observed: Observed) -> None:
             if tx.one(Alien, known) is not None or tx.one(Peer, ours) is not None:
                 continue
             alien_id = str(uuid.uuid4())
-            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if peer.psk else None
+            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if isinstance(peer.psk, Secret) else None
             ips = ", ".join(sorted(peer.allowed_ips))
             tx.insert(Alien(alien_id, endpoint.id, peer.key, sealed, ips, app.clock(), None))
             events.record(
@@ -201,6 +209,7 @@ def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
         seen_at=now,
         last_error=None,
         last_error_code=None,
+        **paths.columns(observed, now),
     )
 
 
@@ -235,7 +244,7 @@ def _presence(link: Link, peer: Peer, found: SeenPeer | None, settled: bool) -> 
     """
     want = link.peers.get(peer.public_key)
     if want is not None and found is not None:
-        right = (want.psk, want.allowed_ips) == (found.psk, found.allowed_ips)
+        right = want.allowed_ips == found.allowed_ips and not psk_differs(want.psk, found.psk, file_is_ours=settled)
         return "present" if settled and right and peer.present_at is None else ""
     if want is None and found is None:
         return "absent" if settled and peer.absent_at is None else ""

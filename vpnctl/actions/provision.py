@@ -1,75 +1,91 @@
-"""From a bare server to a serving node: endpoints, the whole system scope, and forwarding proven by a packet."""
+"""From a bare server to a serving node: endpoints that suit it, the whole system scope, and packets seen to pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vpnctl.actions import endpoints, find, probes
-from vpnctl.actions.desired import desired, load, login
+from vpnctl.actions.desired import load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.actions.preview import rehearse
 from vpnctl.actions.settle import Wish, look, settle
 from vpnctl.app import App
-from vpnctl.errors import NodeFailed, VpnctlError
-from vpnctl.remote import forwarding
+from vpnctl.errors import NodeFailed
+from vpnctl.rules import firewall
 from vpnctl.rules.changes import SYSTEM, Observed
-from vpnctl.store.rows import Node
+from vpnctl.rules.path import Ways, fitting_mtu
+from vpnctl.store.rows import Endpoint, Node
 
 SYSTEMS = ("debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04")
+V6_ONLY = "::/0"
+V6_DNS = "2606:4700:4700::1111, 2001:4860:4860::8888"
 
 
 @dataclass(frozen=True)
 class Provisioned:
-    """How it came out. `forwarding` says what the packet proof found, per interface."""
+    """How it came out, and what was noticed on the way."""
 
     settled: Settled
     notes: tuple[str, ...]
-    forwarding: dict[str, str]
 
 
 def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str], bool] | None) -> Provisioned:
-    """Make a node serve `protocols`.
+    """Make a node serve `protocols`, and see packets pass through it.
 
     `ask` is asked before a host firewall is told to let our packets pass; None: it is left alone.
     """
     node, observed = _first_look(app, name)
     _refuse_system(node, observed)
-    _ensure_endpoints(app, name, protocols)
+    options, notes = suited(observed)
+    _ensure_endpoints(app, name, protocols, options)
     probes.ensure(app, [node.id])
-    rule, notes = _host_firewall(observed)
-    if (
-        rule != "none"
-        and ask is not None
-        and _lacks_rule(app, name, rule)
-        and ask(f"{notes[-1]} Let packets of the VPN pass there?")
-    ):
-        _set_rule(app, name, rule)
+    blocked = _host_firewall(app, name, observed)
+    if blocked is not None:
+        notes = (*notes, blocked.what)
+        if blocked.rule and ask is not None and ask(f"{blocked.what} Let packets of the VPN pass there?"):
+            _set_rule(app, name, blocked.rule)
     with app.progress(f"provisioning {name}", 1) as advance:
-        settled = settle(app, [node.id], Wish(scope=SYSTEM, always=True))[0]
+        settled = settle(app, [node.id], Wish(scope=SYSTEM, always=True, prove=True))[0]
         advance()
-    proofs: dict[str, str] = {}
-    if settled.code == 0:
-        proofs = _prove(app, node)
-        failed = {interface: text for interface, text in proofs.items() if text != "ok"}
-        if failed:
-            interface, text = next(iter(failed.items()))
-            hint = "look at the node's own firewall; with Docker or ufw: run provision again and say yes to the rule"
-            settled = Settled(
-                node.id, name, 3, settled.changes, f"{name}: forwarding of {interface} does not work: {text}", hint
-            )
-    return Provisioned(settled, tuple(notes), proofs)
+    return Provisioned(settled, notes)
 
 
 def preview(app: App, name: str, protocols: Sequence[str]) -> list[Settled]:
     """Return what provisioning would change."""
+    _, observed = _first_look(app, name)
+    options, _ = suited(observed)
 
     def verb(trial: App) -> list[str]:
-        _ensure_endpoints(trial, name, protocols)
+        _ensure_endpoints(trial, name, protocols, options)
         with trial.store.read() as tx:
             return [find.node(tx, name).id]
 
     return rehearse(app, verb, Wish(scope=SYSTEM))
+
+
+def suited(observed: Observed) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options of an endpoint that suit this server, and what to tell the operator."""
+    ways = observed.ways or Ways()
+    options: dict[str, Any] = {"avoid": [net for _, net in ways.networks]}
+    notes = []
+    os = observed.facts.get("os", "?")
+    if os not in SYSTEMS:
+        notes.append(f"note: {os} is not among the systems that are tested: {', '.join(SYSTEMS)}.")
+    fits = fitting_mtu(ways)
+    if fits is not None and fits < endpoints.DEFAULT_MTU:
+        options["mtu"] = max(fits, endpoints.LEAST_MTU)
+        notes.append(f"note: the server's line carries {min(ways.lines.values())} bytes: tunnel MTU {options['mtu']}.")
+    if not observed.ipv6:
+        options["pool_v6"] = "none"
+        notes.append("note: IPv6 is switched off on this server: it serves IPv4; people's IPv6 goes nowhere.")
+    if ways.lines and 4 not in ways.lines:  # noqa: PLR2004
+        options |= {"allowed_ips": V6_ONLY, "dns": V6_DNS}
+        notes.append(
+            "note: this server has no way out over IPv4: it serves IPv6 only; people's IPv4 stays outside the tunnel."
+        )
+    return options, tuple(notes)
 
 
 def _first_look(app: App, name: str) -> tuple[Node, Observed]:
@@ -93,32 +109,50 @@ def _refuse_system(node: Node, observed: Observed) -> None:
         )
 
 
-def _ensure_endpoints(app: App, name: str, protocols: Sequence[str]) -> None:
+def _ensure_endpoints(app: App, name: str, protocols: Sequence[str], options: dict[str, Any]) -> None:
     with app.store.read() as tx:
         served = {endpoint.protocol for endpoint in find.endpoints(tx, find.node(tx, name))}
     for protocol in protocols:
         if protocol not in served:
-            endpoints.add(app, name, protocol, {})
+            endpoints.add(app, name, protocol, options)
 
 
-def _host_firewall(observed: Observed) -> tuple[str, list[str]]:
-    """Return (the rule that would help, what to tell the operator)."""
-    facts = observed.facts
-    notes = []
-    if facts.get("os", "") not in SYSTEMS:
-        notes.append(f"note: {facts.get('os', '?')} is not among the systems that are tested: {', '.join(SYSTEMS)}.")
-    if facts.get("ufw") == "yes":
-        return "ufw", [*notes, "ufw is active on this server and drops what is forwarded."]
-    if facts.get("forward_policy") == "DROP":
-        if facts.get("docker_chain") == "yes":
-            return "docker", [*notes, "Docker is on this server and drops what is forwarded."]
-        return "none", [*notes, "note: the FORWARD policy of this server is DROP and neither Docker nor ufw set it."]
-    return "none", notes
+@dataclass(frozen=True)
+class _Blocked:
+    """A firewall of the host that keeps our packets from passing; `rule` would let them, empty: none is known."""
+
+    what: str
+    rule: str
 
 
-def _lacks_rule(app: App, name: str, rule: str) -> bool:
+def _host_firewall(app: App, name: str, observed: Observed) -> _Blocked | None:
+    """Return what of the host's own firewall is in the way of the node's endpoints as they are configured now."""
     with app.store.read() as tx:
-        return any(endpoint.forward_rule != rule for endpoint in find.endpoints(tx, find.node(tx, name)))
+        served = find.endpoints(tx, find.node(tx, name))
+    if observed.facts.get("ufw") == "yes":
+        said = _Blocked("ufw is active on this server and drops what is forwarded.", "ufw")
+        return said if any(endpoint.forward_rule != "ufw" for endpoint in served) else None
+    for endpoint in served:
+        found = _in_the_way(endpoint, observed.ways or Ways())
+        if found is not None:
+            return found
+    return None
+
+
+def _in_the_way(endpoint: Endpoint, ways: Ways) -> _Blocked | None:
+    verdicts = firewall.judge(ways.chains, endpoint.interface, ways.wan, endpoint.port, ways.lines)
+    if not verdicts:
+        return None
+    chains = ", ".join(dict.fromkeys(each.chain for each in verdicts))
+    if any(chain.name == "DOCKER-USER" for chain in ways.chains) and all(each.kind == "forward" for each in verdicts):
+        return _Blocked(f"Docker is on this server and drops what is forwarded (chain {chains}).", "docker")
+    if all(each.chain.split()[1] == "filter" for each in verdicts):
+        return _Blocked(f"iptables on this server drops packets of the VPN (chain {chains}).", "iptables")
+    return _Blocked(
+        f"note: the firewall of this server drops packets of the VPN (chain {chains}). It is not one that vpnctl "
+        f"changes: let {endpoint.interface} and UDP port {endpoint.port} pass there.",
+        "",
+    )
 
 
 def _set_rule(app: App, name: str, rule: str) -> None:
@@ -126,23 +160,3 @@ def _set_rule(app: App, name: str, rule: str) -> None:
         interfaces = [endpoint.interface for endpoint in find.endpoints(tx, find.node(tx, name))]
     for interface in interfaces:
         endpoints.change(app, name, interface, {"forward_rule": rule})
-
-
-def _prove(app: App, node: Node) -> dict[str, str]:
-    """Send a packet through each endpoint and see it leave the node."""
-    with app.store.read() as tx:
-        view = load(tx, node.id, app.clock(), people=False)
-        where = login(tx, node)
-    want = desired(app, view)
-    proofs = {}
-    shell = app.connect(where)
-    try:
-        for endpoint, link in zip(view.endpoints, want.links, strict=True):
-            if not link.removed:
-                try:
-                    proofs[link.interface] = forwarding.prove(shell, link, endpoint.pool_v4)
-                except VpnctlError as error:
-                    proofs[link.interface] = error.what
-    finally:
-        shell.close()
-    return proofs

@@ -8,7 +8,9 @@ newest database.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from vpnctl.actions import clock, proof
+from vpnctl.actions import clock, paths, proof
 from vpnctl.actions.desired import View, desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
@@ -46,6 +48,8 @@ class Wish:
     """Go there even if nothing is pending."""
     cut_all: bool = False
     """Lift the brake."""
+    prove: bool = False
+    """Send a packet through each endpoint, and see it leave the node and its answer come back."""
     distrust: str = ""
     """Why the clock cannot be trusted; then time cuts nobody. `settle` finds out by itself."""
 
@@ -58,6 +62,8 @@ class Comparison:
     changes: tuple[Change, ...]
     held: int
     """Peers that the brake keeps although their time is over."""
+    notes: tuple[Change, ...] = ()
+    """What is not vpnctl's to change, with advice."""
 
 
 def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[Settled]:
@@ -126,7 +132,8 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     """Observe and, where needed, apply once. None: the node moved meanwhile, look again."""
     with app.store.read() as tx:
         looked = load(tx, node_id, app.clock(), people=False)
-    observed = look(app, looked, shell, wish.scope)
+    tries = paths.tries(app, looked) if wish.prove else ()
+    observed = look(app, looked, shell, wish.scope, tries)
     proof.record_aliens(app, node_id, observed)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
@@ -140,8 +147,10 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     if wish.scope == PEOPLE:
         _check_up(name, found.changes)
     if found.changes:
-        if not _apply(app, view, shell, observed, found, wish):
+        after = _apply(app, view, shell, observed, found, wish, tries)
+        if after is None:
             return None
+        observed = after
     else:
         proof.record(app, view, found.want, observed, wish.scope, agreed=True)
     if found.held:
@@ -150,27 +159,40 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
             f"{name}: {found.held} peers are due to be cut by time alone; {why}",
             f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
         )
-    return Settled(node_id, name, 0, found.changes)
+    lost = paths.fault(observed)
+    notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), wish.scope)[1]
+    if lost:
+        hint = next((each.advice for each in notes if each.kind != paths.KIND), f"vpnctl node provision {name}")
+        return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
+    return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
-def _apply(app: App, view: View, shell: Shell, observed: Observed, found: Comparison, wish: Wish) -> bool:
-    """Apply, read again, record. False: the node is not as observed any more, nothing was done."""
+def _apply(
+    app: App, view: View, shell: Shell, observed: Observed, found: Comparison, wish: Wish, tries: tuple[str, ...]
+) -> Observed | None:
+    """Apply, read again, record; return what was read. None: the node is not as observed any more, nothing was done."""
     name = view.node.name
     fresh = proof.prepare(app, view, observed)
     orders = plan.apply(found.want, observed, found.changes, fresh, wish.scope)
-    looks = plan.look(found.want, wish.scope, _digests(view))
-    answer = node_script.call(shell, name, _protocols(view), orders, looks, app.clock())
+    looks = (*plan.look(found.want, wish.scope, _digests(view)), *tries)
+    with contextlib.ExitStack() as shown:
+
+        @functools.cache
+        def waiting() -> None:
+            shown.enter_context(app.progress(f"{name}: apt is in use there, waiting", 1))
+
+        answer = node_script.call(shell, name, _protocols(view), orders, looks, app.clock(), waiting)
     if answer.refused == "moved":
-        return False
+        return None
     if answer.refused:
         raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
-    left = _relevant(difference(found.want, answer.observed, _alien_keys(view)), wish.scope)
+    left = _split(difference(found.want, answer.observed, _alien_keys(view), name), wish.scope)[0]
     proof.record(app, view, found.want, answer.observed, wish.scope, agreed=not left and not answer.failed)
     if answer.failed:
         raise NodeFailed(f"{name}: {answer.failed}", f"mend that on the node, then: vpnctl node sync {name}")
     if left:
         raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
-    return True
+    return answer.observed
 
 
 def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
@@ -188,11 +210,11 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
     distrust = bool(wish.distrust)
     held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
-    want = desired(app, view, held)
+    want = desired(app, view, held, ipv6=observed.ipv6)
     proof.check_server_keys(view, want, observed)
     proof.check_ports(view.node, want, observed)
-    changes = _relevant(difference(want, observed, _alien_keys(view)), wish.scope)
-    return Comparison(want, tuple(changes), len(held))
+    changes, notes = _split(difference(want, observed, _alien_keys(view), view.node.name), wish.scope)
+    return Comparison(want, changes, len(held), notes)
 
 
 def _present(view: View, observed: Observed) -> list[str]:
@@ -202,10 +224,14 @@ def _present(view: View, observed: Observed) -> list[str]:
     return [peer.id for peer in view.peers if peer.public_key in live.get(interface[peer.endpoint_id], {})]
 
 
-def _relevant(changes: list[Change], scope: str) -> list[Change]:
-    return [
-        change for change in changes if scope == SYSTEM or change.scope == PEOPLE or change.kind == "interface down"
-    ]
+def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """Return (what this scope changes, what is not ours to change)."""
+    mine = (
+        change
+        for change in changes
+        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or change.kind == "interface down")
+    )
+    return tuple(mine), tuple(change for change in changes if not change.mends)
 
 
 def _check_up(name: str, changes: Iterable[Change]) -> None:

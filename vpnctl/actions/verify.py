@@ -11,7 +11,7 @@ from vpnctl.actions.settle import look, settle
 from vpnctl.app import App
 from vpnctl.errors import DRIFT, OK, PENDING, Unreachable, VpnctlError
 from vpnctl.remote.probe import Handshake, Verdict
-from vpnctl.rules.changes import PEOPLE, Observed
+from vpnctl.rules.changes import PEOPLE, Identity, Link, Observed, psk_differs
 from vpnctl.store.rows import Peer
 
 
@@ -53,9 +53,10 @@ def verify(app: App, text: str) -> Verified:
             shell.close()
     except VpnctlError:
         observed = None
-    link = next(each for each in desired(app, view).links if each.endpoint_id == endpoint.id)
+    ipv6 = observed is None or observed.ipv6
+    link = next(each for each in desired(app, view, ipv6=ipv6).links if each.endpoint_id == endpoint.id)
     want = link.peers.get(peer.public_key)
-    on_node = _on_node(observed, endpoint.interface, peer, None if want is None else (want.psk, want.allowed_ips))
+    on_node = _on_node(observed, link, peer, want)
     reason = view.reasons[peer.id]
     verdict, code, advice = _verdict(on_node, sign, node.name, allowed=reason is None)
     took = sign.milliseconds if sign else None
@@ -66,14 +67,19 @@ def verify(app: App, text: str) -> Verified:
     )  # fmt: skip
 
 
-def _on_node(observed: Observed | None, interface: str, peer: Peer, want: object) -> str:
+def _on_node(observed: Observed | None, link: Link, peer: Peer, want: Identity | None) -> str:
     if observed is None:
         return "not read"
-    link = observed.links.get(interface)
-    found = link.peers.get(peer.public_key) if link else None
+    seen = observed.links.get(link.interface)
+    found = seen.peers.get(peer.public_key) if seen else None
     if found is None:
         return "absent"
-    return "right" if want is None or want == (found.psk, found.allowed_ips) else "different"
+    file = observed.files.get(link.config.path)
+    ours = file is not None and file[0] == link.config.digest
+    same = want is None or (
+        want.allowed_ips == found.allowed_ips and not psk_differs(want.psk, found.psk, file_is_ours=ours)
+    )
+    return "right" if same else "different"
 
 
 def _verdict(on_node: str, sign: Handshake | None, node: str, *, allowed: bool) -> tuple[str, int, str]:

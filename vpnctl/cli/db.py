@@ -32,12 +32,13 @@ def upgrade() -> int:
 def show() -> int:
     """Print the schema of the database and the one that this vpnctl works with."""
     from vpnctl.store import models
-    from vpnctl.store.engine import Store, _must_be_there
+    from vpnctl.store.engine import Store
+    from vpnctl.store.file import must_be_there
 
     front = current()
     path = front.settings.sqlite_path
     if path is not None:
-        _must_be_there(path, create=False)
+        must_be_there(path, create=False)
     store = Store(front.settings.database_url, check=False)
     found = store.schema()
     store.close()

@@ -90,7 +90,7 @@ class Front:
 
             text = getpass.getpass(f"{what}: ", stream=sys.stderr)
         else:
-            text = sys.stdin.readline().rstrip("\n")
+            text = sys.stdin.readline().rstrip("\r\n")
         if not text:
             raise InvalidInput(f"no {what} was given", f"pipe it into {flag}, or type it on a terminal")
         return Secret(text)

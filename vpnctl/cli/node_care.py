@@ -35,7 +35,7 @@ def sync(
     with front.app.store.read() as tx:
         rows = find.nodes(tx, names or [])
     ids = [row.id for row in rows]
-    wish = Wish(scope=SYSTEM, always=True, cut_all=cut_all)
+    wish = Wish(scope=SYSTEM, always=True, cut_all=cut_all, prove=not dry_run)
     if dry_run:
         return output.show_preview(front, drift(front.app, ids, wish))
     if prune_aliens:
@@ -48,7 +48,8 @@ def sync(
     if cut_all:
         clock.note(front.app)
     changed = sum(1 for each in settled if each.changes)
-    what = f"{output.count(len(settled), 'node')} agree with the database, {changed or 'none'} changed"
+    verb = "agrees" if len(settled) == 1 else "agree"
+    what = f"{output.count(len(settled), 'node')} {verb} with the database, packets pass; {changed or 'none'} changed"
     return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
 
 

@@ -256,7 +256,6 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
         [result.settled],
         f"{name} serves: seen to agree with the database",
         changed=bool(result.settled.changes),
-        forwarding=result.forwarding,
         nodes=[_view(name)],
     )
 

@@ -55,12 +55,15 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
         if front.verbose:
             for change in each.changes:
                 front.say(f"  {each.node}: {clean(str(change))}")
+        for note in each.notes:
+            front.say(f"note: {each.node}: {clean(str(note))}")
+            front.say(f"    {clean(note.advice)}")
     for each in pending:
         error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted"}.get(each.code, "saved, but pending")
         sys.stderr.write(f"warning: {word} on {each.node}: {clean(error)}\n")
         sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
-    if not pending:
+    if not pending and what:
         front.say(what)
     return code
 
@@ -72,6 +75,7 @@ def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = Fals
             {
                 "node": each.node,
                 "changes": [plain(change) for change in each.changes],
+                "notes": [plain(note) for note in each.notes],
                 "error": each.error or None,
                 "code": each.code,
             }
@@ -86,10 +90,12 @@ def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = Fals
                 sys.stderr.write(
                     f"warning: {clean(each.error)}\n" + (f"hint: {clean(each.hint)}\n" if each.hint else "")
                 )
-            elif not each.changes:
+            for note in each.notes:
+                sys.stdout.write(f"{each.node}: {clean(str(note))}\n    {clean(note.advice)}\n")
+            if not (each.changes or each.notes or each.error):
                 front.say(f"{each.node}: agrees, nothing to change")
     codes = [each.code for each in settled]
-    codes += [4] if drift and any(each.changes for each in settled) else []
+    codes += [4] if drift and any(each.changes or each.notes for each in settled) else []
     return worst(codes)
 
 

@@ -101,6 +101,10 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
 
     front = current()
     settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
+    broken = {each.node.name: each.node.path_error for each in issued if each.node.path_error}
+    for name, why in sorted(broken.items()):
+        front.say(f"warning: packets did not pass {name} when that was last tried: {why}")
+        front.say(f"hint: vpnctl node check {name}")
     rows = hand_over(front, issued, **how)
     if len(issued) == 1:
         first = issued[0]

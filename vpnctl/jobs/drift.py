@@ -23,12 +23,13 @@ def run(app: App, order: Order) -> Report:
     with app.store.read() as tx:
         waiting = set(pending_nodes(tx, now))
         ids = [node.id for node in tx.all(Node, models.node.c.retired_at.is_(None)) if node.id not in waiting]
-    found = drift(app, ids, Wish(scope=SYSTEM))
-    drifted = [each for each in found if each.changes]
+    found = drift(app, ids, Wish(scope=SYSTEM, prove=not order.dry_run))
+    drifted = [each for each in found if each.changes or each.notes]
     messages = []
     for each in drifted:
-        lines = ", ".join(str(change) for change in each.changes[:SHOWN])
-        more = f" and {len(each.changes) - SHOWN} more" if len(each.changes) > SHOWN else ""
+        wrong = (*each.notes, *each.changes)
+        lines = ", ".join(str(change) for change in wrong[:SHOWN])
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         details = {"node": each.node, "changes": lines + more}
         messages += alerts.technical(app, "drift", each.node_id, f"{now:%Y%m%d}", details)
     if not order.dry_run:

@@ -12,18 +12,20 @@ SYSCTL_LIVE = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/for
 FIREWALL_UNIT = "/etc/systemd/system/vpnctl-firewall@.service"
 TOKEN = "/var/lib/vpnctl/token"  # noqa: S105 - a path, not a password
 
-_SYSCTL_TEXT = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n"
+_SYSCTL_TEXT = "net.ipv4.ip_forward = 1\n-net.ipv6.conf.all.forwarding = 1\n"
 
 _FIREWALL_TEXT = """\
 [Unit]
 Description=vpnctl firewall of %i
 After=nftables.service ufw.service
 PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f /etc/vpnctl/%i.nft
+ExecReload=/usr/sbin/nft -f /etc/vpnctl/%i.nft
 ExecStop=-/usr/sbin/nft delete table inet vpnctl_%i
 
 [Install]

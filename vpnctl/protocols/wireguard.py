@@ -16,7 +16,7 @@ from vpnctl.errors import InvalidInput
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.rules import grammar
 from vpnctl.rules.addresses import server_address
-from vpnctl.rules.changes import File, Identity, Link, SeenPeer
+from vpnctl.rules.changes import File, Identity, Link, SeenPeer, SeenPsk
 from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8
@@ -69,6 +69,7 @@ class WireGuard:
             unit=f"{self.quick}@{endpoint.interface}.service",
             forward_rule=endpoint.forward_rule,
             peers=live,
+            addresses=_own_addresses(endpoint),
             cut=cut,
             removed=endpoint.removed,
         )
@@ -76,8 +77,7 @@ class WireGuard:
     def _server_text(self, endpoint: EndpointSpec, peers: Sequence[PeerSpec], aliens: Sequence[AlienSpec]) -> str:
         if endpoint.private_key is None:
             raise ValueError("a server file needs the server's key")
-        pools = [ipaddress.ip_network(pool) for pool in (endpoint.pool_v4, endpoint.pool_v6) if pool]
-        own = ", ".join(f"{server_address(pool)}/{pool.prefixlen}" for pool in pools)
+        own = ", ".join(_own_addresses(endpoint))
         parts = [
             f"# vpnctl endpoint {endpoint.id}\n# Written by vpnctl: a change made here is overwritten.\n[Interface]\n"
             f"Address = {own}\nMTU = {endpoint.mtu}\n"
@@ -118,18 +118,14 @@ class WireGuard:
         return Secret("\n".join(lines) + "\n")
 
     def parse_dump(self, lines: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
-        """Return (public key, port, peers). The order of peers in a dump means nothing."""
-        if not lines:
-            raise ValueError("the dump is empty")
-        head = lines[0].split("\t")
-        if len(head) != _INTERFACE_FIELDS:
-            raise ValueError(f"interface line with {len(head)} fields")
-        public = "" if head[1] == "(none)" else _key(head[1])
-        peers = {}
-        for line in lines[1:]:
-            peer = _dump_peer(line.split("\t"))
-            peers[peer.key] = peer
-        return public, int(head[2]), peers
+        """Return (public key, port, peers). The order of lines in a dump means nothing; the private key is masked."""
+        rows = [line.split("\t") for line in lines]
+        heads = [row for row in rows if len(row) == _INTERFACE_FIELDS]
+        if len(heads) != 1:
+            raise ValueError("not one line is about the interface itself")
+        _, key, port, _ = heads[0]
+        peers = {peer.key: peer for peer in (_dump_peer(row) for row in rows if row is not heads[0])}
+        return "" if key == "(none)" else _key(key), int(port[:5]), peers
 
 
 def _dump_peer(fields: list[str]) -> SeenPeer:
@@ -138,7 +134,7 @@ def _dump_peer(fields: list[str]) -> SeenPeer:
     key, psk, _endpoint, allowed, handshake, rx, tx, _keepalive = fields
     return SeenPeer(
         key=_key(key),
-        psk=None if psk == "(none)" else Secret(_key(psk)),
+        psk=_seen_psk(psk),
         allowed_ips=frozenset() if allowed == "(none)" else _seen_ips(allowed),
         handshake=_counter(handshake),
         rx=_counter(rx),
@@ -146,11 +142,17 @@ def _dump_peer(fields: list[str]) -> SeenPeer:
     )
 
 
+def _seen_psk(text: str) -> Secret | SeenPsk | None:
+    if text in tuple(SeenPsk):
+        return SeenPsk(text)
+    return None if text == "(none)" else Secret(_key(text))
+
+
 def _key(text: str) -> str:
     try:
         return grammar.key(text)
-    except InvalidInput as error:
-        raise ValueError(error.what) from None
+    except InvalidInput:
+        raise ValueError("a key that is none") from None
 
 
 def _counter(text: str) -> int:
@@ -162,6 +164,11 @@ def _counter(text: str) -> int:
 
 def _probe(endpoint: EndpointSpec) -> tuple[AlienSpec, ...]:
     return (endpoint.probe,) if endpoint.probe else ()
+
+
+def _own_addresses(endpoint: EndpointSpec) -> tuple[str, ...]:
+    pools = [ipaddress.ip_network(pool) for pool in (endpoint.pool_v4, endpoint.pool_v6) if pool]
+    return tuple(f"{server_address(pool)}/{pool.prefixlen}" for pool in pools)
 
 
 def _own_ips(peer: PeerSpec) -> frozenset[str]:
@@ -210,22 +217,28 @@ def _firewall_text(endpoint: EndpointSpec) -> str:
 
 
 def _drop_in(endpoint: EndpointSpec) -> File | None:
-    """Docker drops what it does not know in FORWARD and keeps DOCKER-USER for rules such as ours."""
-    if endpoint.forward_rule != "docker":
+    """Rules of ours in the host's iptables: for the peers' packets, and for handshakes where those are dropped too.
+
+    Docker keeps DOCKER-USER for rules such as ours; other hosts have but FORWARD. Both families, where there are two.
+    """
+    if endpoint.forward_rule not in ("docker", "iptables"):
         return None
-    rules = "".join(
-        f"ExecStartPost=/bin/sh -c 'iptables -w -C DOCKER-USER -{way} {endpoint.interface} -j ACCEPT 2>/dev/null"
-        f" || iptables -w -I DOCKER-USER -{way} {endpoint.interface} -j ACCEPT'\n"
-        for way in ("i", "o")
+    link, chain = endpoint.interface, "DOCKER-USER" if endpoint.forward_rule == "docker" else "FORWARD"
+    wanted = [f"{chain} -{way} {link} -j ACCEPT" for way in ("i", "o")]
+    wanted += [f"INPUT -p udp --dport {endpoint.port} -j ACCEPT"] if chain == "FORWARD" else []
+    add = "".join(
+        f"{what}=-/bin/sh -c '{tool} -w -C {rule} 2>/dev/null || {tool} -w -I {rule}'\n"
+        for what in ("ExecStartPost", "ExecReload")
+        for tool in ("iptables", "ip6tables")
+        for rule in wanted
     )
     undo = "".join(
-        f"ExecStop=-/bin/sh -c 'iptables -w -D DOCKER-USER -{way} {endpoint.interface} -j ACCEPT'\n"
-        for way in ("i", "o")
+        f"ExecStop=-/bin/sh -c '{tool} -w -D {rule}'\n" for tool in ("iptables", "ip6tables") for rule in wanted
     )
     return _file(
-        f"/etc/systemd/system/vpnctl-firewall@{endpoint.interface}.service.d/docker.conf",
+        f"/etc/systemd/system/vpnctl-firewall@{link}.service.d/docker.conf",
         "644",
-        f"[Unit]\nAfter=docker.service\n\n[Service]\n{rules}{undo}",
+        f"[Unit]\nAfter=docker.service netfilter-persistent.service iptables.service\n\n[Service]\n{add}{undo}",
     )
 
 

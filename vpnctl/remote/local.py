@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from vpnctl.errors import InvalidInput, NodeFailed, Unreachable
-from vpnctl.remote.shell import COMMAND_SECONDS, OUTPUT_CAP, Login, Result
+from vpnctl.remote.shell import COMMAND_SECONDS, OUTPUT_CAP, Hear, Login, Result, deaf
 
 
 class LocalShell:
@@ -18,8 +18,10 @@ class LocalShell:
         self._login = login
         self._prefix: tuple[str, ...] = () if os.geteuid() == 0 else ("sudo", "-n")
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = COMMAND_SECONDS) -> Result:
-        """See `Shell.run`."""
+    def run(
+        self, argv: Sequence[str], stdin: bytes = b"", seconds: float = COMMAND_SECONDS, hear: Hear = deaf
+    ) -> Result:
+        """See `Shell.run`; here everything is heard at the end."""
         try:
             process = subprocess.Popen(
                 [*self._prefix, *argv],
@@ -37,9 +39,10 @@ class LocalShell:
         finally:
             timer.cancel()
         if process.returncode < 0:
-            raise Unreachable(f"{self._login.node}: no answer within {seconds:g} s", "try again: vpnctl node check")
+            raise Unreachable(f"{self._login.node}: no answer within {seconds:g} s", self._login.check)
         if len(stdout) > OUTPUT_CAP:
             raise NodeFailed(f"{self._login.node} sent more than {OUTPUT_CAP} bytes")
+        hear(stdout)
         return Result(process.returncode, stdout, stderr)
 
     def close(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -14,8 +17,10 @@ from vpnctl.protocols import plugin
 from vpnctl.protocols.host import TOKEN
 from vpnctl.remote.plan import Plan
 from vpnctl.remote.shell import COMMAND_SECONDS, Result, Shell
-from vpnctl.rules.changes import Observed, SeenLink
-from vpnctl.rules.grammar import clean
+from vpnctl.rules import firewall, grammar
+from vpnctl.rules.changes import File, Observed, SeenLink
+from vpnctl.rules.grammar import clean, quoted
+from vpnctl.rules.path import PathCode, SeenPath, Ways
 
 LOADER = (
     "LC_ALL=C; IFS= read -r script_bytes && IFS= read -r plan_bytes && IFS= read -r nonce"
@@ -39,32 +44,62 @@ class Answer:
 
 
 @cache
-def script() -> str:
-    """Return the node script, without its comments."""
-    text = resources.files("vpnctl.remote").joinpath("node.sh").read_text(encoding="ascii")
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("# "))
+def script(*, path: bool = False) -> str:
+    """Return the node script, without its comments; with the part that tries paths where that is asked for."""
+    texts = [
+        resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii")
+        for name in (*(("path.sh",) if path else ()), "node.sh")
+    ]
+    return "\n".join(line for text in texts for line in text.splitlines() if not line.lstrip().startswith("# "))
 
 
-def call(shell: Shell, node: str, protocols: dict[str, str], plan: Plan, looks: Sequence[str], now: datetime) -> Answer:
+def call(
+    shell: Shell,
+    node: str,
+    protocols: dict[str, str],
+    plan: Plan,
+    looks: Sequence[str],
+    now: datetime,
+    waits: Callable[[], object] = lambda: None,
+) -> Answer:
     """Run the node script with `plan` (no lines: only look) and return its parsed answer, read at `now`.
 
-    `protocols` maps interface to protocol name. Raises Unreachable, or NodeFailed when the answer makes no sense.
+    `protocols` maps interface to protocol name; `waits` is called whenever the node says that it waits for apt.
+    Raises Unreachable, or NodeFailed when the answer makes no sense. No error quotes what the node said.
     """
     nonce = secrets.token_hex(8)
     lines = "".join(f"{line}\n" for line in (*plan.lines, *looks, "go")).encode()
-    body = script().encode()
+    tries = any(line.startswith("look-path") for line in looks)
+    body = script(path=tries).encode()
     header = f"{len(body)}\n{len(lines)}\n{nonce}\n".encode()
     files = b"".join(file.text.reveal().encode() for file in plan.files)
-    seconds = APPLY_SECONDS if plan.lines else COMMAND_SECONDS
-    result = shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds)
-    return parse(node, protocols, result, nonce, now)
+    seconds = APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
+
+    def hear(part: bytes) -> None:
+        if b"wait\tapt\n" in part:
+            waits()
+
+    result = shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds, hear)
+    answer = parse(node, protocols, result, nonce, now)
+    return replace(answer, failed=scrubbed(answer.failed, plan.files)) if answer.failed else answer
+
+
+def scrubbed(text: str, files: Sequence[File]) -> str:
+    """Return a node's reason without the keys that stand in our files, however the node may have wrapped them."""
+    keys = {key for file in files for key in _KEYS.findall(file.text.reveal())} if "=" in text else set()
+    for key in sorted(keys):
+        text = text.replace(key, "***")
+    return text
+
+
+_KEYS = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
 def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> Answer:
     """Return the answer in `result`; NodeFailed unless it is whole and well-formed."""
     reader = _Reader(protocols)
     try:
-        text = result.stdout.decode("utf-8")
+        text = result.stdout.decode("utf-8", "replace")
         lines = text.split("\n")
         if result.status != 0 or len(lines) < 2 or lines[-2] != f"end\t{nonce}":  # noqa: PLR2004
             raise ValueError("it is not whole")
@@ -72,23 +107,52 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now:
             reader.feed(line)
         return reader.answer(now)
     except (ValueError, LookupError) as error:
-        said = clean((result.stderr or result.stdout[-200:]).decode("utf-8", "replace").strip())
+        why = str(error) if type(error) is ValueError and str(error) in _SAYABLE else "it is malformed"
+        said = quoted(result.stderr.decode("utf-8", "replace")) if result.status else ""
         raise NodeFailed(
-            f"{node}: the answer of the node makes no sense: {clean(str(error))}"
-            + (f"; it said: {said}" if said else ""),
+            f"{node}: the answer of the node makes no sense: {why}" + (f"; it complained: {said}" if said else ""),
             f"vpnctl node check {node}",
         ) from None
 
 
+_SAYABLE = ("it is not whole", "it is not the node script's")
+_FACTS = (
+    (re.compile(r"os"), re.compile(r"[a-z]{1,20} [0-9.?]{1,10}")),
+    (re.compile(r"systemd|apt|ufw|pkg:[a-z0-9.+-]{1,40}|nft:[a-z0-9]{1,15}|ufw:[a-z0-9]{1,15}"), re.compile(r"yes|no")),
+    (re.compile(r"ipv6"), re.compile(r"off")),
+    (re.compile(r"sysctl:/proc/sys/[a-z0-9_/]{1,60}"), re.compile(r"[0-9]{1,9}")),
+    (re.compile(r"health"), re.compile(r"[0-9. ]{1,100}")),
+    (re.compile(r"udp_ports"), re.compile(r"[0-9 ]{0,20000}")),
+    (re.compile(r"key:/[a-z0-9/._-]{1,60}"), re.compile(r"[A-Za-z0-9+/]{43}=|unknown|")),
+)
+"""Which facts a node may tell, and how each looks; what looks otherwise is not known."""
+_BOOT = re.compile(r"[0-9a-f-]{0,36}")
+_ODD_TOKEN = "?"  # noqa: S105 - what stands for a token that no vpnctl wrote
+_STEPS = frozenset(
+    "package cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
+)
+
+
 @dataclass
 class _Reader:
+    """Takes the records of one answer. Errors name what is wrong, never what was said."""
+
     protocols: dict[str, str]
     words: dict[str, str] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
     modes: dict[str, str] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
     facts: dict[str, str] = field(default_factory=dict)
-    dumps: dict[str, tuple[int, int, list[str]]] = field(default_factory=dict)
+    links: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    dumps: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    routes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
+    lines: dict[int, int] = field(default_factory=dict)
+    wan: list[str] = field(default_factory=list)
+    networks: list[tuple[str, grammar.Network]] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    nft: list[str] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
     refused: str = ""
     failed: str = ""
@@ -101,53 +165,129 @@ class _Reader:
             self._dump.append(line[1:])
             return
         kind, *rest = line.split("\t")
-        if kind in ("vpnctl-node", "token", "boot", "clock"):
-            self.words[kind] = rest[0]
-        elif kind == "link":
-            self._dump = []
-            self.dumps[rest[0]] = (int(rest[1]), int(rest[2]), self._dump)
-        elif kind == "sum":
-            self.sums[rest[0]] = rest[1]
-        elif kind == "mode":
-            self.modes[rest[0]] = rest[1]
-        elif kind == "unit":
-            self.units.add(rest[0])
-        elif kind == "fact":
-            self.facts[rest[0]] = clean(rest[1], 60)
-        elif kind == "did":
-            self.did.append(clean(" ".join(rest), 200))
-        elif kind == "failed":
-            self.failed = clean(": ".join([" ".join(rest[:2]), rest[2].strip() or "it gave no reason"]))
-        elif kind == "refused":
-            self.refused = rest[0]
-        elif kind != "applied":
-            raise ValueError(f"unknown record '{clean(kind, 40)}'")
+        if kind in ("applied", "wait"):
+            return
+        take = getattr(self, f"_on_{kind.replace('-', '_')}", None)
+        if take is None:
+            raise ValueError("an unknown record")
+        take(*rest)
+
+    def _word(self, kind: str, value: str) -> None:
+        self.words[kind] = value
+
+    def _on_vpnctl_node(self, version: str) -> None:
+        self._word("version", version)
+
+    def _on_token(self, value: str) -> None:
+        self._word("token", _token(value))
+
+    def _on_boot(self, value: str) -> None:
+        if not _BOOT.fullmatch(value):
+            raise ValueError("a boot id that is none")
+        self._word("boot", value)
+
+    def _on_clock(self, value: str) -> None:
+        self._word("clock", str(int(value[:15])))
+
+    def _on_link(self, name: str, mtu: str, index: str, up: str) -> None:
+        self.links[name] = (int(mtu[:9]), int(index[:9]), up == "1")
+        self._dump = self.dumps[name]
+
+    def _on_addr(self, link: str, text: str) -> None:
+        self.addresses[link].add(str(ipaddress.ip_interface(text)))
+
+    def _on_route(self, link: str, text: str) -> None:
+        if text != "default" and "/" in text:
+            self.routes[link].add(str(ipaddress.ip_network(text)))
+
+    def _on_sum(self, path: str, digest: str) -> None:
+        self.sums[path] = digest
+
+    def _on_mode(self, path: str, mode: str) -> None:
+        self.modes[path] = mode if mode.isdigit() and len(mode) <= 4 else "?"  # noqa: PLR2004
+
+    def _on_unit(self, name: str, _state: str) -> None:
+        self.units.add(name)
+
+    def _on_fact(self, name: str, value: str) -> None:
+        if any(which.fullmatch(name) and how.fullmatch(value) for which, how in _FACTS):
+            self.facts[name] = value
+
+    def _on_way(self, family: str, device: str, mtu: str) -> None:
+        self.lines[int(family[:1])] = int(mtu[:9])
+        self.wan.append(_device(device))
+
+    def _on_net(self, device: str, text: str) -> None:
+        found = ipaddress.ip_interface(text).network
+        if not (found.is_link_local or found.is_loopback or found.is_multicast or found.prefixlen == 0):
+            self.networks.append((_device(device), found))
+
+    def _on_stale(self, path: str) -> None:
+        self.stale.append(path if _PATH.fullmatch(path) else "a line")
+
+    def _on_nft(self, line: str) -> None:
+        self.nft.append(line[:300])
+
+    def _on_path(self, link: str, family: str, code: str, reason: str = "") -> None:
+        number = int(family) if family in ("4", "6") else 0
+        self.paths[link].append(SeenPath(number, PathCode(code), quoted(reason)))
+
+    def _on_did(self, *words: str) -> None:
+        self.did.append(clean(" ".join(words), 200))
+
+    def _on_failed(self, step: str, subject: str, reason: str) -> None:
+        """The reason is the programs' own words: a key is in them by accident only, and what looks like one is masked."""
+        where = f"{step} {subject}" if step in _STEPS and _PATH.fullmatch(subject) else "a step"
+        self.failed = f"{where}: {quoted(reason) or 'it gave no reason'}"
+
+    def _on_refused(self, why: str) -> None:
+        self.refused = why if why in ("moved", "busy") else "busy"
 
     def answer(self, now: datetime) -> Answer:
-        if self.words.get("vpnctl-node") != "1":
+        if self.words.get("version") != "1":
             raise ValueError("it is not the node script's")
         links = {}
-        for interface, (mtu, index, dump) in self.dumps.items():
-            public, port, peers = plugin(self.protocols[interface]).parse_dump(dump)
-            links[interface] = SeenLink(public, port, mtu, peers, index)
+        for interface, (mtu, index, up) in self.links.items():
+            public, port, peers = plugin(self.protocols[interface]).parse_dump(self.dumps[interface])
+            links[interface] = SeenLink(
+                public, port, mtu, peers, index, up,
+                frozenset(self.addresses[interface]), frozenset(self.routes[interface]),
+            )  # fmt: skip
+        ways = None
+        if self.lines or self.networks or self.nft:
+            chains = firewall.parse(self.nft)
+            ways = Ways(self.lines, tuple(self.networks), chains, tuple(self.stale), tuple(dict.fromkeys(self.wan)))
         observed = Observed(
-            token=_token(self.words["token"]),
-            boot_id=clean(self.words["boot"], 40),
+            token=self.words["token"],
+            boot_id=self.words["boot"],
             clock=int(self.words["clock"]),
             files={path: (digest, self.modes.get(path, "")) for path, digest in self.sums.items()},
             units=frozenset(self.units),
             links=links,
             read_at=now,
             facts=self.facts,
+            ways=ways,
+            paths={link: tuple(found) for link, found in self.paths.items()},
         )
         return Answer(observed, self.refused, self.failed, tuple(self.did))
 
 
+_PATH = re.compile(r"[A-Za-z0-9/._@:+ -]{1,200}")
+_DEVICE = re.compile(r"[A-Za-z0-9._@-]{1,15}")
+
+
+def _device(text: str) -> str:
+    name = text.partition("@")[0]
+    if not _DEVICE.fullmatch(name):
+        raise ValueError("an interface name that is none")
+    return name
+
+
 def _token(text: str) -> str:
-    """A token stands in a command that people are told to type, so it is one or the answer makes no sense."""
-    if text != "-" and not (text.isascii() and text.isalnum() and len(text) <= 40):  # noqa: PLR2004
-        raise ValueError("a token that is none")
-    return text
+    """A token stands in a command that people are told to type; one that no vpnctl wrote is not shown."""
+    if text == "-" or (text.isascii() and text.isalnum() and len(text) <= 36):  # noqa: PLR2004
+        return text
+    return _ODD_TOKEN
 
 
 __all__ = ["LOADER", "TOKEN", "Answer", "call", "parse", "script"]

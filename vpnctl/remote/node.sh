@@ -3,6 +3,7 @@
 #
 # stdin: the plan (its length was given), then the bytes of the plan's files in order.
 # stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
+# No private key is ever printed, and a preshared key only for a peer that our file does not know.
 # All of it is one function that is called on the last line, so that a script cut short runs nothing.
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -19,17 +20,25 @@ main() {
 
   token() { local now=; [ -r "$state/token" ] && read -r now <"$state/token"; echo "${now:--}"; }
 
+  # What looks like a key is masked before anything is cut out of a text: half a key would not be recognised.
+  masked() { LC_ALL=C sed -E 's#[A-Za-z0-9+/]{40,}={0,2}#***#g' <<<"$1"; }
+
   # Reports a failure with the end of what was said, which is where programs give the reason.
   fail() {
-    local said=${3//[$'\n\t']/ }
+    local said
+    said=$(masked "$3")
+    said=${said//[$'\n\t\r']/ }
     [ ${#said} -gt 300 ] && said=${said: -300}
     say failed "$1" "$2" "$said"
   }
 
+  # The first 64 kB of what stdin says; whoever says more is cut off, or a flood would fill this shell.
+  at_most() { local said; IFS= read -r -d '' -N 65536 said; printf %s "$said"; }
+
   # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards.
   step() {
     local said
-    if said=$("${@:3}" 2>&1 </dev/null); then
+    if said=$( (trap - PIPE; "${@:3}") 2>&1 </dev/null | at_most; exit "${PIPESTATUS[0]}"); then
       say did "$1" "$2"
     else
       fail "$1" "$2" "$said"
@@ -44,7 +53,23 @@ main() {
       mv -T "$state/token.new" "$state/token" && sync "$state"
   }
 
-  install_packages() { apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"; }
+  # Servers update themselves at first boot, so apt may be in use: that is waited for, up to five minutes. Its own
+  # waiting does not cover the lock of the lists. Lists that cannot be fetched matter only if the packages are not there.
+  install_packages() {
+    local said updated=yes end=$((SECONDS + 300)) quiet="-qq -o DPkg::Lock::Timeout=300"
+    until said=$(apt-get $quiet update 2>&1); do
+      case $said in *"Could not get lock"* | *"Unable to lock"*) ;; *) updated=no; break ;; esac
+      [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
+      say wait apt >&3
+      sleep 1
+    done
+    until said=$said$'\n'$(apt-get $quiet -y --no-install-recommends install "$@" 2>&1); do
+      case $said in *"Could not get lock"* | *"Unable to lock"*) ;; *) echo "$said"; return 1 ;; esac
+      [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
+      say wait apt >&3
+      sleep 1
+    done
+  }
 
   cut_peers() {
     local tool=$1 link=$2 key args=()
@@ -55,19 +80,35 @@ main() {
     printf '%s\0' "${args[@]}" | xargs -0 -n 600 "$tool" set "$link"
   }
 
-  # A file is staged beside its target with its mode from the first byte. What arrives must be what was sent.
+  # A file arrives beside its target, with its mode from the first byte and a name of this run's own. Nothing is
+  # locked meanwhile: a line that stands still must not keep others from the node.
   stage() {
-    local path=$1 mode=$2 sum=$3 size=$4
-    mkdir -p "${path%/*}" && rm -f "$path.vpnctl-new" &&
-      head -c "$size" >"$path.vpnctl-new" && chmod "$mode" "$path.vpnctl-new" || return 1
-    [ "$(sha256sum <"$path.vpnctl-new")" = "$sum  -" ] || { echo "checksum differs"; return 1; }
+    local path=$1 mode=$2 sum=$3 size=$4 new
+    new="$path.vpnctl-$nonce"
+    mkdir -p "${path%/*}" && rm -f "$new" &&
+      timeout 240 head -c "$size" >"$new" && chmod "$mode" "$new" || return 1
+    [ "$(sha256sum <"$new")" = "$sum  -" ] || { echo "checksum differs"; return 1; }
     case $path in
-      /etc/vpnctl/*.nft) nft -c -f "$path.vpnctl-new" || return 1 ;;
+      /etc/vpnctl/*.nft) nft -c -f "$new" || return 1 ;;
     esac
-    sync "$path.vpnctl-new"
+    sync "$new"
   }
 
-  publish() { mv -T "$1.vpnctl-new" "$1" && sync "${1%/*}"; }
+  # What uploads that were cut off left behind goes with the next one that arrives.
+  publish() {
+    local left
+    mv -T "$1.vpnctl-$nonce" "$1" || return 1
+    for left in "$1".vpnctl-*; do [ ! -e "$left" ] || rm -f "$left"; done
+    sync "${1%/*}"
+  }
+
+  discard() {
+    local line verb a rest
+    for line in "${plan[@]}"; do
+      IFS=$tab read -r verb a rest <<<"$line"
+      [ "$verb" = file ] && rm -f "$a.vpnctl-$nonce"
+    done
+  }
 
   # Says what of a file is not live as written: the sections of such peers, "-KEY" for a live peer that the file
   # does not have, "!KEY" for one that has addresses but should have none, "all" when the interface itself differs.
@@ -120,6 +161,14 @@ main() {
     ip link set dev "$link" mtu "$mtu"
   }
 
+  # Gives an interface back what carries packets: that it is up, its addresses, the routes to its peers.
+  repair_link() {
+    local link=$1 addresses=$2 routes=$3 each
+    ip link set dev "$link" up || return 1
+    for each in $addresses; do ip address replace "$each" dev "$link" || return 1; done
+    for each in $routes; do ip route replace "$each" dev "$link" || return 1; done
+  }
+
   # Brings a unit up for good. A unit that systemd believes to be up while its interface is gone is restarted.
   start_unit() {
     local verb=start link=${1#*@}
@@ -129,41 +178,77 @@ main() {
       vpnctl-firewall@*) verb=restart ;;
     esac
     systemctl reset-failed "$1" 2>/dev/null
-    systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { journalctl -q -n 5 -o cat -u "$1"; return 1; }
+    systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { why_not "$1"; return 1; }
+  }
+
+  # Why a unit did not start: what its own programs said, without the commands that they echo; systemd's words otherwise.
+  why_not() {
+    local run said
+    run=$(systemctl show -p InvocationID --value "$1")
+    said=$(journalctl -q -n 40 -o cat ${run:+_SYSTEMD_INVOCATION_ID=$run} | grep -v '^\[#\]')
+    case $said in
+      *"Missing WireGuard"* | *"Unknown device type"*)
+        command -v wireguard-go >/dev/null || { echo "this kernel has no WireGuard and there is no wireguard-go"; return; } ;;
+    esac
+    echo "${said:-$(journalctl -q -n 5 -o cat -u "$1")}"
   }
 
   stop_unit() { systemctl disable -q --now "$1" 2>/dev/null || ! systemctl -q is-active "$1"; }
 
-  apply() {
-    local line verb a b c d rest size_left
+  lock() {
     exec 9>/run/vpnctl.lock
-    flock -w 30 9 || { say refused busy; return; }
+    flock -w 30 9 || { say refused busy; return 1; }
+  }
+
+  unlock() { exec 9>&-; }
+
+  # The node is still as it was observed: its token, and the live keys of its links (`seen`, by interface).
+  as_observed() {
+    local line verb a b c
     for line in "${plan[@]}"; do
-      IFS=$tab read -r verb a b c d <<<"$line"
+      IFS=$tab read -r verb a b c <<<"$line"
       case $verb in
-        expect) [ "$(token)" = "$a" ] || { say refused moved; return; } ;;
-        keys) [ "$(live_keys "$a" "$b")" = "$c" ] || { say refused moved; return; } ;;
+        expect) [ "$(token)" = "$a" ] || { say refused moved; return 1; } ;;
+        keys) [ "$(live_keys "$a" "$b")" = "${seen[$b]:-$c}" ] || { say refused moved; return 1; } ;;
       esac
     done
+  }
+
+  # Removals first, at once, whatever becomes of the files; then what takes its time, without the lock; then the rest.
+  apply() {
+    local -A seen=()
+    if [[ " ${plan[*]}" = *" cut$tab"* ]]; then
+      lock && as_observed && run_steps cut || { unlock; return; }
+      unlock
+    fi
+    run_steps package file || { discard; return; }
+    lock && as_observed && run_steps fresh publish repair remove reload sysctl start stop sync ufw-open ufw-close &&
+      say applied
+    discard
+    unlock
+  }
+
+  # Runs the steps of these kinds, in the order of the plan.
+  run_steps() {
+    local line verb a b c d said
     for line in "${plan[@]}"; do
       IFS=$tab read -r verb a b c d <<<"$line"
+      [[ " $* " = *" $verb "* ]] || continue
       case $verb in
         package) step package "$a" install_packages $a || return ;;
-        cut) step cut "$b" cut_peers "$a" "$b" $c || return ;;
+        cut)
+          step cut "$b" cut_peers "$a" "$b" $c || return
+          seen[$b]=$(live_keys "$a" "$b") ;;
         file)
           # not through step: the file's bytes come from our own stdin
-          local said
-          said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || {
-            rm -f "$a.vpnctl-new"
-            fail stage "$a" "$said"
-            return
-          }
+          said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || { fail stage "$a" "$said"; return 1; }
           say did stage "$a" ;;
         fresh) step token new put_token "$a" || return ;;
         publish) step publish "$a" publish "$a" || return ;;
+        repair) step repair "$a" repair_link "$a" "$b" "$c" || return ;;
         remove) step remove "$a" rm -f "$a" || return ;;
         reload) step reload units systemctl daemon-reload || return ;;
-        sysctl) step sysctl "$a" sysctl -q -p "$a" || return ;;
+        sysctl) step sysctl "$a" sysctl -q -e -p "$a" || return ;;
         start) step start "$a" start_unit "$a" || return ;;
         stop) step stop "$a" stop_unit "$a" || return ;;
         sync) step sync "$b" sync_link "$a" "$b" "$c" "$d" || return ;;
@@ -171,7 +256,6 @@ main() {
         ufw-close) step ufw "$a" ufw_rules delete "$a" "$b" || return ;;
       esac
     done
-    say applied
   }
 
   ufw_rules() {
@@ -180,15 +264,35 @@ main() {
   }
 
   facts() {
-    local ID= VERSION_ID= policy=
+    local ID= VERSION_ID=
     [ -r /etc/os-release ] && . /etc/os-release
     say fact os "${ID:-?} ${VERSION_ID:-?}"
     say fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
     say fact apt "$(command -v apt-get >/dev/null && echo yes || echo no)"
     say fact ufw "$(grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf && echo yes || echo no)"
-    command -v iptables >/dev/null && policy=$(iptables -w 5 -S FORWARD 2>/dev/null | head -n 1)
-    say fact forward_policy "${policy##* }"
-    say fact docker_chain "$(command -v iptables >/dev/null && iptables -w 5 -S DOCKER-USER >/dev/null 2>&1 && echo yes || echo no)"
+  }
+
+  # The ways out of the node, the networks that its other interfaces have, and what its firewalls do with packets that
+  # are forwarded or come in: chains with a hook, and every rule with a verdict. Tables of our own are left out.
+  ways() {
+    local family how dev word address rest
+    for family in 4 6; do
+      read -r how rest < <(ip -$family route show default 2>/dev/null) || continue
+      [[ " $rest" =~ \ dev\ ([^ ]+) ]] && dev=${BASH_REMATCH[1]} || continue
+      read -r word <"/sys/class/net/$dev/mtu" && say way "$family" "$dev" "$word"
+    done
+    while read -r _ dev word address rest; do say net "$dev" "$address"; done < <(ip -o address show 2>/dev/null)
+    while read -r address rest; do
+      [[ $address = */* && $rest =~ (^|\ )dev\ ([^ ]+) ]] && say net "${BASH_REMATCH[2]}" "$address"
+    done < <(ip -4 route show 2>/dev/null; ip -6 route show 2>/dev/null)
+    while read -r word rest; do
+      [[ $word = /* && ! -e $word ]] && say stale "$word"
+    done < <(cat /etc/ld.so.preload 2>/dev/null)
+    nft -t list ruleset 2>/dev/null | awk '
+      /^table / { ours = $3 ~ /^vpnctl_/; if (!ours) print "nft\t" $1 " " $2 " " $3; next }
+      ours { next }
+      /^\tchain / { print "nft\tchain " $2; next }
+      / hook (forward|input) / || /(accept|drop|reject|jump|goto|return|queue)/ { gsub(/\t/, " "); print "nft\t" $0; if (++n > 3000) exit }'
   }
 
   # load, CPUs, memory and what of it is available (kB), disk and inodes used (%), CPU use over a fifth of a second (%).
@@ -217,6 +321,42 @@ main() {
     echo $((all > 0 ? 100 * (all - idle) / all : 0))
   }
 
+  # An interface as packets meet it: MTU, index, whether it is up, its addresses, the routes to it.
+  link_state() {
+    local mtu index flags word rest
+    read -r mtu <"/sys/class/net/$1/mtu"
+    read -r index <"/sys/class/net/$1/ifindex"
+    read -r flags <"/sys/class/net/$1/flags"
+    say link "$1" "$mtu" "$index" "$((flags & 1))"
+    while read -r _ _ _ word rest; do [[ $word = fe80:* ]] || say addr "$1" "$word"; done < <(ip -o address show dev "$1")
+    while read -r word rest; do [[ $word = fe80:* ]] || say route "$1" "$word"; done < <(
+      ip -4 route show dev "$1"
+      [ -e /proc/net/if_inet6 ] && ip -6 route show dev "$1"
+    )
+  }
+
+  # A dump without its keys: the interface's private one goes, whichever line it is on; a preshared key is compared
+  # with our file's and only named when the file does not know the peer. What is no line of a dump is never repeated.
+  peers_of() {
+    awk -F'\t' -v file="$1" '
+      BEGIN {
+        while ((getline line < file) > 0) {
+          value = line; sub(/^[^=]*= */, "", value); sub(/[ \r]*$/, "", value)
+          if (line ~ /^ *\[/) key = ""
+          if (line ~ /^ *PublicKey *=/) { key = value; known[key] = 1; if (psk != "") psks[key] = psk; psk = "" }
+          if (line ~ /^ *PresharedKey *=/) { if (key != "") psks[key] = value; else psk = value }
+        }
+      }
+      NF == 8 {
+        psk = $2
+        if (psk != "(none)" && $1 in known) psk = psk == psks[$1] ? "(same)" : "(other)"
+        print "|" $1 "\t" psk "\t(none)\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8
+        next
+      }
+      NF == 4 || NF > 8 { print "|-\t" $2 "\t" $3 "\toff"; next }
+      { print "|?" NF }'
+  }
+
   # Looking costs few processes: with fifty nodes and one small machine each of them is felt.
   look() {
     local line verb a b c d word files=()
@@ -228,6 +368,10 @@ main() {
     word=-
     [ -r "$state/token" ] && read -r word <"$state/token"
     say token "${word:--}"
+    a=1 b=1
+    [ -r /proc/sys/net/ipv6/conf/all/disable_ipv6 ] && read -r a </proc/sys/net/ipv6/conf/all/disable_ipv6
+    [ -r /proc/sys/net/ipv6/conf/default/disable_ipv6 ] && read -r b </proc/sys/net/ipv6/conf/default/disable_ipv6
+    [ "$a$b" = 00 ] || say fact ipv6 off
     for line in "${plan[@]}"; do
       case $line in look-file*) a=${line#*"$tab"}; [ -e "$a" ] && files+=("$a") ;; esac
     done
@@ -249,13 +393,13 @@ main() {
             grep -qs "^### tuple ### allow udp $b " /etc/ufw/user.rules && say fact "ufw:$a" yes ;;
         look-facts) facts ;;
         look-health) health ;;
+        look-ways) ways ;;
+        look-path) prove_path "$a" "$b" "$c" "$d" ;;
         look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)
           if [ -e "/sys/class/net/$b" ]; then
-            read -r word <"/sys/class/net/$b/mtu"
-            read -r c <"/sys/class/net/$b/ifindex"
-            say link "$b" "$word" "$c"
-            "$a" show "$b" dump 2>&1 | sed "1s/^[^\t]*/-/; s/^/|/"
+            link_state "$b"
+            "$a" show "$b" dump 2>/dev/null | peers_of "$c"
           else
             say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
           fi ;;
@@ -263,6 +407,7 @@ main() {
     done
   }
 
+  exec 3>&1
   case ${plan[0]} in
     expect*) apply ;;
   esac

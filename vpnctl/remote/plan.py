@@ -10,6 +10,9 @@ from types import MappingProxyType
 from vpnctl.protocols import host
 from vpnctl.rules.changes import SYSTEM, Change, Desired, File, Link, Observed
 
+CARRYING = ("interface not up", "missing address", "missing route")
+"""What an interface may lack to carry packets."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -25,11 +28,12 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
     `known` maps an endpoint to the digest of its file when it was last proven: with that file, the server key in
     it is known too and need not be read.
     """
-    lines = [_line("look-link", link.tool, link.interface) for link in desired.links]
+    lines = [_line("look-link", link.tool, link.interface, link.config.path) for link in desired.links]
     for link in desired.links:
         digest = known.get(link.endpoint_id) or "none"
         lines += [_line("look-file", link.config.path), _line("look-key", link.tool, link.config.path, digest)]
     if scope == SYSTEM:
+        lines.append("look-ways")
         lines += [_line("look-file", file.path) for file in desired.system_files]
         lines += [_line("look-package", name, program) for name, program in desired.packages]
         lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
@@ -42,24 +46,36 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
     return tuple(lines)
 
 
+def paths(desired: Desired, throwaway: Mapping[str, tuple[str | None, str | None]]) -> tuple[str, ...]:
+    """Return what to try with packets: `throwaway` maps an interface to free addresses (IPv4, IPv6) of its pools."""
+    return tuple(
+        _line(
+            "look-path", link.tool, link.interface, str(link.port),
+            " ".join((link.public_key, *(each or "-" for each in throwaway[link.interface]))),
+        )
+        for link in desired.links
+        if not link.removed and any(throwaway.get(link.interface, ()))
+    )  # fmt: skip
+
+
 def apply(desired: Desired, observed: Observed, changes: Iterable[Change], fresh: str, scope: str) -> Plan:
     """Return the plan that makes the changes of `scope`, to be accepted only by a node that still is as observed.
 
-    Order: removals of live peers, staging of every file, the new token, publishing, live state. So a full disk
-    stops no removal, a cut upload publishes nothing, and from the first published byte on every other
-    controller's older plan is refused.
+    Order: removals of live peers, packages, staging of every file, the new token, publishing, live state. So a full
+    disk or a slow line stops no removal, a cut upload publishes nothing, and from the first published byte on every
+    other controller's older plan is refused.
     """
-    todo = [change for change in changes if change.scope != SYSTEM or scope == SYSTEM]
+    todo = [change for change in changes if change.mends and (change.scope != SYSTEM or scope == SYSTEM)]
     files = _files(desired, todo)
     lines = [_line("expect", observed.token)]
     for link in desired.links:
         seen = observed.links.get(link.interface)
         if seen is not None:
             lines.append(_line("keys", link.tool, link.interface, keys_digest(seen.peers)))
-    packages = [change.subject for change in todo if change.kind == "package"]
-    lines += [_line("package", " ".join(packages))] if packages else []
     for link in desired.links:
         lines += _cuts(link, observed)
+    packages = [change.subject for change in todo if change.kind == "package"]
+    lines += [_line("package", " ".join(packages))] if packages else []
     lines += [_line("file", file.path, file.mode, file.digest, str(len(file.text.reveal().encode()))) for file in files]
     lines.append(_line("fresh", fresh))
     lines += [_line("publish", file.path) for file in files]
@@ -130,6 +146,8 @@ def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], pu
     if {("start unit", link.unit), ("interface down", link.interface)} & system:
         lines.append(_line("start", link.unit))
     elif any(_concerns(change, link) for change in todo):
+        if any(change.kind in CARRYING and change.subject == link.interface for change in todo):
+            lines.append(_line("repair", link.interface, " ".join(link.addresses), " ".join(link.routes)))
         lines.append(_line("sync", link.tool, link.interface, link.config.path, str(link.mtu)))
     return lines
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import secrets
 import shlex
 import socket
 import sys
@@ -19,8 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vpnctl.errors import Distrust, InvalidInput, NodeFailed, Unreachable, VpnctlError
-from vpnctl.remote.shell import COMMAND_SECONDS, CONNECT_SECONDS, OUTPUT_CAP, Login, Result
-from vpnctl.rules.grammar import clean
+from vpnctl.remote.shell import COMMAND_SECONDS, CONNECT_SECONDS, FIRST_SECONDS, OUTPUT_CAP, Hear, Login, Result, deaf
+from vpnctl.rules.grammar import quoted
 from vpnctl.rules.secret import Secret
 
 if TYPE_CHECKING:
@@ -66,9 +67,15 @@ def fingerprint(host_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def scan(login: Login, key: Secret | None = None) -> str:
-    """Return the host key that answers at `login`, unauthenticated: to be shown, compared, and pinned."""
-    transport = _open(login, key, pinned=False)
+def scan(login: Login, key: Secret | None = None, kind: str = "") -> str:
+    """Return the host key that answers at `login`, unauthenticated: to be shown, compared, and pinned.
+
+    A server has several; `kind` asks for one type. Empty when it has none of that type.
+    """
+    try:
+        transport = _open(login, key, pinned=False, kind=kind, seconds=FIRST_SECONDS)
+    except _NoSuchKey:
+        return ""
     try:
         remote = transport.get_remote_server_key()
         return f"{remote.get_name()} {remote.get_base64()}"
@@ -79,20 +86,28 @@ def scan(login: Login, key: Secret | None = None) -> str:
 class SshShell:
     """An authenticated connection to one node whose host key is the pinned one."""
 
-    def __init__(self, login: Login, key: Secret) -> None:
+    def __init__(self, login: Login, key: Secret, seconds: float = CONNECT_SECONDS) -> None:
         self._login = login
-        self._transport = _open(login, key, pinned=True)
+        self._transport = _open(login, key, pinned=True, seconds=seconds)
         try:
-            authenticate(self._transport, login, load_key(key))
+            authenticate(self._transport, login, load_key(key), seconds)
         except BaseException:
             self._transport.close()
             raise
         self._transport.set_keepalive(_KEEPALIVE_SECONDS)
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", seconds: float = COMMAND_SECONDS) -> Result:
+    def run(
+        self, argv: Sequence[str], stdin: bytes = b"", seconds: float = COMMAND_SECONDS, hear: Hear = deaf
+    ) -> Result:
         """See `Shell.run`."""
         prefix = () if self._login.user == "root" else ("sudo", "-n")
-        return run(self._transport, self._login, shlex.join((*prefix, *argv)), stdin, seconds)
+        result = run(self._transport, self._login, (*prefix, *argv), stdin, seconds, hear)
+        if not result.began:
+            raise NodeFailed(
+                f"{self._login.node}: the login of {self._login.user} runs something else than what it is told",
+                "look at its shell and at `command=` in ~/.ssh/authorized_keys there",
+            )
+        return result
 
     def close(self) -> None:
         """See `Shell.close`."""
@@ -106,19 +121,28 @@ def load_key(key: Secret) -> Any:
     return _paramiko().Ed25519Key.from_private_key(io.StringIO(key.reveal()))
 
 
-def _open(login: Login, key: Secret | None, *, pinned: bool) -> paramiko.Transport:
-    """Return a transport after key exchange, its host key compared with the pin before anything is sent."""
+class _NoSuchKey(Exception):  # noqa: N818
+    """The server has no host key of the type that was asked for."""
+
+
+def _open(
+    login: Login, key: Secret | None, *, pinned: bool, kind: str = "", seconds: float = CONNECT_SECONDS
+) -> paramiko.Transport:
+    """Return a transport after key exchange, its host key compared with the pin before anything is sent.
+
+    Not pinned, `kind` may ask for a type of host key. The TCP connection has CONNECT_SECONDS, what follows `seconds`.
+    """
     pk = _paramiko()
-    end = time.monotonic() + CONNECT_SECONDS
+    end = time.monotonic() + seconds
     try:
         transport = pk.Transport(_dial(login, key))
     except (OSError, EOFError, pk.SSHException) as error:
-        raise _unreachable(login, error) from None
+        raise unreachable(login, error) from None
     try:
-        transport.banner_timeout = transport.handshake_timeout = CONNECT_SECONDS
-        if pinned:
-            # Ask for the pinned type first, or a server with several keys shows another one.
-            kind = login.host_key.split()[0]
+        transport.banner_timeout = transport.handshake_timeout = seconds
+        kind = login.host_key.split()[0] if pinned else kind
+        if kind:
+            # A server with several keys shows the type that is asked for.
             wanted = ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else [kind]
             transport.get_security_options().key_types = wanted
         transport.start_client(timeout=max(0.1, end - time.monotonic()))
@@ -126,8 +150,8 @@ def _open(login: Login, key: Secret | None, *, pinned: bool) -> paramiko.Transpo
     except (OSError, EOFError, pk.SSHException) as error:
         transport.close()
         if isinstance(error, pk.IncompatiblePeer) and "host key" in str(error):
-            raise _changed(login, "none of that type") from None
-        raise _unreachable(login, error) from None
+            raise (_changed(login, "none of that type") if pinned else _NoSuchKey()) from None
+        raise unreachable(login, error, seconds) from None
     except BaseException:
         transport.close()
         raise
@@ -168,40 +192,71 @@ class _Hop:
         return getattr(self._channel, name)
 
 
-def authenticate(transport: paramiko.Transport, login: Login, key: Any) -> None:
-    """Log in with a key; Distrust-free failure: Unreachable with the line to install."""
+def authenticate(transport: paramiko.Transport, login: Login, key: Any, seconds: float = CONNECT_SECONDS) -> None:
+    """Log in with our own key; Unreachable with the line to install when it is not taken."""
     pk = _paramiko()
-    transport.auth_timeout = CONNECT_SECONDS
+    transport.auth_timeout = seconds
     try:
-        transport.auth_publickey(login.user, key)
-    except pk.AuthenticationException:
-        raise Unreachable(
-            f"{login.node}: {login.user}@{login.host} does not accept our SSH key",
+        left = transport.auth_publickey(login.user, key)
+    except pk.AuthenticationException as error:
+        raise refused(
+            login,
+            error,
+            seconds,
+            f"{login.user}@{login.host} does not accept our SSH key",
             "give --identity FILE, --password-stdin or --agent once, or add the line of `vpnctl node key` there",
         ) from None
     except (OSError, EOFError, pk.SSHException) as error:
-        raise _unreachable(login, error) from None
+        raise unreachable(login, error) from None
+    if left:
+        raise Unreachable(
+            f"{login.node}: after our key the server wants a second factor: {quoted(', '.join(left), 100)}",
+            "let the key of vpnctl in alone: AuthenticationMethods in sshd_config there",
+        )
 
 
-def run(transport: paramiko.Transport, login: Login, command: str, stdin: bytes, seconds: float) -> Result:
-    """Run one command line on an authenticated transport. See `Shell.run`."""
+def refused(login: Login, error: BaseException | None, seconds: float, what: str, hint: str) -> Unreachable:
+    """Return what a failed login means: the server said no, or it said nothing in time."""
+    if "timeout" in str(error).lower():  # paramiko has no type for it
+        return Unreachable(
+            f"{login.node}: the login at {login.host} did not come to an end within {seconds:g} s",
+            "a resolver that does not answer makes sshd slow (UseDNS no there). Wait longer: VPNCTL_LOGIN_SECONDS=60",
+        )
+    return Unreachable(f"{login.node}: {what}", hint)
+
+
+def run(
+    transport: paramiko.Transport,
+    login: Login,
+    argv: Sequence[str],
+    stdin: bytes,
+    seconds: float,
+    hear: Hear = deaf,
+) -> Result:
+    """Run one command on an authenticated transport. See `Shell.run`; here `began` may be false.
+
+    A mark is printed first: what a login shell says before it (a .bashrc with an `echo`) is not of the command. The
+    line means the same to every shell that people have as their login's.
+    """
+    mark = f"vpnctl-{secrets.token_hex(8)}"
     pk = _paramiko()
     end = time.monotonic() + seconds
     try:
         channel = transport.open_session(timeout=CONNECT_SECONDS)
     except (OSError, EOFError, pk.SSHException) as error:
-        raise _unreachable(login, error) from None
+        raise unreachable(login, error) from None
     try:
         channel.settimeout(_TICK)
-        channel.exec_command(command)
+        channel.exec_command(f"echo {mark}; exec {shlex.join(argv)}")
         feeder = threading.Thread(target=_feed, args=(channel, stdin, end), daemon=True)
         feeder.start()
-        stdout, stderr = _drain(channel, login, end, seconds)
+        stdout, stderr = _drain(channel, login, end, seconds, hear)
         if not channel.status_event.wait(max(0.0, end - time.monotonic())) or channel.exit_status < 0:
-            raise Unreachable(f"{login.node}: the connection broke", f"vpnctl node check {login.node}")
-        return Result(channel.exit_status, stdout, stderr)
+            raise Unreachable(f"{login.node}: the connection broke", login.check)
+        before, began, after = stdout.partition(f"{mark}\n".encode())
+        return Result(channel.exit_status, after, stderr, bool(began), before)
     except (OSError, EOFError, pk.SSHException) as error:
-        raise _unreachable(login, error) from None
+        raise unreachable(login, error) from None
     finally:
         _quietly(channel.close)
 
@@ -225,8 +280,8 @@ def _feed(channel: Any, stdin: bytes, end: float) -> None:
         return  # the reader learns of it, with the reason
 
 
-def _drain(channel: Any, login: Login, end: float, seconds: float) -> tuple[bytes, bytes]:
-    """Read both streams until the command closes them."""
+def _drain(channel: Any, login: Login, end: float, seconds: float, hear: Hear) -> tuple[bytes, bytes]:
+    """Read both streams until the command closes them; `hear` is told what stdout says."""
     streams: tuple[list[bytes], list[bytes]] = ([], [])
     total = 0
     while True:
@@ -238,12 +293,14 @@ def _drain(channel: Any, login: Login, end: float, seconds: float) -> tuple[byte
             while ready():
                 got = recv(_CHUNK)
                 parts.append(got)
+                if parts is streams[0]:
+                    hear(got)
                 total += len(got)
                 idle = False
                 if total > OUTPUT_CAP:
                     raise NodeFailed(f"{login.node} sent more than {OUTPUT_CAP} bytes", "is that machine healthy?")
         if time.monotonic() > end:
-            raise Unreachable(f"{login.node}: no answer within {seconds:g} s", f"vpnctl node check {login.node}")
+            raise Unreachable(f"{login.node}: no answer within {seconds:g} s", login.check)
         if idle:
             if channel.closed or (channel.eof_received and channel.exit_status_ready()):
                 if not (channel.recv_ready() or channel.recv_stderr_ready()):
@@ -252,6 +309,7 @@ def _drain(channel: Any, login: Login, end: float, seconds: float) -> tuple[byte
             try:
                 got = channel.recv(_CHUNK)
                 streams[0].append(got)
+                hear(got)
                 total += len(got)
                 if not got:
                     time.sleep(0.002)
@@ -259,14 +317,16 @@ def _drain(channel: Any, login: Login, end: float, seconds: float) -> tuple[byte
                 continue
 
 
-def _unreachable(login: Login, error: BaseException) -> VpnctlError:
+def unreachable(login: Login, error: BaseException, seconds: float = CONNECT_SECONDS) -> VpnctlError:
+    """Return what a failed connection means."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
         text = f"no answer within {CONNECT_SECONDS:g} s"
+    elif "timeout" in text.lower() or text == "Error reading SSH protocol banner":
+        text = f"no SSH server answered within {seconds:g} s"
     return Unreachable(
-        f"{login.node}: cannot reach {login.host} port {login.port}: {clean(text)}",
-        "look at the provider's console: is it running, is its address right, does a firewall drop port "
-        f"{login.port}? What was saved is made there when it is back",
+        f"{login.node}: cannot reach {login.host} port {login.port}: {quoted(text)}",
+        f"look at the provider's console: is it running, is its address right, does a firewall drop port {login.port}?",
     )
 
 

@@ -54,6 +54,9 @@ class NodeView:
     """When the node is full at the pace of the last 30 days."""
     seen_at: datetime | None
     last_error: str | None
+    path: str
+    """Whether packets of peers passed when that was last tried: `ok`, why not, or `not tried`."""
+    path_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,8 @@ def nodes(
             full_on=full[row.id].full_on if row.id in full else None,
             seen_at=row.seen_at,
             last_error=row.last_error,
+            path=row.path_error or ("ok" if row.path_at else "not tried"),
+            path_at=row.path_at,
         )
         for row in rows
     ]
@@ -172,7 +177,7 @@ def _health(tx: Tx) -> dict[str, str]:
 def _node_state(row: Node, pending: set[str], served: Sequence[Endpoint]) -> str:
     checks = (
         (row.retired_at is not None, "retired"),
-        (row.last_error is not None, "error"),
+        (row.last_error is not None or row.path_error is not None, "error"),
         (not served or all(each.digest is None for each in served), "not provisioned"),
         (row.id in pending, "pending"),
         (row.draining_at is not None, "draining"),

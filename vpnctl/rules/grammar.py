@@ -17,15 +17,17 @@ from vpnctl.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
-_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+_BARE_FINGERPRINT = re.compile(r"[A-Za-z0-9+/]{43}=?")
+_MD5 = re.compile(r"(MD5:)?([0-9a-fA-F]{2}:){15}[0-9a-fA-F]{2}")
 _CHAT = re.compile(r"-?[0-9]{1,16}")
 _SIZE = re.compile(r"([0-9]{1,9})(?: ?([KMGT])(i?)B)?")
 BOT_TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{30,80}")
 URL = re.compile(r"https?://[A-Za-z0-9._~%:\[\]-]+(/[A-Za-z0-9._~%/:@!$&'()*+,;=?-]*)?")
-_HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 IPv4Or6 = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -155,7 +157,7 @@ def key(text: str, what: str = "WireGuard key") -> str:
 def host_key(text: str) -> str:
     """Return an SSH public host key as `TYPE BASE64`, without its comment."""
     words = text.split()
-    if len(words) >= 2 and words[0] in _HOST_KEY_TYPES:  # noqa: PLR2004
+    if len(words) >= 2 and words[0] in HOST_KEY_TYPES:  # noqa: PLR2004
         try:
             blob = base64.b64decode(words[1], validate=True)
         except (binascii.Error, ValueError):
@@ -167,6 +169,10 @@ def host_key(text: str) -> str:
 
 def fingerprint(text: str) -> str:
     """Return a host key fingerprint in OpenSSH's form, `SHA256:` and 43 characters."""
+    if _BARE_FINGERPRINT.fullmatch(text):
+        text = f"SHA256:{text}"
+    if _MD5.fullmatch(text):
+        raise InvalidInput("that is an MD5 fingerprint", "give the SHA256 one: ssh-keygen -lf KEY.pub")
     if not _FINGERPRINT.fullmatch(text):
         raise InvalidInput(
             f"'{clean(text)}' is not a host key fingerprint", "for example SHA256:… as ssh-keygen -lf prints"
@@ -240,6 +246,18 @@ def clean(text: str, limit: int = MAX_SHOWN) -> str:
         for letter in text[: limit + 1]
     )
     return shown if len(text) <= limit else shown[:limit] + "…"
+
+
+_KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+"""Any key of ours is longer than this in base64 or hex; few other words are."""
+
+
+def quoted(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return what a server said, fit to be shown and kept: in one line, and what looks like a key masked.
+
+    For reasons only (stderr, what a failed step said, SSH messages). What a node tells of itself is never quoted.
+    """
+    return clean(" ".join(_KEY_LIKE.sub("***", text).split()), limit)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ Readers see one snapshot (REPEATABLE READ). Nobody waits longer than the time-ou
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from sqlalchemy import exc
 
 from vpnctl.errors import Busy, Conflict, StateTrouble
 from vpnctl.store import models
+from vpnctl.store.file import lock, must_be_there
 from vpnctl.store.trouble import first_line, trouble
 from vpnctl.store.turns import Turns, begin_writing
 
@@ -104,8 +104,8 @@ class Store:
         """Told of the events of every transaction once it is committed."""
         self.engine = _engine(url, self.path)
         if self.path is not None:
-            _must_be_there(self.path, create=not check)
-            self._lock = _lock_file(self.path, exclusive=exclusive)
+            must_be_there(self.path, create=not check)
+            self._lock = lock(self.path, exclusive=exclusive)
         if check:
             self._check_schema()
 
@@ -113,6 +113,8 @@ class Store:
         found = self.schema()
         if found is None:
             raise StateTrouble("the database is empty", "vpnctl init")
+        if not found.isdigit():
+            raise StateTrouble("the database does not say which schema it has", "restore a backup of it")
         if found != models.SCHEMA:
             older = found < models.SCHEMA
             raise StateTrouble(
@@ -283,46 +285,6 @@ def _share_postgres(connection: Any, _record: Any) -> None:
     connection.commit()
     if not granted:
         raise Busy("the database is being upgraded", "try again in a minute")
-
-
-def _must_be_there(path: Path, *, create: bool) -> None:
-    """Make sure the file exists; a new one is private from its first moment, and so are its -wal and -shm."""
-    try:
-        if path.exists():
-            return
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-            return
-    except OSError as error:
-        raise StateTrouble(
-            f"cannot use {path}: {error.strerror}", "run vpnctl as the user that ran `vpnctl init`"
-        ) from None
-    raise StateTrouble(f"there is no database {path}", "vpnctl init")
-
-
-def _lock_file(path: Path, *, exclusive: bool) -> int | None:
-    """Hold `DATABASE.lock`, shared or exclusive, until the process ends. None on a read-only disk."""
-    try:
-        handle = os.open(
-            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-    except PermissionError:
-        raise StateTrouble(
-            f"cannot use {path.parent}: permission denied", "run vpnctl as the user that ran `vpnctl init`"
-        ) from None
-    except OSError:
-        return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        if exclusive:
-            raise Busy(
-                "another vpnctl is using the database", "wait for it, stop the bot and timers, try again"
-            ) from None
-        raise Busy("the database is being upgraded or its keys rotated", "try again in a minute") from None
-    return handle
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -46,6 +46,8 @@ node = sa.Table(
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("draining_at", Utc),
     sa.Column("retired_at", Utc),
+    sa.Column("path_error", sa.Text),
+    sa.Column("path_at", Utc),
 )
 
 token = sa.Table(

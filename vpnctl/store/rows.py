@@ -39,6 +39,10 @@ class Node:
     created_at: datetime
     draining_at: datetime | None
     retired_at: datetime | None
+    path_error: str | None = None
+    """Why packets of peers did not pass when that was last tried; None: they did, or nobody tried yet."""
+    path_at: datetime | None = None
+    """When a packet was last sent through the node and its answer awaited."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,9 @@ class Subscription:
     noted: int
     """How far the job has told of it: 0, 1 (that it ends soon), 2 (that it is over)."""
     created_at: datetime
+    paid_amount: int | None = None
+    """What was paid, minor units of `paid_currency`; None where nothing was, or nobody said."""
+    paid_currency: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ subscription = sa.Table(
     sa.Column("converted_at", Utc),
     sa.Column("noted", sa.Integer, nullable=False),
     sa.Column("created_at", Utc, nullable=False),
+    sa.Column("paid_amount", sa.BigInteger),
+    sa.Column("paid_currency", sa.String(3)),
     # All that the access predicate looks at, so that it reads no rows: it is asked for every peer.
     sa.Index("ix_subscription_access", "user_id", "ends_at", "starts_at", "cancelled_at", "traffic"),
     sa.Index("ix_subscription_noted", "noted", "ends_at"),

@@ -25,6 +25,8 @@ def upgrade(url: str) -> tuple[str | None, str]:
     store = Store(url, check=False, exclusive=True)
     try:
         before = store.schema()
+        if (before is None and _has_tables(store)) or (before is not None and not before.isdigit()):
+            raise StateTrouble("the database does not say which schema it has", "restore a backup of it")
         if before is not None and before > models.SCHEMA:
             raise StateTrouble(
                 f"the database has schema {before}, newer than {models.SCHEMA}", "install a newer vpnctl"
@@ -34,6 +36,13 @@ def upgrade(url: str) -> tuple[str | None, str]:
         return before, models.SCHEMA
     finally:
         store.close()
+
+
+def _has_tables(store: Store) -> bool:
+    import sqlalchemy as sa
+
+    with store.read() as tx:
+        return sa.inspect(tx.connection).has_table("meta")
 
 
 def _run(store: Store) -> None:
@@ -67,6 +76,19 @@ def _run(store: Store) -> None:
                 raise StateTrouble(
                     f"the upgrade would break {len(broken)} references; nothing was changed", "report this"
                 )
+    if sqlite:
+        _forget_old_pages(store)
+
+
+def _forget_old_pages(store: Store) -> None:
+    """Leave nothing of what an upgrade took out in the log or in free pages of the file."""
+    with store.engine.connect() as connection:
+        connection.rollback()
+        raw = connection.connection.driver_connection
+        if raw is not None:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _prepare(store: Store) -> None:

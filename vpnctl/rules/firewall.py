@@ -1,0 +1,168 @@
+"""What a node's firewalls do with packets of peers: the rules as nft prints them, walked by hand. Pure.
+
+Every layer is asked: on today's systems iptables, Docker, ufw and firewalld all end in nftables, whose forward and
+input hooks a packet passes one after the other; one drop is enough. Only rules that hit for certain count: a
+condition that is not understood is taken as not met, for what passes and for what is dropped alike. So this names
+the chain that blocks everybody and never claims that packets pass: that is what the packet test is for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+_DEPTH = 16
+_HOOK = re.compile(r"type filter hook (forward|input) priority [^;]+;(?: policy (accept|drop);)?")
+_VERDICT = re.compile(r"\b(accept|drop|return|reject(?: with .*)?|(?:jump|goto) \S+)$")
+_NOISE = re.compile(r"""\s*(counter packets \d+ bytes \d+|comment "[^"]*"|log( prefix "[^"]*")?( level \w+)?)\s*""")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as nft lists it. `hook` is `forward`, `input` or empty; `table` is `family name`."""
+
+    table: str
+    name: str
+    hook: str = ""
+    policy: str = "accept"
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A chain that drops what peers send (`what` says which packets)."""
+
+    what: str
+    chain: str
+    kind: str
+    """`forward` or `input`."""
+
+
+@dataclass(frozen=True)
+class _Packet:
+    """One kind of packet: where it comes in, where it goes out, its conntrack state, UDP port if it is for the node."""
+
+    iif: frozenset[str]
+    oif: frozenset[str]
+    state: str
+    port: int = 0
+
+
+def parse(lines: Iterable[str]) -> tuple[Chain, ...]:
+    """Return the chains in the node's lines: `table FAMILY NAME`, `chain NAME`, then hooks and rules."""
+    chains: list[Chain] = []
+    table, name, hook, policy, rules = "", "", "", "accept", list[str]()
+
+    def close() -> None:
+        if name:
+            chains.append(Chain(table, name, hook, policy, tuple(rules)))
+
+    for line in lines:
+        text = line.strip()
+        words = text.split()
+        if words[:1] == ["table"] and len(words) == 3:  # noqa: PLR2004
+            close()
+            table, name = f"{words[1]} {words[2]}", ""
+        elif words[:1] == ["chain"] and len(words) == 2:  # noqa: PLR2004
+            close()
+            name, hook, policy, rules = words[1], "", "accept", []
+        elif found := _HOOK.search(text):
+            hook, policy = found[1], found[2] or "accept"
+        elif text:
+            rules.append(text)
+    close()
+    return tuple(chains)
+
+
+def judge(chains: Sequence[Chain], link: str, wan: Sequence[str], port: int, families: Iterable[int]) -> list[Blocked]:
+    """Return the chains that drop packets of the peers of `link`: on their way out, on their way back, or handshakes.
+
+    `families` are those (4, 6) over which the node reaches the world; chains for other packets say nothing.
+    """
+    kinds = {"inet"} | {"ip" if family == 4 else "ip6" for family in families}  # noqa: PLR2004
+    ours, world = frozenset({link}), frozenset(wan)
+    packets = (
+        ("forward", "drops what peers send:", _Packet(ours, world, "new")),
+        ("forward", "drops what comes back to peers:", _Packet(world, ours, "established")),
+        ("input", "drops handshakes:", _Packet(world, frozenset(), "new", port)),
+    )
+    found: dict[str, Blocked] = {}
+    for hook, what, packet in packets:
+        for chain in chains:
+            if chain.hook == hook and chain.table.split()[0] in kinds and not _passes(chains, chain, packet):
+                name = f"{chain.table} {chain.name}"
+                found.setdefault(f"{hook} {name}", Blocked(what, name, hook))
+    return list(found.values())
+
+
+def _passes(chains: Sequence[Chain], base: Chain, packet: _Packet) -> bool:
+    verdict = _walk({(chain.table, chain.name): chain for chain in chains}, base, packet, 0)
+    return (verdict or base.policy) != "drop"
+
+
+def _walk(known: dict[tuple[str, str], Chain], chain: Chain, packet: _Packet, depth: int) -> str | None:
+    """Return `accept` or `drop`, or None when the chain ends without a verdict."""
+    for rule in chain.rules:
+        found = _VERDICT.search(_NOISE.sub(" ", rule).strip())
+        if found is None or not _matches(_NOISE.sub(" ", rule)[: found.start()].strip(), packet):
+            continue
+        verdict, _, target = found[1].partition(" ")
+        if verdict in ("jump", "goto"):
+            below = known.get((chain.table, target))
+            if below is not None and depth < _DEPTH:
+                result = _walk(known, below, packet, depth + 1)
+                if result is not None or verdict == "goto":
+                    return result
+        elif verdict == "return":
+            return None
+        else:
+            return "accept" if verdict == "accept" else "drop"
+    return None
+
+
+def _matches(condition: str, packet: _Packet) -> bool:
+    """Return whether a rule's condition is met for certain."""
+    rest = condition
+    while rest:
+        found = next((hit for hit in (pattern.match(rest) for pattern in _TESTS) if hit), None)
+        if found is None or not _TESTS[found.re](packet, found):
+            return False
+        rest = rest[found.end() :].strip()
+    return True
+
+
+def _names(text: str) -> set[str]:
+    return {each.strip(' "') for each in text.strip("{}").split(",")}
+
+
+def _interface(seen: frozenset[str], hit: re.Match[str]) -> bool:
+    inside = any(fnmatchcase(each, name) for name in _names(hit["names"]) for each in seen)
+    return bool(seen) and (not inside if hit["not"] else inside)
+
+
+def _state(packet: _Packet, hit: re.Match[str]) -> bool:
+    inside = packet.state in _names(hit["names"])
+    return not inside if hit["not"] else inside
+
+
+def _port(packet: _Packet, hit: re.Match[str]) -> bool:
+    if not packet.port:
+        return False
+    inside = False
+    for each in _names(hit["names"]):
+        low, _, high = each.partition("-")
+        inside |= low.isdigit() and int(low) <= packet.port <= int(high if high.isdigit() else low)
+    return not inside if hit["not"] else inside
+
+
+_Test = Callable[[_Packet, re.Match[str]], bool]
+_SET = r'(?P<not>!= )?(?P<names>\{[^}]*\}|"[^"]*"|\S+)'
+_TESTS: dict[re.Pattern[str], _Test] = {
+    re.compile(rf"(?:meta )?iif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.iif, hit),
+    re.compile(rf"(?:meta )?oif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.oif, hit),
+    re.compile(rf"ct state {_SET}"): _state,
+    re.compile(rf"udp dport {_SET}"): _port,
+    re.compile(r"(?:meta l4proto|ip protocol) (?:udp|17)\b"): lambda packet, _hit: bool(packet.port),
+}

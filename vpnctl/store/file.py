@@ -1,0 +1,49 @@
+"""The database file of SQLite: that it is there and private, and who may use it beside an upgrade."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from vpnctl.errors import Busy, StateTrouble
+
+
+def must_be_there(path: Path, *, create: bool) -> None:
+    """Make sure the file exists; a new one is private from its first moment, and so are its -wal and -shm."""
+    try:
+        if path.exists():
+            return
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            return
+    except OSError as error:
+        raise StateTrouble(
+            f"cannot use {path}: {error.strerror}", "run vpnctl as the user that ran `vpnctl init`"
+        ) from None
+    raise StateTrouble(f"there is no database {path}", "vpnctl init")
+
+
+def lock(path: Path, *, exclusive: bool) -> int | None:
+    """Hold `DATABASE.lock`, shared or exclusive, until the process ends. None on a read-only disk."""
+    try:
+        handle = os.open(
+            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+    except PermissionError:
+        raise StateTrouble(
+            f"cannot use {path.parent}: permission denied", "run vpnctl as the user that ran `vpnctl init`"
+        ) from None
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        if exclusive:
+            raise Busy(
+                "another vpnctl is using the database", "wait for it, stop the bot and timers, try again"
+            ) from None
+        raise Busy("the database is being upgraded or its keys rotated", "try again in a minute") from None
+    return handle

@@ -71,6 +71,12 @@ class Client:
         host = f"[{address}]" if ":" in address else address
         return self._exec("curl", "-sS", "-m5", f"http://{host}/")
 
+    def upload(self, address: str, size: int) -> None:
+        """Send that many bytes to the far side; raises when they do not arrive."""
+        body = self.home / "body"
+        body.write_bytes(bytes(size))
+        self._exec("curl", "-sS", "-m10", "-T", str(body), f"http://{address}/")
+
     @contextlib.contextmanager
     def running_ping(self, address: str, interval: float = 0.1) -> Iterator[Path]:
         """Ping all the while; the yielded file holds ping's own summary afterwards."""

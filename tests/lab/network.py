@@ -32,6 +32,11 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = self.client_address[0].removeprefix("::ffff:").encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        while left > 0:
+            left -= len(self.rfile.read(min(left, 65536))) or left
+        self.send_response(204); self.end_headers()
     def log_message(self, *args): pass
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6

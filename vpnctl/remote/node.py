@@ -101,9 +101,10 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now:
     try:
         text = result.stdout.decode("utf-8", "replace")
         lines = text.split("\n")
-        if result.status != 0 or len(lines) < 2 or lines[-2] != f"end\t{nonce}":  # noqa: PLR2004
+        end = f"end\t{nonce}"
+        if result.status != 0 or end not in lines[:-1]:
             raise ValueError("it is not whole")
-        for line in lines[:-2]:
+        for line in lines[: lines.index(end)]:  # a login shell may say good-bye behind it
             reader.feed(line)
         return reader.answer(now)
     except (ValueError, LookupError) as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _TCP_USER_TIMEOUT_MS = 15_000
 _KEEPALIVE_SECONDS = 15
 _CHUNK = 1 << 16
+_NOT_THE_FIRST = ("env", "SHLVL=2")
 _TICK = 0.2
 
 
@@ -236,7 +237,8 @@ def run(
     """Run one command on an authenticated transport. See `Shell.run`; here `began` may be false.
 
     A mark is printed first: what a login shell says before it (a .bashrc with an `echo`) is not of the command. The
-    line means the same to every shell that people have as their login's.
+    line means the same to every shell that people have as their login's. SHLVL tells a bash below it that it is not
+    the first one of the login, or it would read .bashrc once more.
     """
     mark = f"vpnctl-{secrets.token_hex(8)}"
     pk = _paramiko()
@@ -247,7 +249,7 @@ def run(
         raise unreachable(login, error) from None
     try:
         channel.settimeout(_TICK)
-        channel.exec_command(f"echo {mark}; exec {shlex.join(argv)}")
+        channel.exec_command(f"echo {mark}; {shlex.join((*_NOT_THE_FIRST, *argv))}")
         feeder = threading.Thread(target=_feed, args=(channel, stdin, end), daemon=True)
         feeder.start()
         stdout, stderr = _drain(channel, login, end, seconds, hear)

@@ -36,7 +36,7 @@ class Clock:
     """A clock that moves only when it is told to."""
 
     def __init__(self) -> None:
-        self.now = START
+        self.now = self.true = START
         self.boot, self.up = "controller-boot", 1000.0
 
     def __call__(self) -> datetime:
@@ -45,6 +45,7 @@ class Clock:
     def forward(self, **delta: float) -> None:
         """Time passes, for the wall clock and for the uptime."""
         self.now += timedelta(**delta)
+        self.true += timedelta(**delta)
         self.up += timedelta(**delta).total_seconds()
 
     def jump(self, **delta: float) -> None:
@@ -61,8 +62,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def fleet() -> Fleet:
-    return Fleet()
+def fleet(clock: Clock) -> Fleet:
+    return Fleet(lambda: clock.true.timestamp())
 
 
 @pytest.fixture

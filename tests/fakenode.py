@@ -54,6 +54,8 @@ class FakeNode:
     host_key: str = ""
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     clock: int = 1_800_000_000
+    """What it says when no clock was given to its fleet."""
+    time: Callable[[], float] | None = None
     facts: dict[str, str] = field(default_factory=dict)
     ways: dict[int, int] = field(default_factory=lambda: {4: 1500, 6: 1500})
     """Family -> MTU of the line."""
@@ -321,7 +323,7 @@ class _Run:
         self.say("vpnctl-node", "1")
         self.say("token", node.token)
         self.say("boot", node.boot_id)
-        self.say("clock", str(node.clock))
+        self.say("clock", str(int(node.time()) if node.time else node.clock))
         if node.facts.get("ipv6") == "off":
             self.say("fact", "ipv6", "off")
         for verb, *args in self.plan:
@@ -408,7 +410,10 @@ class _Run:
                 shown = psk
                 if key in known and psk != "(none)":
                     shown = "(same)" if psk == known[key] else "(other)"
+                known.pop(key, None)
                 self.say(f"|{key}\t{shown}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
+            for key in known:
+                self.say("filed", interface, key)
         else:
             self.say("fact", "udp_ports", self.node.facts.get("udp_ports", ""))
 
@@ -420,11 +425,12 @@ def _digest(keys: set[str]) -> str:
 class Fleet:
     """Nodes by host name; `connect` is what an App gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, time: Callable[[], float] | None = None) -> None:
         self.nodes: dict[str, FakeNode] = {}
+        self.time = time
 
     def __getitem__(self, host: str) -> FakeNode:
-        return self.nodes.setdefault(host, FakeNode(host))
+        return self.nodes.setdefault(host, FakeNode(host, time=self.time))
 
     def connect(self, login: Login) -> FakeShell:
         return self[login.host].connect(login)

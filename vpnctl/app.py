@@ -95,7 +95,7 @@ def open_app(settings: Settings, actor: str, progress: Progress = silent) -> App
     from vpnctl.store.vault import Vault
 
     store = Store(settings.database_url)
-    vault = Vault(settings.key_file)
+    vault = Vault(settings.key_file, lambda keys: _belongs(store, keys))
     zone = settings.zone
     return App(
         settings,
@@ -106,6 +106,16 @@ def open_app(settings: Settings, actor: str, progress: Progress = silent) -> App
         clock=lambda: datetime.now(zone),
         progress=progress,
     )
+
+
+def _belongs(store: Store, keys: Vault) -> None:
+    """Raise StateTrouble when the key file is another database's: what it seals, the right one could not open."""
+    from vpnctl.store.vault import NIL
+
+    with store.read() as tx:
+        sealed = tx.meta(SSH_KEY)
+    if sealed is not None:
+        keys.open("meta.ssh_key", NIL, sealed)
 
 
 def _connector(store: Store, vault: Vault, seconds: float) -> Callable[[Login], Shell]:

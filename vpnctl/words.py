@@ -10,15 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vpnctl.rules.grammar import clean
+from vpnctl.rules import money
+from vpnctl.rules.grammar import clean, human_size
 
 LOCALES = ("en", "ru", "fa")
 NATIVE = {"en": "English", "ru": "Русский", "fa": "فارسی"}
 _FROM_LEFT, _END = "\u2068", "\u2069"
 """First strong isolate and its end: a Latin name inside a line that runs from right to left."""
-_WHOLE = frozenset("XTR BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())  # noqa: SIM905
-_THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905
-_UNIT = 1024
 _DAY = 86400
 
 
@@ -72,12 +70,7 @@ class Words:
 
     def size(self, number: int) -> str:
         """Return bytes in the largest unit that leaves at least 1."""
-        size = float(number)
-        for unit in ("B", "KiB", "MiB", "GiB"):
-            if size < _UNIT:
-                return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-            size /= _UNIT
-        return f"{size:.1f} TiB"
+        return human_size(number)
 
     def moment(self, at: datetime, zone: tzinfo) -> str:
         """Return a time in the operator's zone, which is named."""
@@ -93,5 +86,4 @@ class Words:
 
     def money(self, amount: int, currency: str) -> Said:
         """Return minor units as an amount with its currency (ISO 4217; XTR are Telegram's Stars)."""
-        digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
-        return Said(self.value(f"{amount / 10**digits:.{digits}f} {currency}"))
+        return Said(self.value(money.written(amount, currency)))

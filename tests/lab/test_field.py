@@ -168,7 +168,9 @@ def test_a_line_that_carries_less_than_it_did_is_warned_about(operator, bare):
 
 
 def test_a_pool_is_picked_beside_the_networks_of_the_server(operator, bare):
-    bare.sh("ip link add other type veth peer name other2; ip link set other up; ip link set other2 up; ip addr add 10.66.0.1/24 dev other")
+    bare.sh(
+        "ip link add other type veth peer name other2; ip link set other up; ip link set other2 up; ip addr add 10.66.0.1/24 dev other"
+    )
     add(operator, bare)
     assert operator("endpoint", "list", "--json").json[0]["pool_v4"] == "10.67.0.0/16"
     operator("node", "check", "x")
@@ -257,9 +259,7 @@ def test_what_apt_says_is_shown_though_it_is_not_utf8(operator, bare):
 @pytest.mark.parametrize(("lock", "seconds"), [("dpkg/lock-frontend", 8), ("apt/lists/lock", 6)])
 def test_apt_in_use_is_waited_for(operator, bare, lock, seconds):
     bare.sh("dpkg --purge --force-all wireguard-tools >/dev/null 2>&1", check=False)
-    hold = (
-        f"import fcntl,time; f=open('/var/lib/{lock}','w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held'); time.sleep({seconds})"
-    )
+    hold = f"import fcntl,time; f=open('/var/lib/{lock}','w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held'); time.sleep({seconds})"
     bare.sh(f"apt-get -qq update; apt-get -qq -y install python3-minimal >/dev/null 2>&1; setsid python3 -c \"{hold}\" >/run/held 2>&1 &")  # fmt: skip
     while not bare.sh(f"fuser /var/lib/{lock} 2>/dev/null || ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c {lock}", check=False).strip("0\n "):  # fmt: skip
         time.sleep(0.1)
@@ -289,7 +289,7 @@ def test_a_kernel_without_wireguard_is_said_to_be_one(operator, bare):
 def test_a_forced_command_is_reported_in_the_servers_own_words(operator, bare):
     path = "root/.ssh/authorized_keys"
     line = (bare.root / path).read_text().splitlines()[0]
-    forced = f'command="echo \'Please login as the user debian rather than root.\'; exit 142" {line}\n'
+    forced = f"command=\"echo 'Please login as the user debian rather than root.'; exit 142\" {line}\n"
     with written(bare, path, forced, 0o600):
         said = operator(*way_in(bare), code=10)
     assert "Please login as the user debian" in said.err

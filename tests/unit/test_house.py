@@ -19,7 +19,7 @@ ALLOWED = {
     "app": {"errors", "rules", "settings", "store", "remote", "protocols"},
     "words": {"rules"},
     "wording": {"words"},
-    "journal": set(),
+    "journal": {"errors", "rules"},
     "protocols": {"errors", "rules"},
     "remote": {"errors", "rules", "protocols"},
     "store": {"errors", "rules"},

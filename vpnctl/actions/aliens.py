@@ -1,7 +1,8 @@
-"""Verbs on aliens: peers found on nodes that are not ours."""
+"""Aliens: peers found on nodes that are not ours. Recorded, forgotten when they are gone, pruned when told to."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,90 @@ import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
+from vpnctl.errors import NodeFailed
+from vpnctl.rules.changes import Observed, SeenPeer
+from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
-from vpnctl.store.rows import Alien, Endpoint
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Alien, Endpoint, Peer
+
+MOST = 5000
+"""Aliens that are kept for one endpoint. What a node says must not fill our database."""
+_NAMED = 20
+"""Keys that one event names."""
+
+
+def record(app: App, node_id: str, name: str, observed: Observed) -> None:
+    """Record peers of the node that are not ours, and forget those that somebody removed there, from live and file.
+
+    Writes nothing when there is no news. Raises NodeFailed when there are more than anybody adds by hand.
+    """
+    table = models.endpoint.c
+    with app.store.read() as tx:
+        endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
+        news = [(each, _strangers(tx, each, observed), _gone(tx, each, observed)) for each in endpoints]
+    if not any(found or gone for _, found, gone in news):
+        return
+    with app.store.write() as tx:
+        for endpoint, found, gone in news:
+            _forget(tx, app, endpoint, gone)
+            _add(tx, app, endpoint, name, found)
+
+
+def _add(tx: Tx, app: App, endpoint: Endpoint, name: str, found: list[SeenPeer]) -> None:
+    kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
+    there = tx.execute(sa.select(sa.func.count()).select_from(models.alien).where(*kept)).scalar() or 0
+    if found and there + len(found) > MOST:
+        raise NodeFailed(
+            f"{name}: {endpoint.interface} has {there + len(found)} peers that are not ours; {MOST} are kept at most",
+            "what adds them there? Remove them on the node, then: vpnctl node sync " + name,
+        )
+    rows = []
+    for peer in found:
+        known = sa.and_(models.alien.c.endpoint_id == endpoint.id, models.alien.c.public_key == peer.key)
+        ours = sa.and_(models.peer.c.endpoint_id == endpoint.id, models.peer.c.public_key == peer.key)
+        if tx.one(Alien, known) is None and tx.one(Peer, ours) is None:
+            alien_id = str(uuid.uuid4())
+            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if isinstance(peer.psk, Secret) else None
+            ips = ", ".join(sorted(peer.allowed_ips))
+            rows.append(Alien(alien_id, endpoint.id, peer.key, sealed, ips, app.clock(), None))
+    tx.insert_all(rows)
+    _tell(tx, app, "alien.found", endpoint, [row.public_key for row in rows])
+
+
+def _forget(tx: Tx, app: App, endpoint: Endpoint, gone: list[Alien]) -> None:
+    for row in gone:
+        tx.execute(sa.delete(models.alien).where(models.alien.c.id == row.id, models.alien.c.pruned_at.is_(None)))
+    _tell(tx, app, "alien.gone", endpoint, [row.public_key for row in gone])
+
+
+def _tell(tx: Tx, app: App, verb: str, endpoint: Endpoint, keys: list[str]) -> None:
+    """One event a look, however many there are."""
+    if keys:
+        after = {"count": len(keys), "keys": sorted(keys)[:_NAMED]}
+        events.record(tx, stamp(app), verb, ("endpoint", endpoint.id, endpoint.interface), None, after)
+
+
+def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
+    link = observed.links.get(endpoint.interface)
+    if link is None or link.public_key != endpoint.public_key:
+        return []
+    known: set[str | None] = {
+        key
+        for table in (models.peer, models.alien)
+        for key in tx.execute(sa.select(table.c.public_key).where(table.c.endpoint_id == endpoint.id)).scalars()
+    }
+    known.add(endpoint.probe_public)
+    return [peer for key, peer in link.peers.items() if key not in known]
+
+
+def _gone(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[Alien]:
+    link = observed.links.get(endpoint.interface)
+    if link is None or link.public_key != endpoint.public_key:
+        return []
+    kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
+    there = link.peers.keys() | link.filed
+    return [row for row in tx.all(Alien, *kept) if row.public_key not in there]
 
 
 def count(app: App, node_ids: Sequence[str]) -> int:

@@ -1,11 +1,18 @@
-"""Whether this machine's clock may cut people off: jobs note it, settling asks."""
+"""Whether this machine's clock may cut people off: jobs note it, settling asks.
+
+Before a job ever noted it, the database and the nodes are asked: what was recorded last, and what their clocks say.
+"""
 
 from __future__ import annotations
 
 import socket
 
+import sqlalchemy as sa
+
 from vpnctl.app import CLOCK, App
-from vpnctl.rules.clockjump import Tick, jumped, tick
+from vpnctl.rules.clockjump import Tick, apart, beyond, jumped, tick
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
 
 
 def now(app: App) -> Tick:
@@ -17,13 +24,37 @@ def jump(app: App) -> str:
     """Return what is wrong with the clock since a job of this machine last noted it, or an empty text."""
     with app.store.read() as tx:
         last = tick(tx.meta(_name()))
-    return jumped(last, now(app))
+        return jumped(last, now(app)) if last else beyond(_newest(tx), app.clock().timestamp(), forward=True)
+
+
+def unnoted(app: App) -> bool:
+    """Return whether no job of this machine ever noted the clock: then each node's own is asked as well."""
+    with app.store.read() as tx:
+        return tx.meta(_name()) is None
+
+
+def against(app: App, node: str, seconds: int) -> str:
+    """Return what is wrong when a node's clock (Unix seconds) is compared with ours, or an empty text."""
+    return apart(node, seconds, app.clock().timestamp())
+
+
+def backward(app: App) -> str:
+    """Return what is wrong when the database knows of something later than now, or an empty text."""
+    with app.store.read() as tx:
+        return beyond(_newest(tx), app.clock().timestamp(), forward=False)
 
 
 def note(app: App) -> None:
     """Note the clock as it is: from now on it is the one to compare with."""
     with app.store.write() as tx:
         tx.set_meta(_name(), now(app).text())
+
+
+def _newest(tx: Tx) -> float | None:
+    """Return when anything was recorded last, Unix seconds."""
+    columns = (models.event.c.recorded_at, models.job_run.c.started_at, models.node.c.seen_at)
+    found = [tx.execute(sa.select(sa.func.max(column))).scalar() for column in columns]
+    return max((each.timestamp() for each in found if each is not None), default=None)
 
 
 def _name() -> str:

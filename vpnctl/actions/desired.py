@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from vpnctl.actions import probes
 from vpnctl.app import App
+from vpnctl.errors import StateTrouble
 from vpnctl.protocols import host, plugin
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.remote.shell import Login
@@ -78,6 +79,7 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
     """
     links = []
     packages: set[tuple[str, str]] = set()
+    sealed: list[str] = []
     for endpoint in view.endpoints:
         protocol = plugin(endpoint.protocol)
         own = [peer for peer in view.peers if peer.endpoint_id == endpoint.id]
@@ -85,7 +87,8 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
         aliens = [alien for alien in view.aliens if alien.endpoint_id == endpoint.id]
         taken = {f"{peer.ipv4}/32" for peer in live} | {f"{peer.ipv6}/128" for peer in live}
         cut = {peer.public_key for peer in own} | {alien.public_key for alien in aliens if alien.pruned_at}
-        specs = [peer_spec(app.vault, peer) for peer in live]
+        opened = (_openable(app, view, peer, sealed) for peer in live)
+        specs = [each for each in opened if each is not None]
         spec = endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint))
         others = [_alien_spec(app.vault, alien, taken) for alien in aliens if not alien.pruned_at]
         if not ipv6:
@@ -102,7 +105,16 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
         )
         packages |= set(protocol.packages) if endpoint.removed_at is None else set()
     system = host.system_files() if packages else ()
-    return Desired(tuple(links), system, tuple(sorted(packages)))
+    return Desired(tuple(links), system, tuple(sorted(packages)), tuple(sorted(sealed)))
+
+
+def _openable(app: App, view: View, peer: Peer, sealed: list[str]) -> PeerSpec | None:
+    """Return a peer to render; one whose secrets do not open costs that peer alone, and is named in `sealed`."""
+    try:
+        return peer_spec(app.vault, peer)
+    except StateTrouble:
+        sealed.append(f"{view.owners.get(peer.user_id, peer.user_id)}/{peer.device}")
+        return None
 
 
 def _only_v4(networks: str) -> str:

@@ -98,7 +98,7 @@ def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = 
             changed = {key: value for key, value in values.items() if getattr(peer, key) != value}
             if changed and not (unless and getattr(peer, unless)):
                 tx.update(Peer, models.peer.c.id == peer.id, **changed)
-                expect_change(tx, models.peer.c.id == peer.id)
+                expect_change(tx, app.clock(), models.peer.c.id == peer.id)
                 events.record(tx, stamp(app), verb, ("peer", peer.id, f"{owner.name}/{peer.device}"))
         return owner, _again(tx, peers[0]), _nodes(tx, peers)
 
@@ -118,7 +118,7 @@ def _nodes(tx: Tx, peers: Sequence[Peer]) -> list[str]:
 def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release: bool = False) -> None:
     """Turn live peers into tombstones: secrets go, the public identity stays. `release` frees the address now."""
     for peer in peers:
-        expect_change(tx, models.peer.c.id == peer.id)
+        expect_change(tx, app.clock(), models.peer.c.id == peer.id)
         values: dict[str, Any] = {"revoked_at": app.clock(), "secret_sealed": None, "psk_sealed": None}
         values |= {"ipv4": None, "ipv6": None} if release else {}
         tx.update(Peer, models.peer.c.id == peer.id, **values)

@@ -88,11 +88,12 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
         "title": grammar.free_text(values["title"], "title"),
         "traffic": None if traffic is None else grammar.size(str(traffic)),
         "locations": [grammar.free_text(place, "location") for place in values["locations"]],
-        "prices": {_currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
+        "prices": {currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
     }
 
 
-def _currency(code: str) -> str:
+def currency(code: str) -> str:
+    """Return a currency's code: three capital letters, of ISO 4217 or XTR (Telegram's Stars)."""
     if not (code.isascii() and code.isalpha() and code.isupper() and len(code) == 3):  # noqa: PLR2004 - ISO 4217, and XTR
         raise InvalidInput(
             f"'{grammar.clean(code)}' is not a currency", "three capital letters, such as EUR; Stars: XTR"
@@ -108,7 +109,9 @@ def _price(amount: int) -> int:
 
 def summary(plan: Plan) -> str:
     """Return a plan in a few words."""
-    traffic = f"{plan.traffic / 2**30:g} GiB a month" if plan.traffic is not None else "no traffic limit"
+    traffic = "no traffic limit"
+    if plan.traffic is not None:
+        traffic = f"{grammar.human_size(plan.traffic)} a month".replace(".0 ", " ")
     devices = "any number of devices" if plan.devices is None else _some(plan.devices, "device")
     return f"{_some(plan.days, 'day')}, {devices}, {traffic}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +17,9 @@ from vpnctl.errors import Distrust, NodeFailed, VpnctlError
 from vpnctl.protocols.host import TOKEN
 from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer, psk_differs
 from vpnctl.rules.ledger import Reading
-from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models, traffic
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Alien, Endpoint, Node, Peer
+from vpnctl.store.rows import Endpoint, Node, Peer
 
 _CHUNK = 500
 _LATEST = 2**32
@@ -141,42 +139,6 @@ def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, i
     )
 
 
-def record_aliens(app: App, node_id: str, observed: Observed) -> None:
-    """Record peers of the node that are not ours; write nothing when there are no new ones."""
-    table = models.endpoint.c
-    with app.store.read() as tx:
-        endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
-        found = [(endpoint, peer) for endpoint in endpoints for peer in _strangers(tx, endpoint, observed)]
-    if not found:
-        return
-    with app.store.write() as tx:
-        for endpoint, peer in found:
-            known = sa.and_(models.alien.c.endpoint_id == endpoint.id, models.alien.c.public_key == peer.key)
-            ours = sa.and_(models.peer.c.endpoint_id == endpoint.id, models.peer.c.public_key == peer.key)
-            if tx.one(Alien, known) is not None or tx.one(Peer, ours) is not None:
-                continue
-            alien_id = str(uuid.uuid4())
-            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if isinstance(peer.psk, Secret) else None
-            ips = ", ".join(sorted(peer.allowed_ips))
-            tx.insert(Alien(alien_id, endpoint.id, peer.key, sealed, ips, app.clock(), None))
-            events.record(
-                tx, stamp(app), "alien.found", ("endpoint", endpoint.id, endpoint.interface), None, {"key": peer.key}
-            )
-
-
-def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
-    link = observed.links.get(endpoint.interface)
-    if link is None or link.public_key != endpoint.public_key:
-        return []
-    known: set[str | None] = {
-        key
-        for table in (models.peer, models.alien)
-        for key in tx.execute(sa.select(table.c.public_key).where(table.c.endpoint_id == endpoint.id)).scalars()
-    }
-    known.add(endpoint.probe_public)
-    return [peer for key, peer in link.peers.items() if key not in known]
-
-
 def record(app: App, view: View, want: Desired, observed: Observed, scope: str, *, agreed: bool) -> None:
     """Write what was read. Presence and absence are written when they change, and only from what was seen."""
     now = app.clock()
@@ -201,6 +163,9 @@ def _same(column: Any, value: datetime | None) -> Any:
 
 
 def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
+    if node.fence_at is not None and observed.token != node.token:
+        same = (models.node.c.id == node.id, models.node.c.fence_at == node.fence_at)
+        tx.update(Node, *same, fence_at=None)  # what was decided since is to be told yet
     tx.update(
         Node,
         models.node.c.id == node.id,

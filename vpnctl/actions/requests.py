@@ -79,10 +79,12 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
     outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
 
 
-def _perform(app: App, user: User, kind: str, details: dict[str, Any]) -> list[str]:
+def _perform(
+    app: App, user: User, kind: str, details: dict[str, Any], paid: subscriptions.Paid | None = None
+) -> list[str]:
     """Do it, and enqueue the configs that come of it; return the nodes to settle."""
     if kind == PLAN:
-        granted = subscriptions.grant(app, user.name, details["plan"])
+        granted = subscriptions.grant(app, user.name, details["plan"], paid=paid)
         tell_access(app, granted)
         return granted.node_ids
     made = _issue(handover.keeping(app), user, kind, details)
@@ -109,13 +111,20 @@ def tell_access(app: App, granted: subscriptions.Granted) -> None:
             outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
 
 
-def decide(app: App, request_id: str, *, granted: bool) -> tuple[Request, User, list[str]]:
-    """Grant or refuse; Conflict when somebody decided before. Return (request, user, nodes to settle)."""
+def decide(
+    app: App, request_id: str, *, granted: bool, paid: subscriptions.Paid | None = None
+) -> tuple[Request, User, list[str]]:
+    """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price.
+
+    Return (request, user, nodes to settle).
+    """
     with app.store.write() as tx:
         row = tx.one(Request, _table.id == request_id)
         user = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None)) if row else None
         if row is None or user is None:
             raise NotFound("there is no such request (any more)", "vpnctl request list")
+        if paid is not None and row.kind != PLAN:
+            raise Conflict("only a plan is paid for", "leave --paid out")
         decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": granted}
         if not tx.update(Request, _table.id == row.id, _table.decided_at.is_(None), **decision):
             word = "granted" if row.granted else "refused"
@@ -125,7 +134,7 @@ def decide(app: App, request_id: str, *, granted: bool) -> tuple[Request, User, 
         if not granted and user.telegram_id is not None:
             details = {"kind": row.kind, **row.details}
             outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
-    return row, user, _perform(app, user, row.kind, row.details) if granted else []
+    return row, user, _perform(app, user, row.kind, row.details, paid) if granted else []
 
 
 def named(tx: Tx, start: str) -> Request:

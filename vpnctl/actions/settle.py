@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from vpnctl.actions import clock, paths, proof
+from vpnctl.actions import aliens, clock, paths, proof
 from vpnctl.actions.desired import View, desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
@@ -50,6 +50,8 @@ class Wish:
     """Lift the brake."""
     prove: bool = False
     """Send a packet through each endpoint, and see it leave the node and its answer come back."""
+    ask_nodes: bool = False
+    """Nobody knows yet whether our clock is right: where a node's differs, time cuts nobody there."""
     distrust: str = ""
     """Why the clock cannot be trusted; then time cuts nobody. `settle` finds out by itself."""
 
@@ -72,7 +74,9 @@ def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[
     if not ids:
         return []
     how = wish or Wish()
-    how = replace(how, distrust="" if how.cut_all else clock.jump(app))
+    if not how.cut_all:
+        ask = clock.unnoted(app)
+        how = replace(how, ask_nodes=ask, distrust=clock.backward(app) if ask else clock.jump(app))
     with app.progress("nodes", len(ids)) as advance:
 
         def one(node_id: str) -> Settled:
@@ -134,7 +138,7 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         looked = load(tx, node_id, app.clock(), people=False)
     tries = paths.tries(app, looked) if wish.prove else ()
     observed = look(app, looked, shell, wish.scope, tries)
-    proof.record_aliens(app, node_id, observed)
+    aliens.record(app, node_id, looked.node.name, observed)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
         rolled_back = proof.check_token(tx, view.node, observed)
@@ -142,11 +146,13 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         return None
     if rolled_back:
         proof.record_rollback(app, view.node, observed)
-    found = compare(app, view, observed, wish)
     name = view.node.name
+    if wish.ask_nodes and not wish.distrust:
+        wish = replace(wish, distrust=clock.against(app, name, observed.clock))
+    found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
         _check_up(name, found.changes)
-    if found.changes:
+    if found.changes or view.node.fence_at is not None:
         after = _apply(app, view, shell, observed, found, wish, tries)
         if after is None:
             return None
@@ -158,6 +164,12 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         raise Stopped(
             f"{name}: {found.held} peers are due to be cut by time alone; {why}",
             f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
+        )
+    if found.want.sealed:
+        names = ", ".join(found.want.sealed[:5])
+        raise StateTrouble(
+            f"{name}: the secrets of {names} do not open with this key file; they were left out, all else was done",
+            f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}",
         )
     lost = paths.fault(observed)
     notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), wish.scope)[1]

@@ -20,10 +20,33 @@ from vpnctl.rules.lifecycle import Span, next_start
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person
+from vpnctl.store.queue import fence
 from vpnctl.store.rows import Plan, Subscription, User
 
 _table = models.subscription.c
 TRIAL, PAYMENT, GRANT = "trial", "payment", "grant"
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A payment: its reference, and the currency where somebody said it."""
+
+    reference: str
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was left of a plan when a bigger one took its place: it follows behind."""
+
+    plan: str
+    left: timedelta
+
+    @property
+    def days_left(self) -> str:
+        """In words."""
+        days = max(1, round(self.left / timedelta(days=1)))
+        return f"{days} day" if days == 1 else f"{days} days"
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,16 @@ class Granted:
     user: User
     node_ids: list[str]
     was_unlimited: bool = False
+    kept: Kept | None = None
+
+
+def payment(reference: str | None, currency: str | None) -> Paid | None:
+    """Return what was paid, as typed; InvalidInput for a currency without a payment."""
+    if reference is None:
+        if currency is not None:
+            raise InvalidInput("a currency belongs to a payment", "--paid REF --currency CODE")
+        return None
+    return Paid(grammar.reference(reference), plans.currency(currency) if currency is not None else None)
 
 
 def of(tx: Tx, user: User) -> list[Subscription]:
@@ -52,18 +85,20 @@ def covering(rows: list[Subscription], now: datetime) -> Subscription | None:
     return max(valid, key=lambda row: row.ends_at, default=None)
 
 
-def grant(app: App, name: str, plan: str, *, paid: str | None = None) -> Granted:
+def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, queue: bool = False) -> Granted:
     """Grant a plan's days, from now or behind what the user has already.
 
-    `paid` is a payment's reference: then a running trial is converted, which ends it now. Access of somebody who was
-    unlimited is by subscription from now on.
+    A bigger plan than the one that runs takes effect now, unless it is to `queue`; what is left of that one follows
+    behind it. `paid` converts a running trial, which ends it now. Access of somebody who was unlimited is by
+    subscription from now on.
     """
     with app.store.write() as tx:
-        return add(tx, app, find.user(tx, name), plans.for_sale(tx, plan), "subscription.grant", paid=paid)
+        terms = plans.for_sale(tx, plan)
+        return add(tx, app, find.user(tx, name), terms, "subscription.grant", paid=paid, upgrade=not queue)
 
 
 def extend(
-    app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: str | None = None
+    app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: Paid | str | None = None
 ) -> Granted:
     """Add a further period behind the last one: of `plan`, or of the same plan as it is sold today.
 
@@ -96,17 +131,28 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
 
 
 def add(
-    tx: Tx, app: App, user: User, terms: Plan, verb: str, *, paid: str | None = None, trial: bool = False
+    tx: Tx,
+    app: App,
+    user: User,
+    terms: Plan,
+    verb: str,
+    *,
+    paid: Paid | str | None = None,
+    trial: bool = False,
+    upgrade: bool = False,
 ) -> Granted:
-    """Add a period inside a transaction."""
+    """Add a period inside a transaction. With `upgrade`, a bigger plan than the running one begins now."""
+    paid = Paid(paid) if isinstance(paid, str) else paid
     now = app.clock()
     before = why_not_person(person(tx, user, now), now)
     tx.execute(sa.select(models.user.c.id).where(models.user.c.id == user.id).with_for_update())
     rows = of(tx, user)
+    amount, currency = _price(terms, paid) if paid else (None, None)
     if paid is not None:
-        _refuse_known_payment(tx, grammar.reference(paid))
+        _refuse_known_payment(tx, grammar.reference(paid.reference))
         rows = [_convert(tx, app, user, row) for row in rows]
-    starts = next_start([span(row) for row in rows], now)
+    kept = _make_way(tx, app, user, rows, terms) if upgrade else None
+    starts = now if kept else next_start([span(row) for row in rows], now)
     row = Subscription(
         id=str(uuid.uuid4()),
         user_id=user.id,
@@ -117,24 +163,73 @@ def add(
         locations=terms.locations,
         prices=terms.prices,
         source=TRIAL if trial else PAYMENT if paid else GRANT,
-        payment=paid,
+        payment=paid.reference if paid else None,
         starts_at=starts,
         ends_at=starts + timedelta(days=terms.days),
         cancelled_at=None,
         converted_at=None,
         noted=0,
         created_at=now,
+        paid_amount=amount,
+        paid_currency=currency,
     )
     tx.insert(row)
     if user.unlimited:
         tx.update(User, models.user.c.id == user.id, unlimited=False)
-    after = {"plan": row.plan, "source": row.source, "starts_at": _text(row.starts_at), "ends_at": _text(row.ends_at)}
-    after |= {"payment": paid} if paid else {}
+    after: dict[str, Any] = {
+        "plan": row.plan,
+        "source": row.source,
+        "starts_at": _text(row.starts_at),
+        "ends_at": _text(row.ends_at),
+    }
+    after |= {"payment": paid.reference, "amount": amount, "currency": currency} if paid else {}
     ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
     was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
     events.record(tx, stamp(app), verb, ("subscription", row.id, user.name), was, after)
     _flip(tx, app, user, before)
-    return Granted(row, user, nodes_of(tx, user), user.unlimited)
+    return Granted(row, user, nodes_of(tx, user), user.unlimited, kept)
+
+
+def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
+    """Return (amount, currency) of a payment for a plan; (None, None) for a plan without prices."""
+    codes = ", ".join(sorted(terms.prices))
+    if paid.currency is not None and paid.currency not in terms.prices:
+        raise InvalidInput(f"plan {terms.name} has no price in {paid.currency}", f"it has: {codes or 'none'}")
+    code = paid.currency or (next(iter(terms.prices)) if len(terms.prices) == 1 else None)
+    return (terms.prices[code], code) if code is not None else (None, None)
+
+
+def bigger(terms: Plan, than: Subscription) -> bool:
+    """Return whether a plan gives more than a running one: more traffic or devices, and less of neither."""
+
+    def rank(number: int | None) -> float:
+        return float("inf") if number is None else number
+
+    more = (rank(terms.traffic) - rank(than.traffic) if terms.traffic != than.traffic else 0,
+            rank(terms.devices) - rank(than.devices) if terms.devices != than.devices else 0)  # fmt: skip
+    return min(more) >= 0 and max(more) > 0
+
+
+def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Plan) -> Kept | None:
+    """End the running period now if the new plan is a bigger one; its rest, and what follows, moves behind the new."""
+    now = app.clock()
+    running = covering(rows, now)
+    if running is None or running.source == TRIAL or not bigger(terms, running):
+        return None
+    left, days = running.ends_at - now, timedelta(days=terms.days)
+    for row in rows:
+        if row.cancelled_at is None and row.starts_at > now:
+            moved = {"starts_at": row.starts_at + days, "ends_at": row.ends_at + days}
+            tx.update(Subscription, _table.id == row.id, **moved)
+    tx.update(Subscription, _table.id == running.id, ends_at=now, noted=2)
+    rest = replace(
+        running, id=str(uuid.uuid4()), source=GRANT, payment=None, paid_amount=None, paid_currency=None,
+        starts_at=now + days, ends_at=now + days + left, noted=0, created_at=now,
+    )  # fmt: skip
+    tx.insert(rest)
+    was, after = {"ends_at": _text(running.ends_at)}, {"ends_at": _text(now), "rest_until": _text(rest.ends_at)}
+    events.record(tx, stamp(app), "subscription.upgrade", ("subscription", running.id, user.name), was, after)
+    return Kept(running.plan, left)
 
 
 def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:
@@ -151,7 +246,9 @@ def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:
 def _refuse_known_payment(tx: Tx, reference: str) -> None:
     there = tx.one(Subscription, _table.payment == reference)
     if there is not None:
-        raise Conflict(f"payment {reference} was used already", f"vpnctl event list --search {reference}")
+        owner = tx.one(User, models.user.c.id == there.user_id)
+        whose = f" --user {owner.name}" if owner and owner.removed_at is None else ""
+        raise Conflict(f"payment {reference} was used already", f"vpnctl subscription list{whose}")
 
 
 def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
@@ -177,7 +274,9 @@ def _flip(tx: Tx, app: App, user: User, before: object) -> None:
     now = app.clock()
     after = why_not_person(person(tx, find.user(tx, user.name), now), now)
     if (before is None) != (after is None):
-        expect_change(tx, models.peer.c.user_id == user.id)
+        expect_change(tx, now, models.peer.c.user_id == user.id)
+    else:
+        fence(tx, now, models.peer.c.user_id == user.id, models.peer.c.revoked_at.is_(None))
 
 
 def _text(moment: datetime) -> str:

@@ -52,7 +52,10 @@ def receive(app: App, raw: Sequence[tuple[int, int, dict[str, Any]]]) -> int:
 
 
 def take(app: App, busy: Collection[int]) -> Received | None:
-    """Return the oldest update that waits, of a chat whose earlier updates are all done and that nobody is at."""
+    """Return the oldest update that waits, of a chat whose earlier updates are all done and that nobody is at.
+
+    Admins and people with access come first, however many strangers are at the door.
+    """
     earlier = models.inbox.alias("earlier")
     blocked = (
         sa.select(sa.literal(1))
@@ -61,9 +64,13 @@ def take(app: App, busy: Collection[int]) -> Received | None:
     )
     where = [_table.answered_at.is_(None), _table.not_before <= app.clock(), sa.not_(blocked)]
     where += [_table.chat_id.not_in(list(busy))] if busy else []
+    user = models.user.c
+    inside = (user.telegram_id == _table.chat_id, user.removed_at.is_(None), user.approved_at.is_not(None))
+    known = sa.or_(_table.chat_id.in_(app.settings.admin_ids), sa.select(sa.literal(1)).where(*inside).exists())
+    query = sa.select(models.inbox).where(*where).order_by(sa.case((known, 0), else_=1), _table.seq).limit(1)
     with app.store.read() as tx:
-        found = tx.all(Received, *where, order=_table.seq, limit=1)
-    return found[0] if found else None
+        row = tx.execute(query).first()
+    return Received(*row) if row else None
 
 
 def waiting(tx: Tx) -> int:

@@ -17,6 +17,7 @@ from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
+from vpnctl.store.queue import fence
 from vpnctl.store.rows import Peer, User
 from vpnctl.words import LOCALES
 
@@ -106,7 +107,7 @@ def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str
         after_ = find.user(tx, values.get("name", name))
         flipped = after_.unlimited != row.unlimited
         if flipped:
-            expect_change(tx, models.peer.c.user_id == row.id)
+            expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
         return after_, nodes_of(tx, row) if flipped else []
 
 
@@ -152,7 +153,7 @@ def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
         if (row.blocked_at is not None) != blocked:
             values = {"blocked_at": app.clock() if blocked else None, "blocked_by": app.actor if blocked else None}
             tx.update(User, models.user.c.id == row.id, **values)
-            expect_change(tx, models.peer.c.user_id == row.id)
+            expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
             events.record(tx, stamp(app), "user.block" if blocked else "user.unblock", ("user", row.id, row.name))
         return find.user(tx, name), nodes_of(tx, row)
 
@@ -239,9 +240,11 @@ def nodes_of(tx: Tx, row: User) -> list[str]:
     return sorted(tx.execute(query).scalars())
 
 
-def expect_change(tx: Tx, *where: Any) -> None:
+def expect_change(tx: Tx, now: datetime, *where: Any) -> None:
     """Forget what was last read of these peers: their wanted state changes now and must be proven anew.
 
-    Without it a peer that is suspended and resumed between two looks would count as proven by an old look.
+    Without it a peer that is suspended and resumed between two looks would count as proven by an old look. Their
+    nodes' fences move.
     """
+    fence(tx, now, models.peer.c.revoked_at.is_(None), *where)
     tx.update(Peer, models.peer.c.revoked_at.is_(None), *where, present_at=None, absent_at=None)

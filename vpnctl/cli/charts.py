@@ -23,6 +23,24 @@ def bar(value: float, largest: float, width: int = BAR) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
+def traffic_series(amounts: Sequence[int]) -> dict[str, list[float]]:
+    """Return bytes in the largest unit that leaves the largest amount at least 1, named in the title."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    largest = max(amounts, default=0)
+    power = max((number for number in range(len(units)) if largest >= 1024**number), default=0)
+    return {f"traffic, {units[power]}": [amount / 1024**power for amount in amounts]}
+
+
+def axis(value: float) -> str:
+    """Return the largest value for the axis: at most four figures, never as a power."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}".rstrip("0").rstrip(".")  # noqa: PLR2004
+
+
+def short(label: str) -> str:
+    """Return a label that fits under its bar: of a day without its year."""
+    return label[5:] if len(label) == 10 and label[4] == label[7] == "-" else label[:10]  # noqa: PLR2004
+
+
 def write_png(path: Path, labels: Sequence[str], series: Mapping[str, Sequence[float]]) -> None:
     """Write one bar chart per series below each other. Refuses to overwrite."""
     from PIL import Image, ImageDraw
@@ -42,7 +60,7 @@ def _chart(draw: Any, top: int, title: str, labels: Sequence[str], values: Seque
     draw.text((_LEFT, top + 8), title, fill=_FRAME)
     draw.line((_LEFT, ceiling, _LEFT, base), fill=_FRAME)
     draw.line((_LEFT, base, _WIDTH - 10, base), fill=_FRAME)
-    draw.text((4, ceiling - 4), f"{largest:g}", fill=_FRAME)
+    draw.text((4, ceiling - 4), axis(largest), fill=_FRAME)
     step = (_WIDTH - 10 - _LEFT) / max(1, len(values))
     every = max(1, round(len(values) * 50 / (_WIDTH - _LEFT)))
     for number, value in enumerate(values):
@@ -52,4 +70,4 @@ def _chart(draw: Any, top: int, title: str, labels: Sequence[str], values: Seque
                 (left + step * 0.15, base - (base - ceiling) * value / largest, left + step * 0.85, base - 1), fill=_INK
             )
         if number % every == 0:
-            draw.text((left + 2, base + 6), labels[number][-7:], fill=_FRAME)
+            draw.text((left + 2, base + 6), short(labels[number]), fill=_FRAME)

@@ -50,10 +50,11 @@ class Front:
     def app(self) -> App:
         """The opened app."""
         if self._app is None:
+            from vpnctl import journal
+
+            journal.capture(json_lines=self.log_json, verbose=self.verbose)
             self._app = open_app(self.settings, whoami(), self.progress if self._lively() else silent)
             if self.log_json:
-                from vpnctl import journal
-
                 self._app.store.journal = journal.write
         return self._app
 

@@ -14,11 +14,11 @@ from typing import Any
 from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front
 from vpnctl.errors import InvalidInput, StateTrouble, worst
-from vpnctl.rules.grammar import clean
+from vpnctl.rules import money
+from vpnctl.rules.grammar import clean, human_size
 from vpnctl.rules.secret import Secret
 
 _BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "per_active")
-_UNIT = 1024
 
 
 def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
@@ -137,16 +137,19 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{100 * value:.0f} %" if name == "loss" else f"{value:.1f}"
     if isinstance(value, datetime):
-        from zoneinfo import ZoneInfo
-
-        return value.astimezone(ZoneInfo(front.settings.timezone)).strftime("%Y-%m-%d %H:%M")
+        return value.astimezone(front.settings.zone).strftime("%Y-%m-%d %H:%M")
     if name in _BYTES:
-        return human_bytes(value)
+        return human_size(value)
     if isinstance(value, list):
         return clean(", ".join(map(str, value))) or "-"
-    if isinstance(value, dict):
-        return clean(", ".join(f"{key}={item}" for key, item in sorted(value.items())), 120) or "-"
-    return clean(str(value))
+    return _pairs(name, value) if isinstance(value, dict) else clean(str(value))
+
+
+def _pairs(name: str, value: dict[str, Any]) -> str:
+    """Money as amounts with their currencies, anything else as it is."""
+    if name in ("prices", "revenue"):
+        return ", ".join(money.written(amount, code) for code, amount in sorted(value.items())) or "-"
+    return clean(", ".join(f"{key}={item}" for key, item in sorted(value.items())), 120) or "-"
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -183,16 +186,6 @@ def _goes_nowhere() -> bool:
 def count(number: int, noun: str) -> str:
     """Return `1 node`, `2 nodes`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def human_bytes(number: int) -> str:
-    """Return a number of bytes in the largest unit that leaves at least 1."""
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < _UNIT:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _UNIT
-    return f"{size:.1f} TiB"
 
 
 def _table(titles: list[str], cells: list[list[str]]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vpnctl.cli import output
 from vpnctl.cli.front import current
+
+if TYPE_CHECKING:
+    from vpnctl.actions.subscriptions import Paid
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What people asked the bot for."
@@ -33,9 +36,17 @@ def list_(
 
 
 @commands.command("grant")
-def grant(request: Id) -> int:
+def grant(
+    request: Id,
+    paid: Annotated[
+        str | None, typer.Option("--paid", metavar="REF", help="A plan that was paid: the payment's reference.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Of the payment.")] = None,
+) -> int:
     """Grant a request. A config that comes of it is sent by Telegram once its peer was read on the node."""
-    return _decide(request, granted=True)
+    from vpnctl.actions import subscriptions
+
+    return _decide(request, granted=True, paid=subscriptions.payment(paid, currency))
 
 
 @commands.command("refuse")
@@ -44,14 +55,14 @@ def refuse(request: Id) -> int:
     return _decide(request, granted=False)
 
 
-def _decide(start: str, *, granted: bool) -> int:
+def _decide(start: str, *, granted: bool, paid: Paid | None = None) -> int:
     from vpnctl.actions import requests
     from vpnctl.actions.settle import settle
 
     front = current()
     with front.app.store.joint() as store, store.read() as tx:
         app = replace(front.app, store=store)
-        row, user, node_ids = requests.decide(app, requests.named(tx, start).id, granted=granted)
+        row, user, node_ids = requests.decide(app, requests.named(tx, start).id, granted=granted, paid=paid)
     settled = settle(front.app, node_ids)
     word = "granted" if granted else "refused"
     what = f"{word}: {row.kind} of {user.name}; messages go out with: vpnctl jobs run notify"

@@ -22,6 +22,10 @@ Paid = Annotated[
     str | None,
     typer.Option("--paid", metavar="REF", help="It was paid: the payment's reference. Converts a running trial."),
 ]
+Currency = Annotated[
+    str | None,
+    typer.Option("--currency", metavar="CODE", help="Of the payment; needed where the plan has several prices."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 COLUMNS = ("user", "plan", "state", "source", "starts_at", "ends_at", "devices", "traffic", "payment")
 
@@ -31,12 +35,18 @@ def grant(
     name: Name,
     plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Which plan.")],
     paid: Paid = None,
+    currency: Currency = None,
+    queue: Annotated[bool, typer.Option("--queue", help="Behind what runs, even if the plan is a bigger one.")] = False,
     dry_run: DryRun = False,
 ) -> int:
-    """Grant a plan, from now or behind what the person has already."""
+    """Grant a plan: from now, or behind what the person has already.
+
+    A bigger plan than the one that runs takes effect now; the unused days of that one follow behind it.
+    """
     from vpnctl.actions import subscriptions
 
-    return _give(lambda app: subscriptions.grant(app, name, plan, paid=paid), dry_run)
+    paying = subscriptions.payment(paid, currency)
+    return _give(lambda app: subscriptions.grant(app, name, plan, paid=paying, queue=queue), dry_run)
 
 
 @commands.command("extend")
@@ -47,12 +57,14 @@ def extend(
         int | None, typer.Option("--days", metavar="N", help="This many days instead of the plan's.")
     ] = None,
     paid: Paid = None,
+    currency: Currency = None,
     dry_run: DryRun = False,
 ) -> int:
     """Add a further period: from now, or from the end of the last one if that is later."""
     from vpnctl.actions import subscriptions
 
-    return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paid), dry_run)
+    paying = subscriptions.payment(paid, currency)
+    return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paying), dry_run)
 
 
 def _give(verb: object, dry_run: bool) -> int:
@@ -73,6 +85,8 @@ def _give(verb: object, dry_run: bool) -> int:
     zone = front.settings.zone
     if granted.was_unlimited:
         front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
+    if granted.kept is not None:
+        front.say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
     begins = "now" if row.starts_at <= front.app.clock() else f"{row.starts_at.astimezone(zone):%Y-%m-%d %H:%M}"
     what = f"{granted.user.name}: {row.plan} from {begins} until {row.ends_at.astimezone(zone):%Y-%m-%d %H:%M}"
     return output.finish(front, settled, what, subscriptions=_views(granted.user.name))
@@ -100,7 +114,7 @@ def cancel(name: Name, dry_run: DryRun = False) -> int:
     front.confirm(f"End the subscription of {name} now?")
     user, count, nodes = subscriptions.cancel(front.app, name)
     settled = settle(front.app, nodes)
-    what = f"{user.name}: {count} periods cancelled; absence was read on every node"
+    what = f"{user.name}: {output.count(count, 'period')} cancelled; absence was read on every node"
     return output.finish(front, settled, what, subscriptions=_views(user.name))
 
 
@@ -153,7 +167,7 @@ def stats(
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw them as a picture.")] = None,
 ) -> int:
     """Show the business month by month: active, new, ended, trials, revenue, traffic."""
-    from vpnctl.cli.charts import write_png
+    from vpnctl.cli.charts import traffic_series, write_png
     from vpnctl.reports import business
 
     front = current()
@@ -163,7 +177,7 @@ def stats(
         labels = [row.month for row in rows]
         series: dict[str, list[float]] = {
             "active subscriptions": [float(row.active) for row in rows],
-            "traffic, GiB": [row.gib for row in rows],
+            **traffic_series([row.traffic for row in rows]),
         }
         write_png(png, labels, series | business.revenue_series(rows))
         front.say(f"wrote {png}")

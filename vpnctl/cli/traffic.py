@@ -38,9 +38,10 @@ def show(
 ) -> int:
     """Show traffic by day, by month, or by who moved most. Received is what nodes got from devices."""
     from vpnctl.actions import find
-    from vpnctl.cli.charts import bar, write_png
+    from vpnctl.cli.charts import bar, traffic_series, write_png
     from vpnctl.errors import InvalidInput
     from vpnctl.reports import traffic
+    from vpnctl.rules.grammar import human_size
 
     front = current()
     if top not in ("", "user", "node"):
@@ -59,13 +60,13 @@ def show(
             rows = traffic.by_day(tx, first, last, user_id=user_id, node_id=node_id)
     key = "name" if top else "span"
     if png is not None:
-        write_png(png, [getattr(row, key) for row in rows], {"traffic, GiB": [row.total / 2**30 for row in rows]})
+        write_png(png, [getattr(row, key) for row in rows], traffic_series([row.total for row in rows]))
         front.say(f"wrote {png}")
     if front.json or not sys.stdout.isatty():
         return output.show_list(front, rows, (key, "received", "sent", "total"))
     largest = max((row.total for row in rows), default=0)
     for row in rows:
-        size = output.human_bytes(row.total)
+        size = human_size(row.total)
         sys.stdout.write(f"{getattr(row, key):<12} {size:>10}  {bar(row.total, largest)}\n")
     return 0
 

@@ -13,6 +13,7 @@ from vpnctl.store import models
 
 SUMMARY = "forget old runs, sent messages, days of traffic, measurements"
 TIMER = Timer(on_calendar="*-*-* 03:47:00", cron="47 3 * * *", every=86400, jitter=600, limit=600)
+BY_THE_CLOCK = True
 TALK = timedelta(days=2)
 RUNS, NOTICES, DAYS, MEASUREMENTS = timedelta(days=30), timedelta(days=90), timedelta(days=400), timedelta(days=180)
 

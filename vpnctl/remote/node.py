@@ -102,7 +102,7 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now:
         text = result.stdout.decode("utf-8", "replace")
         lines = text.split("\n")
         end = f"end\t{nonce}"
-        if result.status != 0 or end not in lines[:-1]:
+        if result.status != 0 or lines[:-1].count(end) != 1:
             raise ValueError("it is not whole")
         for line in lines[: lines.index(end)]:  # a login shell may say good-bye behind it
             reader.feed(line)
@@ -148,6 +148,7 @@ class _Reader:
     dumps: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     routes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
     wan: list[str] = field(default_factory=list)
@@ -201,6 +202,9 @@ class _Reader:
         if text != "default" and "/" in text:
             self.routes[link].add(str(ipaddress.ip_network(text)))
 
+    def _on_filed(self, link: str, key: str) -> None:
+        self.filed[link].add(key)
+
     def _on_sum(self, path: str, digest: str) -> None:
         self.sums[path] = digest
 
@@ -237,7 +241,7 @@ class _Reader:
         self.did.append(clean(" ".join(words), 200))
 
     def _on_failed(self, step: str, subject: str, reason: str) -> None:
-        """The reason is the programs' own words: a key is in them by accident only, and what looks like one is masked."""
+        """The reason is the programs' own words, which hold keys by accident only; what looks like one is masked."""
         where = f"{step} {subject}" if step in _STEPS and _PATH.fullmatch(subject) else "a step"
         self.failed = f"{where}: {quoted(reason) or 'it gave no reason'}"
 
@@ -251,7 +255,7 @@ class _Reader:
         for interface, (mtu, index, up) in self.links.items():
             public, port, peers = plugin(self.protocols[interface]).parse_dump(self.dumps[interface])
             links[interface] = SeenLink(
-                public, port, mtu, peers, index, up,
+                public, port, mtu, peers, index, frozenset(self.filed[interface]), up,
                 frozenset(self.addresses[interface]), frozenset(self.routes[interface]),
             )  # fmt: skip
         ways = None

@@ -338,23 +338,25 @@ main() {
   # A dump without its keys: the interface's private one goes, whichever line it is on; a preshared key is compared
   # with our file's and only named when the file does not know the peer. What is no line of a dump is never repeated.
   peers_of() {
-    awk -F'\t' -v file="$1" '
+    awk -F'\t' -v file="$1" -v link="$2" '
       BEGIN {
         while ((getline line < file) > 0) {
           value = line; sub(/^[^=]*= */, "", value); sub(/[ \r]*$/, "", value)
           if (line ~ /^ *\[/) key = ""
-          if (line ~ /^ *PublicKey *=/) { key = value; known[key] = 1; if (psk != "") psks[key] = psk; psk = "" }
+          if (line ~ /^ *PublicKey *=/) { key = value; known[key] = filed[key] = 1; if (psk != "") psks[key] = psk; psk = "" }
           if (line ~ /^ *PresharedKey *=/) { if (key != "") psks[key] = value; else psk = value }
         }
       }
       NF == 8 {
+        delete filed[$1]
         psk = $2
         if (psk != "(none)" && $1 in known) psk = psk == psks[$1] ? "(same)" : "(other)"
         print "|" $1 "\t" psk "\t(none)\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8
         next
       }
       NF == 4 || NF > 8 { print "|-\t" $2 "\t" $3 "\toff"; next }
-      { print "|?" NF }'
+      { print "|?" NF }
+      END { for (key in filed) print "filed\t" link "\t" key }'
   }
 
   # Looking costs few processes: with fifty nodes and one small machine each of them is felt.
@@ -399,7 +401,7 @@ main() {
         look-link)
           if [ -e "/sys/class/net/$b" ]; then
             link_state "$b"
-            "$a" show "$b" dump 2>/dev/null | peers_of "$c"
+            "$a" show "$b" dump 2>/dev/null | peers_of "$c" "$b"
           else
             say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
           fi ;;

@@ -9,6 +9,7 @@ from datetime import datetime, time, tzinfo
 
 import sqlalchemy as sa
 
+from vpnctl.rules import money
 from vpnctl.rules.months import first_day, months_back, next_month
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
@@ -21,7 +22,7 @@ COLUMNS = ("month", "active", "begun", "ended", "trials", "converted", "revenue"
 class Month:
     """One calendar month in the operator's zone. `active` is at its end, or now; `revenue` is minor units per currency.
 
-    A paid period counts with all its plan's prices, as they were: the payments themselves will say in which one.
+    A payment counts once, in the currency it was made in. `unpriced` are payments of which nobody said what they were.
     """
 
     month: str
@@ -31,12 +32,8 @@ class Month:
     trials: int
     converted: int
     revenue: dict[str, int]
+    unpriced: int
     traffic: int
-
-    @property
-    def gib(self) -> float:
-        """Traffic in GiB."""
-        return round(self.traffic / 2**30, 1)
 
 
 def months(tx: Tx, now: datetime, count: int) -> list[Month]:
@@ -64,11 +61,18 @@ def _month(tx: Tx, name: str, now: datetime, traffic: int) -> Month:
         key: tx.execute(sa.select(sa.func.count()).select_from(models.subscription).where(*where)).scalar() or 0
         for key, where in counts.items()
     }
-    paid = sa.select(_sub.prices).where(_sub.source == "payment", _sub.created_at >= begins, _sub.created_at < ends)
+    columns = (_sub.prices, _sub.paid_amount, _sub.paid_currency)
+    paid = sa.select(*columns).where(_sub.source == "payment", _sub.created_at >= begins, _sub.created_at < ends)
     revenue: Counter[str] = Counter()
-    for prices in tx.execute(paid).scalars():
-        revenue.update(prices)
-    return Month(month=name, revenue=dict(revenue), traffic=traffic, **found)
+    unpriced = 0
+    for prices, amount, currency in tx.execute(paid):
+        if currency is not None and amount is not None:
+            revenue[currency] += amount
+        elif len(prices) == 1:
+            revenue.update(prices)
+        else:
+            unpriced += 1
+    return Month(month=name, revenue=dict(revenue), unpriced=unpriced, traffic=traffic, **found)
 
 
 def _midnight(month: str, zone: tzinfo | None) -> datetime:
@@ -78,4 +82,4 @@ def _midnight(month: str, zone: tzinfo | None) -> datetime:
 def revenue_series(rows: Sequence[Month]) -> dict[str, list[float]]:
     """Return currency -> revenue per month in major units, for a picture."""
     codes = sorted({code for row in rows for code in row.revenue})
-    return {f"revenue, {code}": [row.revenue.get(code, 0) / 100 for row in rows] for code in codes}
+    return {f"revenue, {code}": [money.major(row.revenue.get(code, 0), code) for row in rows] for code in codes}

@@ -82,6 +82,7 @@ def subscriptions(
     where: list[Any] = [_user.removed_at.is_(None)]
     where += [_user.name == user] if user else []
     where += [_sub.ends_at > now, _sub.ends_at <= now + ending, _sub.cancelled_at.is_(None)] if ending else []
+    states = (*states, *((State.EXPIRING_SOON, State.EXTENDED) if State.ACTIVE in states else ()))
     where += [_hint(states, now, soon)] if states else []
     query = (
         sa.select(models.subscription, _user.name)

@@ -73,6 +73,8 @@ class Desired:
     system_files: tuple[File, ...]
     packages: tuple[tuple[str, str], ...]
     """(Debian package, program that it brings); what counts is that the program is there."""
+    sealed: tuple[str, ...] = ()
+    """Devices (`user/device`) whose secrets do not open: they are left out, and named."""
 
 
 class SeenPsk(StrEnum):
@@ -105,6 +107,8 @@ class SeenLink:
     peers: dict[str, SeenPeer]
     index: int = 0
     """The interface's index: another one means that it was made anew and its counters began at zero."""
+    filed: frozenset[str] = frozenset()
+    """Keys that stand in the file there but are not live."""
     up: bool = True
     addresses: frozenset[str] = frozenset()
     routes: frozenset[str] = frozenset()
@@ -259,7 +263,7 @@ def _peers(link: Link, seen: SeenLink, aliens: frozenset[str], *, file_is_ours: 
 
 
 def _carries(link: Link, seen: SeenLink) -> list[Change]:
-    """What an interface lacks to carry packets. Taken down, it has no routes either: then that is all there is to say."""
+    """What an interface lacks to carry packets. Taken down, it has no routes either: that is all there is to say."""
     if not seen.up:
         return [Change("interface not up", link.interface, "set up")]
     changes = [Change("missing address", link.interface, each) for each in link.addresses if each not in seen.addresses]

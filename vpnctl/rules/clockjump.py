@@ -29,6 +29,28 @@ def tick(text: str | None) -> Tick | None:
     return Tick(**json.loads(text)) if text else None
 
 
+def beyond(newest: float | None, wall: float, *, forward: bool) -> str:
+    """Return what is wrong when the clock is compared with what the database recorded last, or an empty text.
+
+    Something later than now means that the clock went back; with `forward`, more than a week of nothing means that
+    nobody knows whether it went forward.
+    """
+    if newest is None:
+        return ""
+    if wall < newest - TOLERANCE:
+        return f"this machine's clock is {_span(newest - wall)} behind what was recorded last"
+    if forward and wall > newest + LONGEST_SLEEP:
+        return f"this machine's clock is {_span(wall - newest)} after anything was recorded"
+    return ""
+
+
+def apart(node: str, theirs: float, ours: float) -> str:
+    """Return what is wrong when our clock and a node's differ, or an empty text."""
+    if abs(theirs - ours) <= TOLERANCE:
+        return ""
+    return f"the clocks of this machine and of {node} differ by {_span(abs(theirs - ours))}"
+
+
 def jumped(last: Tick | None, now: Tick) -> str:
     """Return what is wrong with the clock in words, or an empty text.
 

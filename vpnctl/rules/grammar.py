@@ -197,6 +197,16 @@ def size(text: str) -> int:
     return int(int(found[1]) * base**power)
 
 
+def human_size(number: int) -> str:
+    """Return a number of bytes in the largest unit that leaves at least 1."""
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def reference(text: str) -> str:
     """Return a payment's reference: 1 to 64 printable ASCII characters without spaces."""
     if not re.fullmatch(r"[!-~]{1,64}", text):

@@ -48,6 +48,7 @@ node = sa.Table(
     sa.Column("retired_at", Utc),
     sa.Column("path_error", sa.Text),
     sa.Column("path_at", Utc),
+    sa.Column("fence_at", Utc),
 )
 
 token = sa.Table(

@@ -97,14 +97,29 @@ def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:
 
 
 def nodes_of(tx: Tx, endpoint_ids: set[str]) -> list[str]:
-    """Return the ids of the living nodes with one of these endpoints, or with one that is not proven."""
+    """Return the ids of the living nodes with one of these endpoints, with one that is not proven, or to be fenced."""
     query = (
-        sa.select(_endpoint.node_id, _endpoint.id, _endpoint.proven_at)
+        sa.select(_endpoint.node_id, _endpoint.id, _endpoint.proven_at, _node.fence_at)
         .join(models.node, _node.id == _endpoint.node_id)
         .where(_node.retired_at.is_(None))
     )
-    rows = tx.execute(query)
-    return sorted({node_id for node_id, key, proven in rows if proven is None or key in endpoint_ids})
+    return sorted(
+        {
+            node_id
+            for node_id, key, proven, fence in tx.execute(query)
+            if proven is None or fence is not None or key in endpoint_ids
+        }
+    )
+
+
+def fence(tx: Tx, now: datetime, *whose: Any) -> None:
+    """Have the token moved of every node with peers for which `whose` holds (over peer): it refuses older copies then.
+
+    For decisions that raise or lower access: the node may have nothing to do, but must know that we decided.
+    """
+    there = sa.select(_endpoint.node_id).join(models.peer, _peer.endpoint_id == _endpoint.id).where(*whose)
+    alive = (_node.retired_at.is_(None), _node.token.is_not(None), _node.id.in_(there))
+    tx.execute(sa.update(models.node).where(*alive).values(fence_at=now))
 
 
 def _pending_node(tx: Tx, now: datetime, node_id: str) -> list[str]:
@@ -113,7 +128,7 @@ def _pending_node(tx: Tx, now: datetime, node_id: str) -> list[str]:
     endpoints = (
         sa.select(_endpoint.node_id)
         .join(models.node, _node.id == _endpoint.node_id)
-        .where(*alive, _endpoint.proven_at.is_(None))
+        .where(*alive, sa.or_(_endpoint.proven_at.is_(None), _node.fence_at.is_not(None)))
     )
     peers = (
         sa.select(_endpoint.node_id)

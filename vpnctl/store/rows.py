@@ -40,9 +40,10 @@ class Node:
     draining_at: datetime | None
     retired_at: datetime | None
     path_error: str | None = None
-    """Why packets of peers did not pass when that was last tried; None: they did, or nobody tried yet."""
+    """Why packets of peers did not pass when that was last tried, at `path_at`; None: they did, or nobody tried."""
     path_at: datetime | None = None
-    """When a packet was last sent through the node and its answer awaited."""
+    fence_at: datetime | None = None
+    """When something was decided about people there that the node's token does not tell of yet (docs/adr/0022)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import os
 import secrets
 import stat
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from vpnctl.errors import StateTrouble
@@ -25,9 +26,11 @@ NIL = str(uuid.UUID(int=0))
 class Vault:
     """Opens and seals. The key file is read at the first use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, belongs: Callable[[Vault], None] | None = None) -> None:
         self._path = path
         self._keys: dict[str, bytes] = {}
+        self._belongs = belongs
+        """Raises StateTrouble when the key file is another database's; asked once, before anything is sealed."""
 
     @property
     def current(self) -> str:
@@ -38,6 +41,9 @@ class Vault:
         """Return the sealed text of `secret` for that row."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+        if self._belongs is not None:
+            self._belongs(self)
+            self._belongs = None
         key_id = self.current
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = AESGCM(self._load()[key_id]).encrypt(nonce, secret.reveal().encode(), _context(label, row_id))

@@ -35,6 +35,9 @@ SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, TRIAL_K
 """Names of the service's own values in the table `meta`."""
 
 
+CHAT_MOVED = "chat_moved:"
+"""Of meta too: with a chat id of the settings behind it, the id that Telegram says the chat has now."""
+
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """How long work shows itself: (what, total) gives a context whose value is called once per finished item."""
 

@@ -119,6 +119,11 @@ def _as_text(value: Any) -> str:
     return text if isinstance(value, int) else "'" + text.replace("'", "''") + "'"
 
 
+def no_colour() -> bool:
+    """Return whether the environment asks for screens without colour (no-color.org)."""
+    return "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+
+
 def default_file(env: Mapping[str, str], root: bool) -> Path:
     """Return where the config file is looked for when none is named."""
     return Path("/etc/vpnctl/vpnctl.yaml") if root else _home(env) / ".config/vpnctl/vpnctl.yaml"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from vpnctl import reports
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import Open, nodes_of, open_peers
+from vpnctl.store.queue import Open, nodes_of, open_peers, stale
 
 _node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
 
@@ -84,7 +84,7 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waitin
         for node in listed
         if node.state == "not provisioned"
     ]
-    return found + _asking(tx) + _full(listed, now.date()) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
+    return found + _asking(tx) + _full(listed, now.date()) + _stale(tx) + _jobs(tx) + _undelivered(tx) + _aliens(tx)
 
 
 def _paths(tx: Tx) -> list[Attention]:
@@ -95,6 +95,24 @@ def _paths(tx: Tx) -> list[Attention]:
     return [
         Attention(name, f"packets do not pass: {why}", f"vpnctl node check {name}", at)
         for name, why, at in tx.execute(query.order_by(_node.name))
+    ]
+
+
+def _stale(tx: Tx) -> list[Attention]:
+    """People whose files are from before a change of what stands in them."""
+    query = (
+        sa.select(_node.name, sa.func.count(), sa.func.min(_endpoint.clients_changed_at))
+        .select_from(models.peer)
+        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
+        .join(models.node, _node.id == _endpoint.node_id)
+        .where(stale(), _node.retired_at.is_(None))
+        .group_by(_node.name)
+    )
+    return [
+        Attention(
+            node, f"devices with files from before a change: {count}", f"vpnctl peer list --stale --node {node}", at
+        )
+        for node, count, at in tx.execute(query)
     ]
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from vpnctl import wording
 from vpnctl.actions import buttons, handover, lockdown, users
-from vpnctl.app import App
+from vpnctl.app import CHAT_MOVED, App
 from vpnctl.errors import Conflict, VpnctlError, bug
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account, Fate, Outcome
@@ -155,7 +155,19 @@ def _send(app: App, notice: Notice, person: Person) -> Outcome:
     letter = wording.letter(notice.kind, notice.details, app.settings.zone, Words(person.locale))
     if notice.kind in (handover.FILE, handover.QR):
         return _send_config(app, account, notice, person.chat, letter.text)
-    return telegram.send(account, person.chat, letter.text, _keyboard(app, person.chat, letter))
+    chat, keyboard = _chat_now(app, person.chat), _keyboard(app, person.chat, letter)
+    outcome = telegram.send(account, chat, letter.text, keyboard)
+    if outcome.fate is not Fate.MOVED:
+        return outcome
+    with app.store.write() as tx:
+        tx.set_meta(f"{CHAT_MOVED}{person.chat}", str(outcome.chat))
+    return telegram.send(account, outcome.chat, letter.text, keyboard)
+
+
+def _chat_now(app: App, chat: int) -> int:
+    """Return where a chat is now: a group that became a supergroup has another id."""
+    with app.store.read() as tx:
+        return int(tx.meta(f"{CHAT_MOVED}{chat}") or chat)
 
 
 def _send_config(app: App, account: Account, notice: Notice, chat: int, caption: str) -> Outcome:

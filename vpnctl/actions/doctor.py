@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from vpnctl import app as names
 from vpnctl import status
+from vpnctl.actions import selfcheck
+from vpnctl.app import open_app
 from vpnctl.errors import VpnctlError
 from vpnctl.rules import grammar
 from vpnctl.settings import Settings, other_state
@@ -40,7 +41,7 @@ def examine(settings: Settings) -> list[Check]:
     except VpnctlError as error:
         return [*found, Check("FAIL", error.what, error.hint)]
     try:
-        for check in (_integrity, _keys, _nodes, _work):
+        for check in (_integrity, _keys, _nodes, _work, _itself):
             try:
                 with store.read() as tx:
                     found += check(tx, settings)
@@ -76,19 +77,19 @@ def _machine(settings: Settings) -> Iterator[Check]:
             f"{free // 2**20} MiB free for the database",
             "" if free > FREE_BYTES else "make room",
         )
-    if os.path.isdir("/run/systemd/system"):
-        installed = TIMER.exists()
-        yield Check(
-            "ok" if installed else "warn",
-            f"timers are {'installed' if installed else 'not installed'}",
-            "" if installed else "vpnctl jobs install",
-        )
-    else:
+    if not selfcheck.SYSTEMD.is_dir():
         yield Check("note", "no systemd here", "vpnctl jobs install prints lines for crontab")
+    elif not TIMER.exists():
+        yield Check("warn", "timers are not installed", "vpnctl jobs install")
 
 
 def _integrity(tx: Tx, settings: Settings) -> Iterator[Check]:
     if settings.sqlite_path is not None:
+        yield Check(
+            "note",
+            "a plain cp of the database in use lacks what stands in its -wal file",
+            "copy it with: vpnctl db copy FILE",
+        )
         result = tx.connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         good = result == "ok"
         yield Check(
@@ -109,13 +110,7 @@ def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:
     yield Check("ok", f"key file {settings.key_file} opens the database")
     if len(vault.key_ids()) > 1:
         yield Check("warn", "a key rotation was interrupted", "vpnctl vault rotate")
-    if tx.meta(names.RECOVERY_CONFIRMED) is None:
-        yield Check(
-            "warn",
-            "nobody confirmed to hold the recovery key: without it a lost key file is the end",
-            "vpnctl vault confirm",
-        )
-    else:
+    if tx.meta(names.RECOVERY_CONFIRMED) is not None:
         yield Check("ok", "recovery key confirmed")
 
 
@@ -135,10 +130,28 @@ def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
 
 
 def _work(tx: Tx, settings: Settings) -> Iterator[Check]:
-    from datetime import UTC, datetime
+    from datetime import datetime
 
-    found = status.page(tx, datetime.now(UTC))
+    found = status.page(tx, datetime.now(settings.zone))
     if found.pending_peers:
         yield Check("warn", f"{found.pending_peers} peers are not as they should be yet", "vpnctl status")
     else:
-        yield Check("ok", f"{found.nodes} nodes, {found.peers} peers, nothing pending")
+        yield Check("ok", f"{_some(found.nodes, 'node')}, {_some(found.peers, 'peer')}, nothing pending")
+
+
+def _itself(_tx: Tx, settings: Settings) -> Iterator[Check]:
+    """What `status` leads with: whether the service is at work at all."""
+    app = open_app(settings, "cli:doctor")
+    try:
+        found = selfcheck.findings(app)
+    finally:
+        app.store.close()
+    for each in found:
+        since = f" since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
+        yield Check("warn", f"{each.subject}: {each.what}{since}", each.command)
+    if not found:
+        yield Check("ok", "jobs, timers, bot and clock are at work")
+
+
+def _some(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

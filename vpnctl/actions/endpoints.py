@@ -76,7 +76,7 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
         options={},
         public_key=public,
         key_sealed=app.vault.seal("endpoint.key", endpoint_id, secret),
-        **probes.fresh(app.vault, protocol, endpoint_id),
+        **probes.fresh(app.vault, protocol, endpoint_id),  # type: ignore[arg-type]
         probed_at=None,
         measuring_until=None,
         digest=None,
@@ -113,7 +113,8 @@ def change(app: App, node_name: str, interface: str, options: dict[str, Any]) ->
             raise Conflict(f"port {new['port']} of {node.name} is taken", f"vpnctl endpoint list {node.name}")
         if new:
             before = {key: getattr(row, key) for key in new}
-            tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None, **new)
+            told: dict[str, Any] = {"clients_changed_at": app.clock()} if set(new) & set(RENEWS_CLIENTS) else {}
+            tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None, **new, **told)
             events.record(tx, stamp(app), "endpoint.set", ("endpoint", row.id, f"{node.name} {interface}"), before, new)
         concerned = _devices(tx, row) if set(new) & set(RENEWS_CLIENTS) else []
         return find.endpoint(tx, node, interface), node, concerned

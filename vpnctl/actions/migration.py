@@ -34,18 +34,55 @@ class Moved:
     old_node: Node
 
 
+@dataclass(frozen=True)
+class Left:
+    """Somebody who was left where they are, and why, with what to type."""
+
+    user: str
+    why: str
+    hint: str
+
+
+def start_all(
+    app: App, names: Sequence[str], target: str, *, device: str | None = None, source: str | None = None
+) -> tuple[list[Moved], list[Left]]:
+    """Issue successors for everybody who can be moved, in one transaction; whoever cannot is left and named.
+
+    A mistake in the wish itself (no such node) is raised, for it concerns everybody. Run again it finishes what was
+    begun.
+    """
+    moved: list[Moved] = []
+    left: list[Left] = []
+    with app.store.joint() as store:
+        with store.read() as tx:
+            _goal(tx, target, source)
+        for name in names:
+            try:
+                moved += start(replace(app, store=store), name, target, device=device, source=source)
+            except (Conflict, NotFound) as error:
+                left.append(Left(name, error.what, error.hint))
+    return moved, left
+
+
+def _goal(tx: Tx, target: str, source: str | None) -> tuple[Node, str | None]:
+    """Return (target, id of the source); Conflict when nobody can be moved so."""
+    goal = find.node(tx, target)
+    if goal.draining_at is not None:
+        raise Conflict(f"node {goal.name} is being drained", "choose another target")
+    from_id = find.node(tx, source).id if source else None
+    if from_id == goal.id:
+        raise Conflict("source and target are the same node", "vpnctl node list")
+    return goal, from_id
+
+
 def start(app: App, name: str, target: str, *, device: str | None = None, source: str | None = None) -> list[Moved]:
     """Issue successors on `target` for each live peer of the user that is elsewhere.
 
     Run again it returns the same successors: no duplicate. An empty list means that everybody is there already.
     """
     with app.store.write() as tx:
-        owner, goal = find.user(tx, name), find.node(tx, target)
-        if goal.draining_at is not None:
-            raise Conflict(f"node {goal.name} is being drained", "choose another target")
-        from_id = find.node(tx, source).id if source else None
-        if from_id == goal.id:
-            raise Conflict("source and target are the same node", "vpnctl node list")
+        owner = find.user(tx, name)
+        goal, from_id = _goal(tx, target, source)
         moved = _underway(tx, app, owner, goal)
         movable = [pair for pair in _elsewhere(tx, app, owner, goal) if from_id in (None, pair[1].id)]
         for old, node in movable:

@@ -25,7 +25,7 @@ from vpnctl.rules.changes import PEOPLE, SYSTEM
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node
+from vpnctl.store.rows import Endpoint, Node
 from vpnctl.store.vault import NIL
 
 MAX_CAPACITY = 1_000_000
@@ -189,6 +189,9 @@ def change(app: App, name: str, details: dict[str, Any]) -> Node:
         new = {key: value for key, value in values.items() if getattr(row, key) != value}
         if new:
             tx.update(Node, models.node.c.id == row.id, **new)
+            if "public_host" in new:
+                served = (models.endpoint.c.node_id == row.id, models.endpoint.c.removed_at.is_(None))
+                tx.update(Endpoint, *served, clients_changed_at=app.clock())
             before = {key: _plain(getattr(row, key)) for key in new}
             after = {key: _plain(value) for key, value in new.items()}
             events.record(tx, stamp(app), "node.set", ("node", row.id, row.name), before, after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -92,4 +92,12 @@ def _preview(app: App, view: View, wish: Wish) -> Settled:
     found = compare(app, view, observed, wish)
     if wish.prove:
         paths.record(app, view.node, observed)
-    return Settled(view.node.id, view.node.name, 0, found.changes, notes=found.notes)
+    who = {peer.public_key: f"{view.owners[peer.user_id]}/{peer.device}" for peer in view.peers}
+    changes = tuple(_named(change, who) for change in found.changes)
+    return Settled(view.node.id, view.node.name, 0, changes, notes=found.notes)
+
+
+def _named(change: Change, who: Mapping[str, str]) -> Change:
+    """Return a change with `USER/DEVICE` in the place of a key of ours: people are not known by their keys."""
+    link, _, key = change.subject.partition(" ")
+    return replace(change, subject=f"{link} {who[key]}") if key in who else change

@@ -35,7 +35,7 @@ from vpnctl.store.rows import Node
 TRIES = 6
 _TELLING = (Stopped.code, Distrust.code, StateTrouble.code)
 """Codes that say more than that something is pending: nobody but the operator can mend that."""
-QUEUE_SECONDS = 120.0
+QUEUE_SECONDS = 45.0
 """How long a settle waits for another one of this machine on the same node."""
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_users, current
+from vpnctl.cli.completion import complete_users
+from vpnctl.cli.front import current
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="User name.", autocompletion=complete_users)]
 

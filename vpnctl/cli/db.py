@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from vpnctl.cli import output
 from vpnctl.cli.front import current
 
 commands = typer.Typer(
-    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database: upgrade, current."
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database: upgrade, copy, current."
 )
 
 
@@ -26,6 +29,26 @@ def upgrade() -> int:
     return output.finish(
         front, [], f"schema {before or 'none'} -> {after}", changed=before != after, before=before, after=after
     )
+
+
+@commands.command("copy")
+def copy(target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it must not exist.")]) -> int:
+    """Copy the SQLite database while it is in use: whole, in one file, readable by you alone.
+
+    The key file is not in it: keep that apart. PostgreSQL has pg_dump.
+    """
+    from vpnctl.errors import InvalidInput
+
+    front = current()
+    if front.settings.sqlite_path is None:
+        raise InvalidInput("the database is PostgreSQL", "pg_dump, with the URL of database_url")
+    output.write_new(target, b"")
+    try:
+        front.app.store.copy(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return output.finish(front, [], f"copied to {target}; its key file is {front.settings.key_file}", file=str(target))
 
 
 @commands.command("current")

@@ -58,6 +58,28 @@ def hand_over(
     return rows
 
 
+def _fitting_qr(front: Front, config: Secret) -> str:
+    """Return the code for the terminal, or nothing and why: one that is broken at the edge does not scan."""
+    import shutil
+
+    code = handout.terminal_qr(config)
+    wide = max(map(len, code.splitlines()))
+    have = shutil.get_terminal_size().columns
+    if sys.stdout.isatty() and wide > have:
+        front.say(f"warning: the code is {wide} columns wide, this terminal has {have}: it would not scan")
+        front.say("hint: make the window wider or the font smaller, or write a picture: --png FILE")
+        return ""
+    return code
+
+
+def _holds(path: Path, config: Secret) -> bool:
+    """Return whether that very file is there already."""
+    try:
+        return not path.is_symlink() and path.read_text(encoding="utf-8") == config.reveal()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _write(
     front: Front, config: Secret, name: str, out: Path | None, *, qr: bool, png: Path | None, several: bool
 ) -> None:
@@ -65,7 +87,8 @@ def _write(
 
     if out is not None:
         target = out / name if out.is_dir() else out
-        write_private(target, config.reveal(), durable=False)
+        if not _holds(target, config):  # written by an earlier run that did not come to its end
+            write_private(target, config.reveal(), durable=False)
         if not several:
             front.say(f"wrote {target}")
     if png is not None:
@@ -76,6 +99,6 @@ def _write(
     if front.json:
         return
     if qr:
-        sys.stdout.write(handout.terminal_qr(config))
+        sys.stdout.write(_fitting_qr(front, config))
     elif out is None and png is None:
         sys.stdout.write((f"# {clean(name)}\n" if several else "") + config.reveal() + ("\n" if several else ""))

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_nodes, current
+from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols
+from vpnctl.cli.front import current
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Protocols that a node serves."
 )
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="Node name.", autocompletion=complete_nodes)]
-Interface = Annotated[str, typer.Argument(metavar="INTERFACE", help="Such as wg0.")]
+Interface = Annotated[str, typer.Argument(metavar="INTERFACE", help="Such as wg0.", autocompletion=complete_interfaces)]
 Port = Annotated[int | None, typer.Option("--port", help="UDP port.")]
 Dns = Annotated[
     str | None, typer.Option("--dns", metavar="ADDRESSES", help="Resolvers for clients, comma separated; '' for none.")
@@ -35,7 +36,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would ch
 @commands.command("add")
 def add(
     node: Node,
-    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="wireguard")],
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="wireguard", autocompletion=complete_protocols)],
     interface: Annotated[
         str | None, typer.Option("--interface", help="Its name; the next free one unless told.")
     ] = None,

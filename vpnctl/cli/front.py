@@ -15,7 +15,7 @@ import click
 from vpnctl.app import App, open_app, silent, whoami
 from vpnctl.errors import Stopped
 from vpnctl.rules.grammar import clean
-from vpnctl.settings import Settings, load
+from vpnctl.settings import Settings, load, no_colour
 
 if TYPE_CHECKING:
     from vpnctl.rules.secret import Secret
@@ -29,6 +29,7 @@ class Front:
     yes: bool = False
     quiet: bool = False
     verbose: bool = False
+    wide: bool = False
     config: Path | None = None
     log_format: str | None = None
     _settings: Settings | None = field(default=None, repr=False)
@@ -120,32 +121,14 @@ def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def complete_nodes(incomplete: str) -> list[str]:
-    """Return the node names that begin with what was typed, for the shell."""
-    return _complete("node", "retired_at", incomplete)
+def paint(text: str, colour: str) -> str:
+    """Return text in a colour where stderr is a terminal that wants some."""
+    if not sys.stderr.isatty() or no_colour():
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
 
-def complete_users(incomplete: str) -> list[str]:
-    """Return the user names that begin with what was typed, for the shell."""
-    return _complete("user", "removed_at", incomplete)
-
-
-def _complete(table: str, dead: str, incomplete: str) -> list[str]:
-    import sqlalchemy as sa
-
-    from vpnctl.errors import VpnctlError
-    from vpnctl.store import models
-    from vpnctl.store.engine import Store
-
-    try:
-        column = models.metadata.tables[table].c
-        with Store(load().database_url).read() as tx:
-            query = sa.select(column.name).where(
-                column.name.startswith(incomplete, autoescape=True), column[dead].is_(None)
-            )
-            return list(tx.execute(query.order_by(column.name).limit(50)).scalars())
-    except VpnctlError:
-        return []
+_COLOURS = {"red": 31, "yellow": 33}
 
 
 def shown(text: str) -> str:

@@ -42,7 +42,7 @@ def apply(
     front.confirm(f"Make these {len(plan.lines)} changes?")
     done = inventory.apply(front.app, wanted, document)
     settled = settle(front.app, done.node_ids, Wish(scope=SYSTEM, always=True))
-    return output.finish(front, settled, f"made {len(done.lines)} changes", changes=list(done.lines))
+    return output.finish(front, settled, f"made {output.count(len(done.lines), 'change')}", changes=list(done.lines))
 
 
 def _read(path: Path) -> str:

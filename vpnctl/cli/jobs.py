@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import output
+from vpnctl.cli.completion import complete_jobs
 from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
@@ -33,7 +34,9 @@ def list_() -> int:
 
 @commands.command("run")
 def run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which jobs.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Which jobs.", autocompletion=complete_jobs)
+    ] = None,
     due: Annotated[bool, typer.Option("--due", help="All whose time has come.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what they would do.")] = False,
 ) -> int:
@@ -87,7 +90,9 @@ def _run(name: str, order: Any, *, go_on: bool) -> Any:
 
 @commands.command("history")
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this job.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this job.", autocompletion=complete_jobs)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most this many.")] = 20,
 ) -> int:
     """List past runs, the newest first. One without an end was killed, or is still at work."""
@@ -120,18 +125,19 @@ def install(
     bot: Annotated[bool, typer.Option("--bot", help="Also a unit that keeps the Telegram bot running.")] = False,
 ) -> int:
     """Write systemd timers that run the jobs, and start them."""
-    from vpnctl.errors import InvalidInput
+    from vpnctl.errors import InvalidInput, StateTrouble
     from vpnctl.jobs import timers
 
     front = current()
     program, config = _program(), _config_path()
-    if (cron or show) and not config.exists():
-        front.say(f"note: {config} does not exist; `vpnctl jobs install` would write it")
+    lines_only = cron or not (show or Path("/run/systemd/system").is_dir())
+    if show and not config.exists():
+        front.say(f"note: {config} does not exist; `vpnctl jobs install` writes it")
     if cron and bot:
         front.say("note: cron keeps nothing running; start `vpnctl bot run` with what supervises your services")
-    if cron or not (show or Path("/run/systemd/system").is_dir()):
+    if lines_only:
         front.say("add these lines with `crontab -e`:")
-        sys.stdout.write(timers.crontab(program, config))
+        sys.stdout.write(timers.crontab(program, _named_config(config)))
         return 0
     texts = timers.units(program, config, getpass.getuser(), bot=bot)
     if show:
@@ -149,7 +155,12 @@ def install(
         (SYSTEMD / name).chmod(0o644)
     started = [name for name in texts if name.endswith(".timer") or name == timers.BOT]
     for command in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "-q", *started]):
-        subprocess.run(command, check=True)
+        try:
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise StateTrouble(
+                f"systemd did not do `{' '.join(command[:3])} …`", "systemctl status 'vpnctl-*'; then run this again"
+            ) from None
     return output.finish(
         front, [], "installed; look at them with: systemctl list-timers 'vpnctl-*'", units=sorted(texts)
     )
@@ -173,6 +184,20 @@ def _config_path() -> Path:
     from vpnctl.settings import default_file
 
     return (current().config or default_file(os.environ, os.geteuid() == 0)).absolute()
+
+
+def _named_config(path: Path) -> Path | None:
+    """Return the config file for crontab lines, None where a bare environment finds the same settings without one.
+
+    Nothing is written: lines that name a file that nobody writes would fail for ever.
+    """
+    from vpnctl.settings import load
+
+    bare = {"HOME": os.environ.get("HOME", "")}
+    if path.exists() or load(None, bare) == current().settings:
+        return path if path.exists() else None
+    current().say(f"note: these settings come from the environment, which cron has not: write them to {path} first")
+    return path
 
 
 def _write_config(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from vpnctl import __version__
-from vpnctl.cli.front import Front
+from vpnctl.cli.front import Front, paint
 from vpnctl.errors import InvalidInput, StateTrouble, VpnctlError, bug
 
 NOUNS = {
@@ -46,6 +47,7 @@ _FLAGS = {
     "-q": "quiet",
     "--verbose": "verbose",
     "-v": "verbose",
+    "--wide": "wide",
 }
 _EPILOG = "Global options may stand anywhere. Each noun has its own --help."
 INTERRUPTED = 130
@@ -99,6 +101,7 @@ def _root(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk and no progress on stderr.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done on the nodes.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="All columns of tables, however narrow the terminal.")] = False,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Config file.")] = None,
     log_format: Annotated[
         str | None, typer.Option("--log-format", metavar="FORMAT", help="json: one line per event on stderr; or text.")
@@ -110,12 +113,13 @@ def _root(
     """Run a VPN service from one command line."""
     if log_format not in (None, "text", "json"):
         raise InvalidInput("that is not a log format", "--log-format text, or json")
-    ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, config=config, log_format=log_format)
+    ctx.obj = Front(json=json, yes=yes, quiet=quiet, verbose=verbose, wide=wide, config=config, log_format=log_format)
 
 
 def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind of end
     """Run one command line and return its exit code."""
     os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
     _open_streams()
     args = global_first(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in args
@@ -129,17 +133,17 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
     except VpnctlError as error:
         return _fail(as_json, error.what, error.code, error.hint)
     except click.exceptions.Exit as error:
-        return int(error.exit_code)
+        return _interrupted(as_json) if error.exit_code == INTERRUPTED else int(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(error.format_message() + "\n")
         return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "vpnctl"
-        return _fail(as_json, error.format_message(), 2, f"{where} --help")
+        return _fail(as_json, once(error.format_message()), 2, f"{where} --help")
     except click.ClickException as error:
         return _fail(as_json, error.format_message(), 2, "vpnctl --help")
     except (KeyboardInterrupt, click.Abort):
-        return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
+        return _interrupted(as_json)
     except (BrokenPipeError, SystemExit):
         # The reader of our output went away, as `head` does; that is not an error of ours. click makes it an exit.
         _swallow_output()
@@ -147,16 +151,36 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         what = f"cannot use{where or ' the output'}: {error.strerror or type(error).__name__}"
-        return _fail(as_json, what, StateTrouble.code, "check the path, who owns it, and the space left there")
+        code = _fail(as_json, what, StateTrouble.code, "check the path, who owns it, and the space left there")
+        _drop_output()
+        return code
     except Exception as error:  # noqa: BLE001 - the edge: a bug is reported in one line, without the values around it
         return _fail(as_json, bug(error), 1, "please report this line")
+
+
+def _interrupted(as_json: bool) -> int:
+    return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
+
+
+def once(text: str) -> str:
+    """Return a message without a suggestion that two libraries made."""
+    first, mark, rest = text.partition("Did you mean")
+    return f"{first}{mark}{rest.split('Did you mean')[0]}".rstrip() if mark else text
+
+
+def _drop_output() -> None:
+    """What could not be written is given up, or the interpreter complains of it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
     from vpnctl.rules.grammar import clean
 
     what, hint = clean(what, 2000), clean(hint, 500)
-    line = f"error: {what}\n" + (f"hint: {hint}\n" if hint else "")
+    line = f"{paint('error:', 'red')} {what}\n" + (f"hint: {hint}\n" if hint else "")
     try:
         if as_json:
             import json

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_nodes, current
+from vpnctl.cli.completion import complete_nodes
+from vpnctl.cli.front import current
+
+if TYPE_CHECKING:
+    from vpnctl.app import App
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
 Names = Annotated[
@@ -27,7 +31,7 @@ def sync(
 ) -> int:
     """Make nodes agree with the database, in everything, and prove it."""
     from vpnctl.actions import aliens, clock, find, probes
-    from vpnctl.actions.preview import drift
+    from vpnctl.actions.preview import drift, rehearse
     from vpnctl.actions.settle import Wish, settle
     from vpnctl.rules.changes import SYSTEM
 
@@ -36,6 +40,13 @@ def sync(
         rows = find.nodes(tx, names or [])
     ids = [row.id for row in rows]
     wish = Wish(scope=SYSTEM, always=True, cut_all=cut_all, prove=not dry_run)
+    if dry_run and prune_aliens:
+
+        def pruned(trial: App) -> list[str]:
+            aliens.prune(trial, ids)
+            return ids
+
+        return output.show_preview(front, rehearse(front.app, pruned, wish))
     if dry_run:
         return output.show_preview(front, drift(front.app, ids, wish))
     if prune_aliens:

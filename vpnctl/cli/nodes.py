@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import node_care, output
-from vpnctl.cli.front import complete_nodes, current
+from vpnctl.cli.completion import complete_nodes
+from vpnctl.cli.front import current
 
 commands = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Servers: add, provision, check, sync, retire."
@@ -43,6 +44,8 @@ COLUMNS = (
     "name",
     "state",
     "health",
+    "path",
+    "path_at",
     "address",
     "protocols",
     "peers",
@@ -85,7 +88,13 @@ def add(
     if local == (target is not None):
         raise InvalidInput("name a server to log in at, or give --local", "vpnctl node add NAME root@HOST")
     means = _means(identity, password_stdin, agent)
-    details = {"public_host": public_host, "region": region, "capacity": capacity, "rent_due": rent_due}
+    details = {
+        "public_host": public_host,
+        "region": region,
+        "capacity": capacity,
+        "traffic_limit": traffic_limit,
+        "rent_due": rent_due,
+    }
     new = nodes.NewNode(name, target, host_key_fp, _text(known_hosts), jump, means, details)
     row = nodes.add(front.app, new, _ask_host_key)
     if not provision:
@@ -130,7 +139,9 @@ def _view(name: str) -> Any:
 
     front = current()
     with front.app.store.read() as tx:
-        return next(iter(reports.nodes(tx, front.app.clock(), retired=True, name=name)), None)
+        rows = reports.nodes(tx, front.app.clock(), retired=True, name=name)
+    # A retired node may have had the same name; the living one is meant.
+    return next((row for row in rows if row.state != "retired"), rows[-1] if rows else None)
 
 
 @commands.command("key")

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_nodes, complete_users, current
+from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.front import current
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Messages to people and admins."

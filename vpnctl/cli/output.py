@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.actions.outcome import Settled
-from vpnctl.cli.front import Front
+from vpnctl.cli.front import Front, paint
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
 from vpnctl.rules.grammar import clean, human_size
 from vpnctl.rules.secret import Secret
+from vpnctl.settings import no_colour
 
 _BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "per_active")
 
@@ -27,7 +29,7 @@ def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
         _dump([plain(row) for row in rows])
     elif rows:
         cells = [[_cell(front, name, getattr(row, name)) for name in columns] for row in rows]
-        _table([name.replace("_", " ") for name in columns], cells)
+        _table(front, [name.replace("_", " ") for name in columns], cells)
     return 0
 
 
@@ -61,7 +63,7 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
     for each in pending:
         error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted"}.get(each.code, "saved, but pending")
-        sys.stderr.write(f"warning: {word} on {each.node}: {clean(error)}\n")
+        sys.stderr.write(f"{paint('warning:', 'yellow')} {word} on {each.node}: {clean(error)}\n")
         sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
     if not pending and what:
         front.say(what)
@@ -183,26 +185,57 @@ def _goes_nowhere() -> bool:
         return False  # no file at all, as in tests
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """Return `1 node`, `2 nodes`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def _table(titles: list[str], cells: list[list[str]]) -> None:
-    """Draw a table on a terminal; elsewhere aligned columns without decoration, for grep and awk."""
-    if sys.stdout.isatty():
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+def _table(front: Front, titles: list[str], cells: list[list[str]]) -> None:
+    """Draw a table on a terminal; elsewhere aligned columns without decoration, for grep and awk.
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title in titles:
-            table.add_column(title, overflow="fold")
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        Console(no_color="NO_COLOR" in os.environ or None).print(table)
+    Columns stand in the order of their importance: on a narrow terminal those at the end are left out and named,
+    unless --wide was given. No word is broken.
+    """
+    if not sys.stdout.isatty():
+        widths = [max(len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
+        for line in [titles, *cells]:
+            text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            sys.stdout.write(text.rstrip() + "\n")
         return
-    widths = [max(len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
-    for line in [titles, *cells]:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = [max(cell_len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
+    have = shutil.get_terminal_size().columns
+    kept = len(titles) if front.wide else fitting(widths, have)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles[:kept]:
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        table.add_row(*(Text(cell, style=STYLES.get(cell.partition(",")[0], "")) for cell in row[:kept]))
+    wide = max(have, sum(widths) + _GAP * len(widths)) if front.wide else have
+    Console(no_color=no_colour() or None, width=wide).print(table)
+    if kept < len(titles):
+        front.say(f"left out at this width: {', '.join(titles[kept:])}; --wide shows all")
+
+
+_GAP = 2
+STYLES = {
+    "error": "red", "blocked": "red", "down": "red", "revoked": "red", "expired": "red", "FAIL": "red",
+    "pending": "yellow", "degraded": "yellow", "flapping": "yellow", "not provisioned": "yellow", "warn": "yellow",
+    "suspended": "yellow", "expiring_soon": "yellow",
+}  # fmt: skip
+"""What catches the eye, where there is colour: states that need somebody."""
+
+
+def fitting(widths: Sequence[int], have: int) -> int:
+    """Return how many columns, from the first on, fit into `have` cells; the first two are always kept."""
+    used = 0
+    for number, width in enumerate(widths):
+        used += width + (_GAP if number else 0)
+        if used > have and number >= 2:  # noqa: PLR2004
+            return number
+    return len(widths)

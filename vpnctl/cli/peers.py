@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_nodes, complete_users, current
+from vpnctl.cli.completion import complete_nodes, complete_peers, complete_users
+from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
 commands = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Devices: add, hand out, regenerate, suspend, revoke."
 )
 
-Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_users)]
+Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_peers)]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the config there (a folder: under its own name).")
 ]
@@ -143,6 +144,9 @@ def list_(
     orphaned: Annotated[
         bool, typer.Option("--orphaned", help="Only those whose person has no subscription and is not unlimited.")
     ] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only those whose file is from before a change of port, name or the like.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 200,
 ) -> int:
     """List devices: the state that was observed, who is online, traffic."""
@@ -155,6 +159,7 @@ def list_(
     front = current()
     where: list[Any] = [queue.unproven(front.app.clock())] if pending else []
     where += [queue.orphaned()] if orphaned else []
+    where += [queue.stale()] if stale else []
     with front.app.store.read() as tx:
         where += [models.peer.c.user_id == find.user(tx, user).id] if user else []
         where += [models.endpoint.c.node_id == find.node(tx, node).id] if node else []
@@ -165,12 +170,26 @@ def list_(
     if not rows:
         front.say("no peers; vpnctl peer add USER")
     output.show_list(front, rows[:limit] if limit else rows, COLUMNS)
+    if rows and not live and not front.json:
+        _as_of(node)
     if limit and len(rows) > limit and not front.json:
         front.say("there are more: --limit 0")
     for each in settled:
         if each.error:
             front.say(f"warning: {clean(each.error)}")
     return worst(each.code for each in settled)
+
+
+def _as_of(node: str | None) -> None:
+    """Say how old the figures are: of the node that was read longest ago."""
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        seen = [row.seen_at for row in reports.nodes(tx, front.app.clock(), name=node, planned=False)]
+    known = [each for each in seen if each is not None]
+    oldest = f"{min(known).astimezone(front.settings.zone):%Y-%m-%d %H:%M}" if known else "never"
+    front.say(f"who is online and traffic as of {oldest}, when nodes were read last; --live reads them now")
 
 
 @commands.command("show")

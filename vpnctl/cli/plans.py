@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vpnctl.cli import output
+from vpnctl.cli.completion import complete_plans
 from vpnctl.cli.front import current
 
 commands = typer.Typer(
@@ -29,7 +30,7 @@ def list_() -> int:
 
 
 @commands.command("show")
-def show(name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.")]) -> int:
+def show(name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.", autocompletion=complete_plans)]) -> int:
     """Show one plan."""
     from vpnctl.actions import plans
     from vpnctl.reports import tariffs

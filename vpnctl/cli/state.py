@@ -75,14 +75,18 @@ def doctor() -> int:
 
 @commands.command("status")
 def status(
-    watch: Annotated[bool, typer.Option("--fail", help="Exit 3 when something is pending.")] = False,
+    watch: Annotated[bool, typer.Option("--fail", help="Exit 3 when something needs attention.")] = False,
 ) -> int:
     """Show the service on one page: what needs attention, and what to type."""
+    from dataclasses import replace
+
+    from vpnctl.actions import selfcheck
     from vpnctl.status import page
 
     front = current()
     with front.app.store.read() as tx:
         found = page(tx, front.app.clock(), front.settings.key_file)
+    found = replace(found, attention=(*selfcheck.findings(front.app), *found.attention))
     if front.json:
         output.dump(found)
     else:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.front import complete_users, current
+from vpnctl.cli.completion import complete_plans, complete_states, complete_users
+from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
     from vpnctl.actions.subscriptions import Granted
@@ -33,7 +34,7 @@ COLUMNS = ("user", "plan", "state", "source", "starts_at", "ends_at", "devices",
 @commands.command("grant")
 def grant(
     name: Name,
-    plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Which plan.")],
+    plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Which plan.", autocompletion=complete_plans)],
     paid: Paid = None,
     currency: Currency = None,
     queue: Annotated[bool, typer.Option("--queue", help="Behind what runs, even if the plan is a bigger one.")] = False,
@@ -52,7 +53,10 @@ def grant(
 @commands.command("extend")
 def extend(
     name: Name,
-    plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Another plan than the last one.")] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", metavar="PLAN", help="Another plan than the last one.", autocompletion=complete_plans),
+    ] = None,
     days: Annotated[
         int | None, typer.Option("--days", metavar="N", help="This many days instead of the plan's.")
     ] = None,
@@ -127,7 +131,9 @@ def list_(
         list[str] | None,
         typer.Option(
             "--state",
-            help="Only in this state: scheduled, active, expiring_soon, extended, expired, cancelled, converted.",
+            help="Only in this state: scheduled, active (all that run), expiring_soon, extended, expired, cancelled, "
+            "converted.",
+            autocompletion=complete_states,
         ),
     ] = None,
     ending: Annotated[

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vpnctl.cli import admission, output
-from vpnctl.cli.front import complete_nodes, complete_users, current
+from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.front import current
+from vpnctl.rules.grammar import clean
+
+if TYPE_CHECKING:
+    from vpnctl.actions import migration
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove."
@@ -208,22 +214,30 @@ def migrate(
     """Move people to another node: the new peer works before the old one ends.
 
     The new config goes to stdout (or into --out DIR), which counts as delivered. The old peer lives until the
-    new one's first handshake, or until the grace is over. Run again after a crash: no duplicate.
+    new one's first handshake, or until the grace is over. Of several people, those who cannot be moved are named
+    and left (exit 5), all others are moved. Run again after a crash: it finishes, without duplicates.
     """
     from vpnctl.actions import migration
     from vpnctl.actions.preview import rehearse
     from vpnctl.actions.settle import settle
     from vpnctl.cli.deliver import hand_over
-    from vpnctl.errors import InvalidInput
+    from vpnctl.errors import InvalidInput, worst
 
     front = current()
     whom = _whom(names, source, to, everybody=everybody)
 
+    left: list[migration.Left] = []
+
     def verb(trial: Any) -> list[Any]:
-        return [each for name in whom for each in migration.start(trial, name, to, device=device, source=source)]
+        if len(whom) == 1:
+            return migration.start(trial, whom[0], to, device=device, source=source)
+        moved, stay = migration.start_all(trial, whom, to, device=device, source=source)
+        left[:] = stay
+        return moved
 
     if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: migration.concerned(verb(trial))))
+        code = output.show_preview(front, rehearse(front.app, lambda trial: migration.concerned(verb(trial))))
+        return worst((code, _recap(left)))
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
     moved = verb(front.app)
@@ -231,16 +245,28 @@ def migrate(
     targets = migration.nodes(moved)
     who = whom[0] if len(whom) == 1 else f"{len(whom)} people"
     if not moved:
-        return output.finish(front, [], f"{who} with nothing left to move to {to}", changed=False, peers=[])
+        what = f"{who} with nothing left to move to {to}"
+        return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))
     if any(each.code for each in settled if each.node_id in targets):
         front.say("no config is handed out before the target has the peer; run this again when it is back")
-        return output.finish(front, settled, "", peers=[])
+        return worst((output.finish(front, settled, "", peers=[], left=left), _recap(left)))
     if out is not None:
         out.mkdir(mode=0o700, exist_ok=True)
     rows = hand_over(front, [each.new for each in moved], out=out)
     hours = front.settings.migration_grace_hours
     what = f"{who} may use {to}; an old peer ends at the first handshake there, or in {hours} h"
-    return output.finish(front, settled, what, peers=rows)
+    return worst((output.finish(front, settled, what, peers=rows, left=left), _recap(left)))
+
+
+def _recap(left: Sequence[Any]) -> int:
+    """Say who was left where they are, and why; return the exit code for that."""
+    front = current()
+    if left and not front.json:
+        front.say(f"left where they are: {output.count(len(left), 'person', 'people')}")
+        for each in left:
+            front.say(f"  {each.user}: {clean(each.why)}")
+            front.say(f"      {clean(each.hint)}")
+    return 5 if left else 0
 
 
 def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool) -> list[str]:

@@ -15,19 +15,20 @@ TIMER = Timer(on_calendar="*:*:40", cron="* * * * *", every=60, jitter=5, limit=
 
 
 def run(app: App, order: Order) -> Report:
-    """Write the file at once and whole: beside it first, then renamed. Others may read it; no secret is in it."""
+    """Write the file at once and whole: beside it first, then renamed. No secret is in it."""
     with app.store.read() as tx:
         text = figures.exposition(tx, app.clock(), NAMES)
     path = Path(app.settings.metrics_file or app.settings.state_dir / "metrics.prom")
     lines = text.count(b"\n")
     if order.dry_run:
         return Report("metrics", 0, f"{lines} lines for {path}", {"lines": lines})
+    mode = 0o644 if app.settings.metrics_file else 0o600  # where it was told to go, another program is to read it
     fresh = path.with_name(f".{path.name}.new")
     try:
         fresh.unlink(missing_ok=True)
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)
+            os.fchmod(handle, mode)
             file.write(text)
         fresh.rename(path)
     except OSError as error:

@@ -20,12 +20,13 @@ def units(program: str, config: Path, user: str, *, bot: bool = False) -> dict[s
     return found
 
 
-def crontab(program: str, config: Path) -> str:
+def crontab(program: str, config: Path | None) -> str:
     """Return crontab lines for hosts without systemd. A failed run tells the admins; what is missed is caught up."""
+    where = ["--config", str(config)] if config is not None else []
     lines = ["# vpnctl jobs; a run that is missed is caught up by the next one"]
     for name in NAMES:
         timer: Timer = module(name).TIMER
-        base = [program, "--quiet", "--config", str(config), "jobs"]
+        base = [program, "--quiet", *where, "jobs"]
         command = shlex.join(["timeout", str(timer.limit), *base, "run", name])
         lines.append(f"{timer.cron} {command} || {shlex.join([*base, 'failed', name])}".replace("%", r"\%"))
     return "\n".join(lines) + "\n"

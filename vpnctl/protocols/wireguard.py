@@ -20,7 +20,8 @@ from vpnctl.rules.changes import File, Identity, Link, SeenPeer, SeenPsk
 from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8
-_COUNTER_LIMIT = 2**63 - 1
+_COUNTER_LIMIT = 2**53
+"""Nine petabytes; what a node counts beyond is a lie, and sums of many must fit the database."""
 
 
 class WireGuard:

@@ -32,6 +32,8 @@ class Fate(StrEnum):
     """Telegram will never take it."""
     ACCOUNT = "account"
     """Telegram does not know our token: nothing can be sent now, and it is not the message's fault."""
+    MOVED = "moved"
+    """The chat has another id now: `chat`."""
     LATER = "later"
     """Nobody answered, or Telegram is in trouble."""
 
@@ -43,6 +45,7 @@ class Outcome:
     fate: Fate
     why: str = ""
     seconds: int = 0
+    chat: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,13 @@ def judge(status: Any, answer: Any, token: Secret) -> Outcome:
     if answer.get("ok") is True:
         return Outcome(Fate.SENT)
     why = clean(hidden(str(answer.get("description") or f"status {code}"), token))
+    told = answer.get("parameters")
+    parameters: dict[str, Any] = told if isinstance(told, dict) else {}
+    moved = parameters.get("migrate_to_chat_id")
+    if isinstance(moved, int) and not isinstance(moved, bool) and 0 < -moved < 2**52:
+        return Outcome(Fate.MOVED, why, chat=moved)
     if code == TOO_MANY:
-        parameters = answer.get("parameters")
-        wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
+        wait = parameters.get("retry_after")
         return Outcome(Fate.WAIT, why, wait if isinstance(wait, int) and 0 < wait < 86400 else 60)  # noqa: PLR2004
     if code >= SERVER_ERROR or answer.get("ok") is not False:
         return Outcome(Fate.LATER, why)

@@ -25,6 +25,7 @@ _BARE_FINGERPRINT = re.compile(r"[A-Za-z0-9+/]{43}=?")
 _MD5 = re.compile(r"(MD5:)?([0-9a-fA-F]{2}:){15}[0-9a-fA-F]{2}")
 _CHAT = re.compile(r"-?[0-9]{1,16}")
 _SIZE = re.compile(r"([0-9]{1,9})(?: ?([KMGT])(i?)B)?")
+_BYTES = re.compile(r"[0-9]{1,18}")
 BOT_TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{30,80}")
 URL = re.compile(r"https?://[A-Za-z0-9._~%:\[\]-]+(/[A-Za-z0-9._~%/:@!$&'()*+,;=?-]*)?")
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
@@ -189,6 +190,8 @@ def telegram_chat(text: str) -> int:
 
 def size(text: str) -> int:
     """Return the bytes that `text` writes: `100 GiB`, `500 MB` or a plain number."""
+    if _BYTES.fullmatch(text.strip()):
+        return int(text)
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise InvalidInput(f"'{clean(text)}' is not an amount of traffic", "for example 100 GiB, 500 MB, 1 TiB")

@@ -177,6 +177,15 @@ class Store:
             finally:
                 transaction.rollback()
 
+    def copy(self, target: Path) -> None:
+        """Copy a SQLite database into an empty file, as it is at one moment, whoever uses it meanwhile."""
+        with _translated(self.path), self.engine.connect() as connection:
+            connection.rollback()
+            raw = connection.connection.driver_connection
+            if raw is None:
+                raise StateTrouble("no connection to the database", "vpnctl doctor")
+            raw.execute("VACUUM INTO ?", (str(target),))
+
     def close(self) -> None:
         """Close all connections and let upgrades run."""
         self.engine.dispose()

@@ -91,6 +91,7 @@ endpoint = sa.Table(
     sa.Column("proven_at", Utc),
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("removed_at", Utc),
+    sa.Column("clients_changed_at", Utc),
 )
 
 user = sa.Table(

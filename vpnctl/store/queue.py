@@ -63,6 +63,13 @@ def unproven(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
+def stale() -> sa.ColumnElement[bool]:
+    """Peers whose people hold a file from before a change of port, name or the like. Over peer joined with endpoint."""
+    return sa.and_(
+        _peer.revoked_at.is_(None), _peer.delivered_at.is_not(None), _peer.delivered_at < _endpoint.clients_changed_at
+    )
+
+
 def orphaned() -> sa.ColumnElement[bool]:
     """Peers of people who were never granted anything: not unlimited, and without a single subscription."""
     some = sa.select(sa.literal(1)).where(_sub.user_id == _user.id).correlate(models.user).exists()

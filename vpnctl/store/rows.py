@@ -80,6 +80,8 @@ class Endpoint:
     proven_at: datetime | None
     created_at: datetime
     removed_at: datetime | None
+    clients_changed_at: datetime | None = None
+    """When something changed that stands in people's files: who got theirs before needs a new one."""
 
 
 @dataclass(frozen=True)

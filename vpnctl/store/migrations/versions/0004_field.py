@@ -32,6 +32,7 @@ def upgrade() -> None:
     op.add_column("node", sa.Column("path_error", sa.Text))
     op.add_column("node", sa.Column("path_at", UTC))
     op.add_column("node", sa.Column("fence_at", UTC))
+    op.add_column("endpoint", sa.Column("clients_changed_at", UTC))
     op.add_column("subscription", sa.Column("paid_amount", sa.BigInteger))
     op.add_column("subscription", sa.Column("paid_currency", sa.String(3)))
     connection = op.get_bind()

@@ -83,7 +83,7 @@ OWNERS = {
     "prometheus_client": {"reports"},
     "PIL": {"cli", "handout"},
 }
-"""`actions/nodes.py` reads hashed known_hosts names with paramiko's parser; no connection is made there."""
+"""`actions/hostkeys.py` reads hashed known_hosts names with paramiko's parser; no connection is made there."""
 
 
 def room(path):

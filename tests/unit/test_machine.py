@@ -34,9 +34,9 @@ from vpnctl.remote.shell import Login
 from vpnctl.rules.access import why_not
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import models
-from vpnctl.store.people import persons
+from vpnctl.store.people import persons, standing
 from vpnctl.store.queue import pending_nodes
-from vpnctl.store.rows import Alien, Endpoint, Peer, Subscription, User, standing
+from vpnctl.store.rows import Alien, Endpoint, Peer, Subscription, User
 
 NAMES = ("ann", "bob", "cyd")
 NODES = ("fi", "de")

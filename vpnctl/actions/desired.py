@@ -17,8 +17,8 @@ from vpnctl.rules.access import Reason, why_not
 from vpnctl.rules.changes import Desired
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.people import persons
-from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User, standing
+from vpnctl.store.people import persons, standing
+from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User
 from vpnctl.store.vault import Vault
 
 

@@ -14,7 +14,7 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.actions.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
-from vpnctl.protocols import plugin
+from vpnctl.protocols import NAMES, plugin
 from vpnctl.rules import addresses, grammar
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
@@ -28,6 +28,7 @@ DEFAULT_KEEPALIVE = 25
 ALL_TRAFFIC = "0.0.0.0/0, ::/0"
 FORWARD_RULES = ("none", "docker", "ufw", "iptables")
 MIN_PEERS = 1
+PROTOCOLS = NAMES
 RENEWS_CLIENTS = ("port", "dns", "mtu", "allowed_ips", "keepalive")
 """Options that stand in the files of clients: changing one means that people need a new file."""
 

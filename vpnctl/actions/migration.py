@@ -21,8 +21,8 @@ from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.people import person
-from vpnctl.store.rows import Node, Peer, User, standing
+from vpnctl.store.people import person, standing
+from vpnctl.store.rows import Node, Peer, User
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -13,10 +12,11 @@ import sqlalchemy as sa
 from vpnctl.actions import endpoints, find
 from vpnctl.actions.desired import load
 from vpnctl.actions.desired import login as login_of
+from vpnctl.actions.hostkeys import Confirm, Vouch, pinned
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.actions.settle import Wish, look, settle
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
-from vpnctl.errors import Conflict, Distrust, InvalidInput, VpnctlError
+from vpnctl.errors import Conflict, InvalidInput, VpnctlError
 from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
 from vpnctl.remote import enroll
 from vpnctl.remote.shell import Login
@@ -29,8 +29,6 @@ from vpnctl.store.rows import Endpoint, Node
 from vpnctl.store.vault import NIL
 
 MAX_CAPACITY = 1_000_000
-Confirm = Callable[[str], bool]
-"""Shown a fingerprint, says whether a person vouches for it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def add(app: App, new: NewNode, confirm: Confirm) -> Node:
     else:
         where = grammar.target(new.target)
         login = Login(name, "ssh", where.host, where.port, where.login, "", via, known=False)
-        login = _pinned(app, login, new, confirm)
+        login = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
         if new.means:
             enroll.install_key(login, new.means, public_line(app), ssh_key(app))
     shell = app.connect(login)
@@ -73,72 +71,6 @@ def add(app: App, new: NewNode, confirm: Confirm) -> Node:
         shell.close()
     with app.store.write() as tx:
         return save(tx, app, login, jump, details)
-
-
-def _pinned(app: App, login: Login, new: NewNode, confirm: Confirm) -> Login:
-    """Return the login with the host key that a person or a file vouches for; Distrust otherwise."""
-    from dataclasses import replace
-
-    from vpnctl.remote import ssh
-
-    key = ssh_key(app) if login.via else None
-    shown = _offered(login, key, new)
-    print_ = ssh.fingerprint(shown)
-    if new.host_key_fp is not None:
-        if grammar.fingerprint(new.host_key_fp) != print_:
-            raise Distrust(
-                f"{login.host} shows host key {print_}, not {new.host_key_fp}",
-                "compare with your provider's console; nothing was sent",
-            )
-    elif new.known_hosts is not None:
-        if shown not in _known(new.known_hosts, login):
-            raise Distrust(
-                f"{login.host} shows host key {print_}, which the known_hosts file does not list for it",
-                "give --host-key-fp SHA256:…",
-            )
-    elif not confirm(print_):
-        raise Distrust(
-            f"nobody vouches for the host key {print_} of {login.host}",
-            f"give --host-key-fp {print_} if it is the right one",
-        )
-    return replace(login, host_key=shown)
-
-
-def _offered(login: Login, key: Secret | None, new: NewNode) -> str:
-    """Return the host key that was vouched for if the server has it, of whatever type; else the one it shows first."""
-    from vpnctl.remote import ssh
-
-    def vouched(shown: str) -> bool:
-        if new.host_key_fp is not None:
-            return ssh.fingerprint(shown) == grammar.fingerprint(new.host_key_fp)
-        return new.known_hosts is None or shown in _known(new.known_hosts, login)
-
-    first = grammar.host_key(ssh.scan(login, key))
-    if vouched(first):
-        return first
-    kinds = [kind for kind in grammar.HOST_KEY_TYPES if kind != first.split()[0]]
-    if new.host_key_fp is None and new.known_hosts is not None:
-        listed = {line.split()[0] for line in _known(new.known_hosts, login)}
-        kinds = [kind for kind in kinds if kind in listed]
-    others = (ssh.scan(login, key, kind) for kind in kinds)
-    return next((shown for shown in map(grammar.host_key, filter(None, others)) if vouched(shown)), first)
-
-
-def _known(text: str, login: Login) -> list[str]:
-    """Return the host keys that a known_hosts file lists for a host. Hashed names are understood, markers refuse."""
-    from paramiko.hostkeys import HostKeys
-
-    label = login.host if login.port == 22 else f"[{login.host}]:{login.port}"  # noqa: PLR2004
-    found = []
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) < 3 or words[0].startswith(("#", "@")):  # noqa: PLR2004
-            continue
-        for pattern in words[0].split(","):
-            same = HostKeys.hash_host(label, pattern) == pattern if pattern.startswith("|1|") else pattern == label
-            if same:
-                found.append(f"{words[1]} {words[2]}")
-    return found
 
 
 def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:
@@ -232,15 +164,15 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
         _check_shown(app, row, token)
         _adopt_token(app, row, token)
         return row
-    pinned = _pinned(app, login, new, confirm)
+    vouched = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
     from vpnctl.remote import ssh
 
     before = {"host_key": ssh.fingerprint(row.host_key)}
-    after = {"host_key": ssh.fingerprint(pinned.host_key)}
+    after = {"host_key": ssh.fingerprint(vouched.host_key)}
     if new.means:
-        enroll.install_key(pinned, new.means, public_line(app), ssh_key(app))
+        enroll.install_key(vouched, new.means, public_line(app), ssh_key(app))
     with app.store.write() as tx:
-        tx.update(Node, models.node.c.id == row.id, host_key=pinned.host_key)
+        tx.update(Node, models.node.c.id == row.id, host_key=vouched.host_key)
         events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), before, after)
         return find.node(tx, name)
 
@@ -323,6 +255,11 @@ def _forget(app: App, row: Node, *, destroyed: bool) -> None:
             tx.execute(gone.values(absent_at=now, present_at=None))
         after = {"destroyed": destroyed}
         events.record(tx, stamp(app), "node.retire", ("node", row.id, row.name), None, after)
+
+
+def _way_key(app: App, login: Login) -> Secret | None:
+    """Return the key that opens the way to a server behind another node."""
+    return ssh_key(app) if login.via else None
 
 
 def ssh_key(app: App) -> Secret:

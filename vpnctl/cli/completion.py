@@ -63,9 +63,9 @@ def complete_states(incomplete: str) -> list[str]:
 
 def complete_protocols(incomplete: str) -> list[str]:
     """Return the protocols that begin with what was typed, for the shell."""
-    from vpnctl.protocols import NAMES
+    from vpnctl.actions.endpoints import PROTOCOLS
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in PROTOCOLS if name.startswith(incomplete)]
 
 
 def _complete(table: str, dead: str, incomplete: str) -> list[str]:

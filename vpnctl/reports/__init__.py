@@ -13,9 +13,9 @@ from vpnctl.reports import planning
 from vpnctl.rules import access
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.people import persons
+from vpnctl.store.people import persons, standing
 from vpnctl.store.queue import pending_nodes
-from vpnctl.store.rows import Endpoint, Node, Peer, User, standing
+from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 _node, _endpoint, _user, _peer, _event = (
     models.node.c,

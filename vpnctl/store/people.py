@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.rules.access import Period, Person
+from vpnctl.rules.access import Period, Person, Standing
 from vpnctl.rules.months import month_of
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import User
+from vpnctl.store.rows import Peer, User
 
 _sub, _month = models.subscription.c, models.usage_month.c
 _MANY = 200
@@ -55,3 +55,13 @@ def _where(ids: list[str], among: Any) -> Any:
     if len(ids) <= _MANY:
         return lambda column: (column.in_(ids),)
     return lambda column: (column.in_(among),) if among is not None else ()
+
+
+def standing(person: Person, peer: Peer) -> Standing:
+    """Return what the access predicate looks at."""
+    return Standing(
+        person=person,
+        suspended_at=peer.suspended_at,
+        revoked_at=peer.revoked_at,
+        expires_at=peer.expires_at,
+    )

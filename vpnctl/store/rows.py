@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from vpnctl.rules.access import Period, Person, Standing
 from vpnctl.store import models
 
 
@@ -325,18 +324,3 @@ class Request:
     decided_at: datetime | None
     decided_by: str | None
     granted: bool | None
-
-
-def period(row: Subscription) -> Period:
-    """Return what the access predicate looks at of a subscription."""
-    return Period(row.starts_at, row.ends_at, row.cancelled_at, row.traffic)
-
-
-def standing(person: Person, peer: Peer) -> Standing:
-    """Return what the access predicate looks at."""
-    return Standing(
-        person=person,
-        suspended_at=peer.suspended_at,
-        revoked_at=peer.revoked_at,
-        expires_at=peer.expires_at,
-    )

@@ -216,13 +216,13 @@ def _table(front: Front, titles: list[str], cells: list[list[str]]) -> None:
         table.add_column(title, no_wrap=True, overflow="ellipsis")
     for row in cells:
         table.add_row(*(Text(cell, style=STYLES.get(cell.partition(",")[0], "")) for cell in row[:kept]))
-    wide = max(have, sum(widths) + _GAP * len(widths)) if front.wide else have
+    wide = max(have, sum(widths) + _GAP * len(widths) + _EDGES) if front.wide else have
     Console(no_color=no_colour() or None, width=wide).print(table)
     if kept < len(titles):
         front.say(f"left out at this width: {', '.join(titles[kept:])}; --wide shows all")
 
 
-_GAP = 2
+_GAP, _EDGES = 3, 2
 STYLES = {
     "error": "red", "blocked": "red", "down": "red", "revoked": "red", "expired": "red", "FAIL": "red",
     "pending": "yellow", "degraded": "yellow", "flapping": "yellow", "not provisioned": "yellow", "warn": "yellow",
@@ -233,7 +233,7 @@ STYLES = {
 
 def fitting(widths: Sequence[int], have: int) -> int:
     """Return how many columns, from the first on, fit into `have` cells; the first two are always kept."""
-    used = 0
+    used = _EDGES
     for number, width in enumerate(widths):
         used += width + (_GAP if number else 0)
         if used > have and number >= 2:  # noqa: PLR2004

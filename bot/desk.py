@@ -152,7 +152,7 @@ class Desk:
         else:
             if outcome.fate is Fate.BLOCKED:
                 self._note_block(row.chat_id)
-            elif outcome.fate is Fate.REFUSED:
+            elif outcome.fate in (Fate.REFUSED, Fate.MOVED):
                 self._log(f"Telegram refused a reply: {outcome.why}")
             self._sent.add(row.seq)
             self._note_answer(row)

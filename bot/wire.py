@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.incoming import LISTENED
 from bot.screen import plain
-from vpnctl.errors import StateTrouble
+from vpnctl.errors import StateTrouble, adding
 from vpnctl.remote.telegram import Fate, Keyboard, Outcome, judge, keyboard_text
 from vpnctl.settings import Settings
 
@@ -46,7 +46,7 @@ class Wire:
         try:
             from telebot import apihelper, logger, types
         except ImportError:
-            raise StateTrouble("the bot needs pyTelegramBotAPI", "pip install 'vpnctl[bot]'") from None
+            raise StateTrouble("the bot needs pyTelegramBotAPI", adding("pyTelegramBotAPI>=4.37")) from None
         logger.disabled = True  # it writes requests' texts, which hold the token
         vars(apihelper)["API_URL"] = settings.telegram_api_url + "/bot{0}/{1}"
         apihelper.CONNECT_TIMEOUT, apihelper.READ_TIMEOUT = CONNECT, READ

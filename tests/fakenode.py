@@ -375,7 +375,15 @@ class _Run:
         for line in self.node.nft:
             self.say("nft", line)
 
+    def look_psk(self, interface: str, keys: str) -> None:
+        for key in keys.split():
+            row = self.node.links[interface].peers.get(key)
+            if row is not None:
+                self.say("psk", interface, key, row[0])
+
     def look_path(self, _tool: str, interface: str, _port: str, rest: str) -> None:
+        if interface not in self.node.links:
+            return None
         if self.node.path == "setup":
             return self.say("path", interface, "-", "setup", "no such device")
         for family, address in zip("46", rest.split()[1:], strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 OK, PENDING, DRIFT = 0, 3, 4
@@ -89,6 +90,11 @@ class Unreachable(VpnctlError):  # noqa: N818
 
 class NodeFailed(Unreachable):
     """A node answered, but a step on it failed or its answer makes no sense."""
+
+
+def adding(requirement: str) -> str:
+    """Return the command that adds a package to the Python that runs now, whatever installed vpnctl into it."""
+    return f"{sys.executable} -m pip install '{requirement}'"
 
 
 def bug(error: BaseException) -> str:

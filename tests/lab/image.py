@@ -1,4 +1,4 @@
-"""The base image of lab nodes: a minimal Debian 12 plus an offline package repository.
+"""The base images of lab nodes: a minimal Debian 12 (or 13) plus an offline package repository.
 
 Built once with mmdebstrap and cached outside the repository; the name of the cache folder
 carries a digest of the recipe, so that a changed recipe is a new image.
@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tests.lab.host import run
 
-SUITE = "bookworm"
+SUITE, NEXT = "bookworm", "trixie"
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,wireguard-go"
 """wireguard-go stands in for the kernel module; what provisioning installs is left out."""
 OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron")
-RECIPE = 3
+RECIPE = 4
 
 
 def cache() -> Path:
@@ -38,21 +38,21 @@ def mirror() -> str:
     raise RuntimeError(f"no {SUITE} mirror among this machine's apt sources; run: apt-get update")
 
 
-def base(say: Callable[[str], None] = lambda _text: None) -> Path:
-    """Return the folder of the base image, building it when it is not there yet."""
-    digest = hashlib.sha256(f"{RECIPE} {INCLUDE} {OFFERED}".encode()).hexdigest()[:12]
+def base(say: Callable[[str], None] = lambda _text: None, suite: str = SUITE) -> Path:
+    """Return the folder of the base image of a Debian, building it when it is not there yet."""
+    digest = hashlib.sha256(f"{RECIPE} {suite} {INCLUDE} {OFFERED}".encode()).hexdigest()[:12]
     home = cache()
     home.mkdir(parents=True, exist_ok=True, mode=0o755)
     ready = home / f"base-{digest}"
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
-            say("building the base image of the lab (once, under a minute)")
-            _build(home / f"building-{digest}", ready)
+            say(f"building the base image of the lab, Debian {suite} (once, under a minute)")
+            _build(home / f"building-{digest}", ready, suite)
     return ready
 
 
-def _build(work: Path, ready: Path) -> None:
+def _build(work: Path, ready: Path, suite: str) -> None:
     if work.exists():
         shutil.rmtree(work)
     uri = mirror()
@@ -61,12 +61,12 @@ def _build(work: Path, ready: Path) -> None:
         "--quiet",
         "--variant=minbase",
         f"--include={INCLUDE}",
-        SUITE,
+        suite,
         str(work),
         uri,
         timeout=600,
     )
-    _offline_repository(work)
+    _offline_repository(work, f"deb {uri} {suite} main\n")
     (work / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/apt ./\n")
     for host_key in (work / "etc/ssh").glob("ssh_host_*"):
         host_key.unlink()
@@ -77,26 +77,23 @@ def _build(work: Path, ready: Path) -> None:
     work.rename(ready)
 
 
-def _offline_repository(work: Path) -> None:
-    """Put the packages that nodes install into /srv/apt: nodes have no way to a mirror."""
+def _offline_repository(work: Path, source: str) -> None:
+    """Put the packages that nodes install into /srv/apt, fetched by the image's own apt: nodes reach no mirror."""
     debs = work / "srv/apt"
     debs.mkdir(parents=True)
     (debs / "partial").mkdir()
     shutil.chown(debs / "partial", "_apt")
-    run(
-        "apt-get",
-        "-qq",
-        "-o",
-        f"Dir::State::status={work}/var/lib/dpkg/status",
-        "-o",
-        f"Dir::Cache::archives={debs}",
-        "--no-install-recommends",
-        "--download-only",
-        "-y",
-        "install",
-        *OFFERED,
-        timeout=600,
-    )
+    (work / "etc/apt/sources.list").write_text(source)
+    for config in Path("/etc/apt/apt.conf.d").glob("*"):
+        if "proxy" in config.read_text().lower():  # this machine's way to its mirror
+            shutil.copy(config, work / "etc/apt/apt.conf.d" / config.name)
+    shutil.copy("/etc/resolv.conf", work / "etc/resolv.conf")
+    apt = ("chroot", str(work), "apt-get", "-qq")
+    run(*apt, "update", timeout=300)
+    fetch = ("-o", "Dir::Cache::archives=/srv/apt", "--no-install-recommends", "--download-only", "-y", "install")
+    run(*apt, *fetch, *OFFERED, timeout=600)
+    shutil.rmtree(work / "var/lib/apt/lists")
+    (work / "var/lib/apt/lists/partial").mkdir(parents=True)
     shutil.rmtree(debs / "partial")
     (debs / "lock").unlink(missing_ok=True)
     listing = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=debs, capture_output=True, text=True, check=True)

@@ -78,10 +78,10 @@ class Lab:
         shutil.rmtree(self.home, ignore_errors=True)
         self._lock.close()
 
-    def node(self, **options: str) -> Node:
+    def node(self, *, hostname: str = "", suite: str = image.SUITE) -> Node:
         """Boot one more bare server and wait until its sshd answers."""
         number = len(self.nodes) + 1
-        node = Node(self, number, **options)
+        node = Node(self, number, hostname, image.base(self.say, suite))
         self.nodes.append(node)
         node.up()
         return node

@@ -23,8 +23,9 @@ REBOOT = 133
 class Node:
     """A bare server with sshd and nothing of ours on it."""
 
-    def __init__(self, lab: Lab, number: int, hostname: str = "") -> None:
+    def __init__(self, lab: Lab, number: int, hostname: str = "", base: Path | None = None) -> None:
         self.lab = lab
+        self.base = base or lab.base
         self.number = number
         self.name = hostname or f"node{number}"
         self.namespace = f"{lab.name}-n{number}"
@@ -78,7 +79,7 @@ class Node:
         run("ip", "-n", self.namespace, "-6", "route", "add", "default", "via", f"{self.lab.prefix6}::1")
 
     def _mount(self) -> None:
-        layers = f"lowerdir={self.lab.base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
+        layers = f"lowerdir={self.base},upperdir={self.home / 'upper'},workdir={self.home / 'work'}"
         run("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
     def _forget(self) -> None:

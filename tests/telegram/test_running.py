@@ -124,7 +124,7 @@ def test_without_the_library_the_hint_says_what_to_install(shop, monkeypatch):
     monkeypatch.setitem(sys.modules, "telebot", None)
     with pytest.raises(StateTrouble) as caught:
         running.run(shop, lambda _text: None)
-    assert caught.value.hint == "pip install 'vpnctl[bot]'"
+    assert caught.value.hint == f"{sys.executable} -m pip install 'pyTelegramBotAPI>=4.37'"
 
 
 class Program:

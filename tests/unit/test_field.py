@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import START
 from vpnctl.actions import aliens, inventory, peers, selfcheck, subscriptions, users
 from vpnctl.actions import clock as guard
 from vpnctl.actions.inventory_form import export, parse
@@ -26,7 +27,7 @@ from vpnctl.rules import grammar, money, yamldoc
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.settings import load
 from vpnctl.store import models
-from vpnctl.store.rows import Alien, Endpoint, Node, Peer, Subscription
+from vpnctl.store.rows import Alien, Node, Peer, Subscription
 
 ALL = Wish(scope=SYSTEM, always=True)
 PROVE = Wish(scope=SYSTEM, always=True, prove=True)
@@ -113,9 +114,10 @@ def test_a_wrong_clock_that_no_job_noted_yet_cuts_nobody(app, serve, clock, days
 
 
 def test_nothing_is_pruned_by_a_wrong_clock(service, clock):
-    service("jobs", "run", "sync")
     clock.jump(days=366)
-    assert service("jobs", "run", "prune").code == 6
+    for first in ((), ("node", "sync"), ("user", "add", "alice")):
+        assert not first or service(*first).code in (0, 6)
+        assert service("jobs", "run", "prune").code == 6, first
 
 
 def test_a_clock_behind_what_was_recorded_is_named(app, serve, clock):
@@ -337,7 +339,8 @@ def test_a_full_output_is_one_error_and_no_traceback(service, settings):
 
 
 def test_a_suggestion_is_made_once(cli):
-    assert cli("node", "ad").err.count("Did you mean") <= 1
+    said = cli("node", "ad").err
+    assert said.count("Did you mean") == 1
 
 
 def test_a_program_leaves_no_core_file():
@@ -750,7 +753,166 @@ def test_an_empty_schema_version_is_no_bug(settings, app):
         upgrade(settings.database_url)
 
 
-def test_an_endpoint_row_has_a_time_for_stale_files(app, serve):
+# --- what an attack on the mended version found ---
+
+
+def test_a_node_that_went_back_in_time_gets_a_fresh_token_though_nothing_else_is_to_be_done(app, serve):
+    node = serve()
+    users.add(app, ["alice"])
+    peers.add(app, [Wanted("alice")])
+    peers.suspend(app, "alice")
+    settle(app, [node.id])
+    before = node.fake.files["/var/lib/vpnctl/token"]
+    old = copied(app)
+    peers.revoke(app, "alice")
+    settle(app, [node.id])
+    node.fake.files["/var/lib/vpnctl/token"] = before
+    assert settle(app, [node.id], ALL)[0].code == 0
+    peers.resume(old, "alice")
+    assert settle(old, [node.id])[0].code == 7
+    assert node.fake.live_keys() == set()
+
+
+def test_time_cuts_nobody_while_the_interface_is_down_either(app, serve, clock):
+    node = serve()
+    names = [f"u{number}" for number in range(30)]
+    users.add(app, names, unlimited=True)
+    peers.add(app, [Wanted(name) for name in names])
+    with app.store.write() as tx:
+        tx.update(Peer, expires_at=clock() + timedelta(days=30))
+    settle(app, [node.id])
+    clock.forward(days=31)
+    node.fake.links.clear()
+    assert settle(app, [node.id], ALL)[0].code == 6
+    assert len(node.fake.live_keys()) == 30
+
+
+def test_a_peer_that_this_database_never_knew_keeps_its_preshared_key(app, serve):
+    """A restored backup: carol was added by what is lost; she stands in our file on the node."""
+    node = serve()
+    old = copied(app)
+    users.add(app, ["carol"])
+    carol = peers.add(app, [Wanted("carol")])[0]
+    settle(app, [node.id])
+    from vpnctl.actions.nodes import _adopt_token
+
+    with old.store.read() as tx:
+        row = tx.one(Node)
+    _adopt_token(old, row, node.fake.token)
+    assert settle(old, [node.id], ALL)[0].code == 0
+    assert node.fake.links["wg0"].peers[carol.peer.public_key][0] == carol.psk.reveal()
+    assert carol.psk.reveal() in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()
+
+
+def test_whoever_pays_during_a_trial_with_something_granted_behind_it_has_no_gap(app, serve, clock):
     serve()
+    text = PLANS + "  - {name: trial, days: 7, trial: true}\n"
+    inventory.apply(app, *parse(text, "plans"))
+    users.add(app, ["alice"])
+    from vpnctl.actions import trials
+
+    trials.start(app, "alice")
+    clock.forward(days=1)
+    subscriptions.grant(app, "alice", "small")
+    subscriptions.grant(app, "alice", "small", paid=subscriptions.Paid("p1", "EUR"))
     with app.store.read() as tx:
-        assert tx.one(Endpoint).clients_changed_at is None
+        rows = sorted(tx.all(Subscription), key=lambda row: row.starts_at)
+    assert [((row.starts_at - clock()).days, (row.ends_at - clock()).days) for row in rows] == [
+        (-1, 0),
+        (0, 30),
+        (30, 60),
+    ]
+
+
+def test_what_is_extended_after_an_upgrade_is_the_plan_that_runs(app, serve):
+    serve()
+    inventory.apply(app, *parse(PLANS, "plans"))
+    users.add(app, ["alice"])
+    subscriptions.grant(app, "alice", "small")
+    subscriptions.grant(app, "alice", "large")
+    assert subscriptions.extend(app, "alice").subscription.plan == "large"
+
+
+def test_a_few_lines_of_a_lying_node_do_not_keep_us_for_hours():
+    import time
+
+    from vpnctl.rules import firewall
+
+    lines = ["table ip filter"]
+    for number in range(40):
+        lines += [f"chain c{number}", *[f"jump c{number + 1}"] * 3]
+    lines += ["chain FORWARD", "type filter hook forward priority 0; policy drop;", "jump c0"]
+    began = time.monotonic()
+    firewall.judge(firewall.parse(lines), "wg0", ("eth0",), 51820, [4])
+    assert time.monotonic() - began < 30, "walked once each, this takes milliseconds"
+
+
+@pytest.mark.parametrize("line", ["fact\tos", "token\ta\tb\tc", "net\tx", "path\twg0", "way", "stale", "nft\ta\tb"])
+def test_a_record_with_other_fields_is_a_malformed_answer_of_that_node(app, serve, line):
+    node = serve()
+    node.fake.answer = lambda out: line.encode() + b"\n" + out
+    found = settle(app, [node.id], ALL)[0]
+    assert (found.code, "makes no sense" in found.error) == (3, True)
+
+
+def test_an_odd_interface_name_makes_no_node_unmanageable(app, serve):
+    node = serve()
+    node.fake.networks.append(("wan#1", "192.0.2.1/24"))
+    assert settle(app, [node.id], ALL)[0].code == 0
+
+
+def test_a_reason_that_holds_a_broken_up_key_is_not_shown(app, serve):
+    node = serve()
+    users.add(app, ["alice"])
+    issued = peers.add(app, [Wanted("alice")])[0]
+    psk = issued.psk.reveal()
+    node.fake.answer = lambda out: out.replace(b"applied", f"failed\tsync\twg0\tbad {psk[:20]} {psk[20:]}".encode())
+    found = settle(app, [node.id])[0]
+    assert psk[:12] not in found.error
+    assert psk[20:32] not in found.error
+    assert "is not shown" in found.error
+
+
+def test_a_config_that_was_cut_off_while_it_was_written_is_not_there(tmp_path, monkeypatch):
+    from vpnctl.store import vault
+
+    def cut(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vault.os, "link", cut)
+    with pytest.raises(KeyboardInterrupt):
+        vault.write_private(tmp_path / "bob.conf", "text", durable=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_older_versions_noted_of_keys_is_purged_whole_or_cut(app):
+    import importlib
+
+    purge = importlib.import_module("vpnctl.store.migrations.versions.0004_field")
+    psk, name = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=", "averyveryveryverylongusername1"
+    with app.store.write() as tx:
+        row = {"at": START, "recorded_at": START, "actor": "x", "verb": "node.unsettled", "subject_kind": "node", "subject_id": "x", "subject": "x", "run_id": "x"}  # fmt: skip
+        told = [f"fi: the answer makes no sense; it said: {psk}\t(none)", f"fi: failed: {psk[:43]}", f"fi: {psk}", name]
+        tx.execute(sa.insert(models.event), [{**row, "after": {"error": text}} for text in told])
+        purge._purge(tx.connection)
+        kept = tx.execute(sa.select(models.event.c.after).where(models.event.c.run_id == "x")).scalars().all()
+    assert not any(psk[:20] in str(each) for each in kept)
+    assert kept[3] == {"error": name}
+
+
+def test_known_people_are_served_before_strangers(app):
+    from vpnctl.actions import updates
+
+    users.add(app, ["ivan"], telegram_id=7)
+    updates.receive(app, [(number, 1000 + number, {}) for number in range(50)])
+    updates.receive(app, [(100, 7, {})])
+    assert updates.take(app, ()).chat_id == 7
+
+
+def test_a_group_that_became_a_supergroup_is_followed():
+    from vpnctl.remote.telegram import Fate, judge
+    from vpnctl.rules.secret import Secret
+
+    answer = {"ok": False, "error_code": 400, "description": "Bad Request: group chat was upgraded", "parameters": {"migrate_to_chat_id": -1001234567890}}  # fmt: skip
+    found = judge(400, answer, Secret("1:x"))
+    assert (found.fate, found.chat) == (Fate.MOVED, -1001234567890)

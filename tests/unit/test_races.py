@@ -188,4 +188,3 @@ def test_a_session_waits_for_locks_and_statements_no_longer_than_stated(programs
             tx.connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("lock_timeout", "statement_timeout")
         ]
     assert shown == ["30s", "5min"]
-    assert replace(programs[0]) is not None

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import NodeFailed
-from vpnctl.rules.changes import Observed, SeenPeer
+from vpnctl.rules.changes import Observed, SeenPeer, SeenPsk
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
@@ -72,6 +72,16 @@ def _tell(tx: Tx, app: App, verb: str, endpoint: Endpoint, keys: list[str]) -> N
     if keys:
         after = {"count": len(keys), "keys": sorted(keys)[:_NAMED]}
         events.record(tx, stamp(app), verb, ("endpoint", endpoint.id, endpoint.interface), None, after)
+
+
+def unsealed(app: App, node_id: str, observed: Observed) -> dict[str, list[str]]:
+    """Return interface -> keys of peers that we do not know, whose preshared key the node compared and did not name."""
+    table = models.endpoint.c
+    with app.store.read() as tx:
+        endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
+        found = {each.interface: _strangers(tx, each, observed) for each in endpoints}
+    keys = {link: sorted(peer.key for peer in peers if isinstance(peer.psk, SeenPsk)) for link, peers in found.items()}
+    return {link: some[:MOST] for link, some in keys.items() if some}
 
 
 def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:

@@ -24,7 +24,9 @@ def jump(app: App) -> str:
     """Return what is wrong with the clock since a job of this machine last noted it, or an empty text."""
     with app.store.read() as tx:
         last = tick(tx.meta(_name()))
-        return jumped(last, now(app)) if last else beyond(_newest(tx), app.clock().timestamp(), forward=True)
+        if last is not None:
+            return jumped(last, now(app))
+        return tx.meta(_doubt()) or beyond(_newest(tx), app.clock().timestamp(), forward=True)
 
 
 def unnoted(app: App) -> bool:
@@ -34,8 +36,17 @@ def unnoted(app: App) -> bool:
 
 
 def against(app: App, node: str, seconds: int) -> str:
-    """Return what is wrong when a node's clock (Unix seconds) is compared with ours, or an empty text."""
-    return apart(node, seconds, app.clock().timestamp())
+    """Return what is wrong when a node's clock (Unix seconds) is compared with ours, or an empty text.
+
+    It is noted: what was recorded under a wrong clock must not vouch for it afterwards.
+    """
+    why = apart(node, seconds, app.clock().timestamp())
+    with app.store.read() as tx:
+        known = tx.meta(_doubt()) or ""
+    if why != known:
+        with app.store.write() as tx:
+            tx.set_meta(_doubt(), why)
+    return why
 
 
 def backward(app: App) -> str:
@@ -48,6 +59,11 @@ def note(app: App) -> None:
     """Note the clock as it is: from now on it is the one to compare with."""
     with app.store.write() as tx:
         tx.set_meta(_name(), now(app).text())
+        tx.set_meta(_doubt(), "")
+
+
+def _doubt() -> str:
+    return f"doubt:{_name()}"[:40]
 
 
 def _newest(tx: Tx) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl import wording
-from vpnctl.actions import buttons, handover, lockdown, users
+from vpnctl.actions import buttons, clock, handover, lockdown, users
 from vpnctl.app import CHAT_MOVED, App
 from vpnctl.errors import Conflict, VpnctlError, bug
 from vpnctl.remote import telegram
@@ -147,7 +147,9 @@ def _locale(tx: Tx, chat: int | None) -> str:
 
 def _send(app: App, notice: Notice, person: Person) -> Outcome:
     if notice.valid_until is not None and notice.valid_until <= app.clock():
-        return Outcome(Fate.REFUSED, "too late to be of use")
+        if _trusted(app):
+            return Outcome(Fate.REFUSED, "too late to be of use")
+        return Outcome(Fate.LATER, "held back: this machine's clock jumped")
     if person.chat is None:
         who = "the person cannot be reached by Telegram" if notice.user_id else "nobody is named: set admin_ids"
         return Outcome(Fate.REFUSED, who)
@@ -197,7 +199,7 @@ def _record(app: App, notice: Notice, person: Person, outcome: Outcome) -> None:
         values |= {"sent_at": now}
     elif outcome.fate is Fate.WAIT:
         values |= {"tries": notice.tries}
-    elif outcome.fate is Fate.LATER and (notice.valid_until or notice.created_at + PATIENCE) > now:
+    elif outcome.fate is Fate.LATER and (_patient(notice, now) or not _trusted(app)):
         values |= {"not_before": now + timedelta(seconds=30 * 2 ** min(notice.tries, LONGEST))}
     else:
         values |= {"failed_at": now}
@@ -209,6 +211,15 @@ def _record(app: App, notice: Notice, person: Person, outcome: Outcome) -> None:
             handover.note_outcome(tx, app, notice.kind, notice.subject_id, arrived=outcome.fate is Fate.SENT)
         if outcome.fate is Fate.BLOCKED and notice.user_id and person.chat is not None:
             users.reachable(tx, person.chat, now)
+
+
+def _patient(notice: Notice, now: datetime) -> bool:
+    return (notice.valid_until or notice.created_at + PATIENCE) > now
+
+
+def _trusted(app: App) -> bool:
+    """Return whether the clock may give up a message: one that jumped must not."""
+    return not clock.jump(app)
 
 
 def _hold_chat(tx: Tx, notice: Notice, until: datetime) -> None:

@@ -90,7 +90,11 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
         opened = (_openable(app, view, peer, sealed) for peer in live)
         specs = [each for each in opened if each is not None]
         spec = endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint))
-        others = [_alien_spec(app.vault, alien, taken) for alien in aliens if not alien.pruned_at]
+        others = [
+            spec_
+            for alien in aliens
+            if not alien.pruned_at and (spec_ := _openable_alien(app.vault, alien, taken, sealed)) is not None
+        ]
         if not ipv6:
             spec = replace(spec, pool_v6=None)
             specs = [replace(each, ipv6=None) for each in specs]
@@ -114,6 +118,14 @@ def _openable(app: App, view: View, peer: Peer, sealed: list[str]) -> PeerSpec |
         return peer_spec(app.vault, peer)
     except StateTrouble:
         sealed.append(f"{view.owners.get(peer.user_id, peer.user_id)}/{peer.device}")
+        return None
+
+
+def _openable_alien(vault: Vault, alien: Alien, taken: set[str], sealed: list[str]) -> AlienSpec | None:
+    try:
+        return _alien_spec(vault, alien, taken)
+    except StateTrouble:
+        sealed.append(f"the alien {alien.public_key}")
         return None
 
 
@@ -149,7 +161,10 @@ def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None, *, measuring: 
 def _probe(vault: Vault, endpoint: Endpoint, *, measuring: bool) -> AlienSpec | None:
     if endpoint.probe_public is None or endpoint.probe_psk_sealed is None:
         return None
-    psk = vault.open(probes.PSK, endpoint.id, endpoint.probe_psk_sealed)
+    try:
+        psk = vault.open(probes.PSK, endpoint.id, endpoint.probe_psk_sealed)
+    except StateTrouble:  # only we shake hands with it: it must keep nobody's change from being made
+        return None
     return AlienSpec(endpoint.probe_public, psk, f"{probes.address(endpoint)}/32" if measuring else "")
 
 

@@ -150,7 +150,7 @@ def _itself(_tx: Tx, settings: Settings) -> Iterator[Check]:
         since = f" since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
         yield Check("warn", f"{each.subject}: {each.what}{since}", each.command)
     if not found:
-        yield Check("ok", "jobs, timers, bot and clock are at work")
+        yield Check("ok", "nothing is wrong with jobs, timers, bot, clock and names")
 
 
 def _some(number: int, noun: str) -> str:

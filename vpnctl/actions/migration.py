@@ -17,7 +17,7 @@ from vpnctl.actions.issue import Issued, Wanted, issue
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.peers import place, supersede
 from vpnctl.app import App
-from vpnctl.errors import Conflict, NotFound
+from vpnctl.errors import Conflict, NotFound, StateTrouble
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
@@ -59,7 +59,7 @@ def start_all(
         for name in names:
             try:
                 moved += start(replace(app, store=store), name, target, device=device, source=source)
-            except (Conflict, NotFound) as error:
+            except (Conflict, NotFound, StateTrouble) as error:
                 left.append(Left(name, error.what, error.hint))
     return moved, left
 

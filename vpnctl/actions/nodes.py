@@ -199,7 +199,7 @@ def _adopt_token(app: App, row: Node, token: str) -> None:
         known = tx.execute(sa.select(models.token.c.seq).where(models.token.c.value == token)).first()
         if known is None:
             tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
-        tx.update(Node, models.node.c.id == row.id, token=token)
+        tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
         events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
 
 

@@ -51,6 +51,9 @@ def _last_free(tx: Tx, endpoint: Endpoint, text: str | None, column: sa.Column[s
     near = [str(pool.network_address + number) for number in range(max(low, high - _LOOKED_AT), high + 1)]
     here = (models.peer.c.endpoint_id == endpoint.id, column.in_(near))
     taken = set(tx.execute(sa.select(column).where(*here)).scalars())
+    kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
+    for networks in tx.execute(sa.select(models.alien.c.allowed_ips).where(*kept)).scalars():
+        taken |= {each.partition("/")[0] for each in networks.split(", ")}
     return next((each for each in reversed(near) if each not in taken), None)
 
 

@@ -22,6 +22,7 @@ from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
+from vpnctl.store.queue import fence
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 _CHUNK = 500
@@ -78,6 +79,7 @@ def supersede(tx: Tx, app: App, owner: User, current: Peer) -> tuple[Peer, tuple
     revoke_rows(tx, app, ended, owner.name)
     values = {"retiring_at": in_use.retiring_at or app.clock(), "expires_at": current.expires_at}
     tx.update(Peer, table.id == in_use.id, **values)
+    fence(tx, app.clock(), table.id == in_use.id)
     return in_use, tuple(_nodes(tx, ended))
 
 
@@ -192,6 +194,7 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
         part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
         successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
         tx.update(Peer, *part, delivered_at=now, delivered_how=how)
+        fence(tx, now, table.id.in_([peer.replaces_id for peer in successors]))
         for peer in successors:
             tx.update(
                 Peer,

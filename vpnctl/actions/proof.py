@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,22 +62,30 @@ def record_rollback(app: App, node: Node, observed: Observed) -> None:
         events.record(tx, stamp(app), "node.rolled_back", ("node", node.id, node.name), None, after)
 
 
-def check_server_keys(view: View, want: Desired, observed: Observed) -> None:
-    """Raise Distrust when the node serves with a key that is not ours: it is never overwritten.
+def check_server_keys(view: View, want: Desired, observed: Observed) -> Desired:
+    """Return what is wanted, without removed endpoints that never were there: what has their name is somebody's own.
 
-    A file whose key cannot be read is damaged; it is mended where it was proven to be ours before.
+    Raise Distrust when the node serves with a key that is not ours: it is never overwritten. A file whose key cannot
+    be read is damaged; it is mended where it was proven to be ours before.
     """
     node = view.node
     proven = {endpoint.id for endpoint in view.endpoints if endpoint.digest is not None}
+    mine = []
     for link in want.links:
         fine = {"", link.public_key} | ({"unknown"} if link.endpoint_id in proven else set())
         seen = observed.links.get(link.interface)
-        if seen is not None and seen.public_key not in ("", link.public_key):
-            raise _foreign(node, link, f"{link.interface} is up with another server key")
+        up = seen is not None and seen.public_key not in ("", link.public_key)
         found = observed.files.get(link.config.path)
         key = observed.facts.get(f"key:{link.config.path}", "")
-        if found is not None and found[0] != link.config.digest and key not in fine:
-            raise _foreign(node, link, f"{link.config.path} holds another server key")
+        filed = found is not None and found[0] != link.config.digest and key not in fine
+        if (up or filed) and link.removed and link.endpoint_id not in proven:
+            continue
+        if up:
+            raise _foreign(node, link, f"{link.interface} is up with another server key", observed)
+        if filed:
+            raise _foreign(node, link, f"{link.config.path} holds another server key", observed)
+        mine.append(link)
+    return replace(want, links=tuple(mine))
 
 
 def check_ports(node: Node, want: Desired, observed: Observed) -> None:
@@ -86,16 +95,30 @@ def check_ports(node: Node, want: Desired, observed: Observed) -> None:
         if not link.removed and link.interface not in observed.links and str(link.port) in used:
             raise NodeFailed(
                 f"{node.name}: UDP port {link.port} is used by another program",
-                f"vpnctl endpoint set {node.name} {link.interface} --port N",
+                f"vpnctl endpoint set {node.name} {link.interface} --port {_free_port(link.port, observed)}",
             )
 
 
-def _foreign(node: Node, link: Link, what: str) -> Distrust:
+def _foreign(node: Node, link: Link, what: str, observed: Observed) -> Distrust:
     return Distrust(
         f"{node.name}: {what}; nothing was written",
         f"serve beside it: vpnctl endpoint remove {node.name} {link.interface}, then "
-        f"vpnctl endpoint add {node.name} {link.protocol} --interface {link.interface[:2]}7 --port N",
+        f"vpnctl endpoint add {node.name} {link.protocol} --interface {_free_name(link.interface, observed)} "
+        f"--port {_free_port(link.port, observed)}",
     )
+
+
+def _free_name(taken: str, observed: Observed) -> str:
+    """Return an interface name like that one, which was not seen on the node."""
+    stem = taken.rstrip("0123456789")
+    return next(name for number in range(7, 1000) if (name := f"{stem}{number}") not in {taken, *observed.links})
+
+
+def _free_port(taken: int, observed: Observed) -> int:
+    """Return a port near that one on which nothing was seen."""
+    used = {taken, *(link.port for link in observed.links.values())}
+    used |= {int(each) for each in observed.facts.get("udp_ports", "").split()}
+    return next(number for number in range(51830, 65535) if number not in used)
 
 
 def prepare(app: App, view: View, observed: Observed) -> str:
@@ -139,12 +162,21 @@ def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, i
     )
 
 
-def record(app: App, view: View, want: Desired, observed: Observed, scope: str, *, agreed: bool) -> None:
-    """Write what was read. Presence and absence are written when they change, and only from what was seen."""
+def record(
+    app: App, view: View, want: Desired, observed: Observed, scope: str, *, agreed: bool, fresh: str = ""
+) -> None:
+    """Write what was read. Presence and absence are written when they change, and only from what was seen.
+
+    `fresh` is the token that this apply has issued: read on the node, it has moved the fence.
+    """
     now = app.clock()
     endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
+    wanted = {link.endpoint_id for link in want.links}
     with app.store.write() as tx:
-        _record_node(tx, view.node, observed, now)
+        _record_node(tx, view.node, observed, now, fresh)
+        for endpoint in view.endpoints:
+            if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
+                tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
         for link in want.links:
             peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
             _record_peers(tx, app, link, peers, observed, view.owners)
@@ -162,8 +194,8 @@ def _same(column: Any, value: datetime | None) -> Any:
     return column.is_(None) if value is None else column == value
 
 
-def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime) -> None:
-    if node.fence_at is not None and observed.token != node.token:
+def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime, fresh: str) -> None:
+    if node.fence_at is not None and observed.token == fresh:
         same = (models.node.c.id == node.id, models.node.c.fence_at == node.fence_at)
         tx.update(Node, *same, fence_at=None)  # what was decided since is to be told yet
     tx.update(

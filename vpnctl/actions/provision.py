@@ -19,6 +19,8 @@ from vpnctl.rules.path import Ways, fitting_mtu
 from vpnctl.store.rows import Endpoint, Node
 
 SYSTEMS = ("debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04")
+_POOL_BITS = 16
+"""Of our pools; a wider network of the server takes no packets from one."""
 V6_ONLY = "::/0"
 V6_DNS = "2606:4700:4700::1111, 2001:4860:4860::8888"
 
@@ -49,6 +51,10 @@ def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str]
     with app.progress(f"provisioning {name}", 1) as advance:
         settled = settle(app, [node.id], Wish(scope=SYSTEM, always=True, prove=True))[0]
         advance()
+    with app.store.read() as tx:
+        proven = find.node(tx, name)
+    if settled.code == 0 and (proven.path_at is None or proven.path_error is not None):
+        notes = (*notes, f"note: packets were not tried through {name}: vpnctl node check {name}")
     return Provisioned(settled, notes)
 
 
@@ -68,7 +74,7 @@ def preview(app: App, name: str, protocols: Sequence[str]) -> list[Settled]:
 def suited(observed: Observed) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the options of an endpoint that suit this server, and what to tell the operator."""
     ways = observed.ways or Ways()
-    options: dict[str, Any] = {"avoid": [net for _, net in ways.networks]}
+    options: dict[str, Any] = {"avoid": [net for _, net in ways.networks if net.prefixlen >= _POOL_BITS]}
     notes = []
     os = observed.facts.get("os", "?")
     if os not in SYSTEMS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -118,7 +118,8 @@ def decide(
 
     Return (request, user, nodes to settle).
     """
-    with app.store.write() as tx:
+    with app.store.joint() as store, store.read() as tx:
+        inside = replace(app, store=store)
         row = tx.one(Request, _table.id == request_id)
         user = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None)) if row else None
         if row is None or user is None:
@@ -134,7 +135,7 @@ def decide(
         if not granted and user.telegram_id is not None:
             details = {"kind": row.kind, **row.details}
             outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
-    return row, user, _perform(app, user, row.kind, row.details, paid) if granted else []
+        return row, user, _perform(inside, user, row.kind, row.details, paid) if granted else []
 
 
 def named(tx: Tx, start: str) -> Request:

@@ -10,8 +10,9 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -160,19 +161,26 @@ def _names(nodes: list[Node]) -> Iterator[Attention]:
     dialled = [node for node in nodes if node.kind == "ssh" and not _is_address(node.public_host)]
     if not dialled:
         return
-    pool = ThreadPoolExecutor(len(dialled))
-    asked = [(node, pool.submit(_resolve, node.public_host)) for node in dialled]
-    pool.shutdown(wait=False)
-    for node, answer in asked:
-        try:
-            found = answer.result(_NAMES_SECONDS)
-        except TimeoutError:
+    answers: dict[str, set[str]] = {}
+    asked = [threading.Thread(target=_ask, args=(node.public_host, answers), daemon=True) for node in dialled]
+    for each in asked:
+        each.start()
+    end = time.monotonic() + _NAMES_SECONDS
+    for each in asked:
+        each.join(max(0.0, end - time.monotonic()))
+    for node in dialled:
+        found = answers.get(node.public_host)
+        if found is None:
             continue
         wanted = f"vpnctl node set {node.name} --public-host NAME"
         if not found:
             yield Attention(node.name, f"clients dial {node.public_host}, which does not resolve", wanted)
         elif _is_address(node.host) and grammar.address(node.host).is_global and node.host not in found:
             yield Attention(node.name, f"{node.public_host} leads to {sorted(found)[0]}, not to {node.host}", wanted)
+
+
+def _ask(name: str, answers: dict[str, set[str]]) -> None:
+    answers[name] = _resolve(name)
 
 
 def _resolve(name: str) -> set[str]:

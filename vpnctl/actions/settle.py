@@ -26,7 +26,7 @@ from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Sto
 from vpnctl.remote import node as node_script
 from vpnctl.remote import plan
 from vpnctl.remote.shell import Shell
-from vpnctl.rules.brake import held_back
+from vpnctl.rules.brake import FREE, SHARE, held_back
 from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, Desired, Observed, difference
 from vpnctl.store import models
 from vpnctl.store.queue import pending_nodes
@@ -138,6 +138,9 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         looked = load(tx, node_id, app.clock(), people=False)
     tries = paths.tries(app, looked) if wish.prove else ()
     observed = look(app, looked, shell, wish.scope, tries)
+    unknown = aliens.unsealed(app, node_id, observed)
+    if unknown:  # peers in a file of ours that this database does not know: their keys are kept, not lost
+        observed = look(app, looked, shell, wish.scope, (*tries, *plan.psks(unknown)))
     aliens.record(app, node_id, looked.node.name, observed)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
@@ -152,7 +155,7 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
         _check_up(name, found.changes)
-    if found.changes or view.node.fence_at is not None:
+    if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
         after = _apply(app, view, shell, observed, found, wish, tries)
         if after is None:
             return None
@@ -167,10 +170,9 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         )
     if found.want.sealed:
         names = ", ".join(found.want.sealed[:5])
-        raise StateTrouble(
-            f"{name}: the secrets of {names} do not open with this key file; they were left out, all else was done",
-            f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}",
-        )
+        error = f"{name}: the secrets of {names} do not open with this key file; they were left out, all else was done"
+        hint = f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}"
+        return Settled(node_id, name, StateTrouble.code, found.changes, error, hint)
     lost = paths.fault(observed)
     notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), wish.scope)[1]
     if lost:
@@ -199,9 +201,10 @@ def _apply(
     if answer.refused:
         raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
     left = _split(difference(found.want, answer.observed, _alien_keys(view), name), wish.scope)[0]
-    proof.record(app, view, found.want, answer.observed, wish.scope, agreed=not left and not answer.failed)
+    proof.record(app, view, found.want, answer.observed, wish.scope, agreed=not left and not answer.failed, fresh=fresh)
     if answer.failed:
-        raise NodeFailed(f"{name}: {answer.failed}", f"mend that on the node, then: vpnctl node sync {name}")
+        why = node_script.scrubbed(answer.failed, [link.config for link in found.want.links])
+        raise NodeFailed(f"{name}: {why}", f"mend that on the node, then: vpnctl node sync {name}")
     if left:
         raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
     return answer.observed
@@ -223,17 +226,26 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     distrust = bool(wish.distrust)
     held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
     want = desired(app, view, held, ipv6=observed.ipv6)
-    proof.check_server_keys(view, want, observed)
+    want = proof.check_server_keys(view, want, observed)
+    if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
+        raise StateTrouble(
+            f"{view.node.name}: {len(want.sealed)} devices' secrets do not open with this key file; nothing was done",
+            "bring the right key file back: vpnctl doctor",
+        )
     proof.check_ports(view.node, want, observed)
     changes, notes = _split(difference(want, observed, _alien_keys(view), view.node.name), wish.scope)
     return Comparison(want, changes, len(held), notes)
 
 
 def _present(view: View, observed: Observed) -> list[str]:
-    """Return the ids of our peers that are live on the node."""
+    """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
     interface = {endpoint.id: endpoint.interface for endpoint in view.endpoints}
     live = {name: link.peers for name, link in observed.links.items()}
-    return [peer.id for peer in view.peers if peer.public_key in live.get(interface[peer.endpoint_id], {})]
+    return [
+        peer.id
+        for peer in view.peers
+        if peer.present_at is not None or peer.public_key in live.get(interface[peer.endpoint_id], {})
+    ]
 
 
 def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[Change, ...]]:

@@ -115,7 +115,7 @@ def extend(
             raise Conflict(
                 f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
             )
-        terms = _terms(tx, last, plan, days)
+        terms = _terms(tx, covering(rows, app.clock()) or last, plan, days)
         return add(tx, app, user, terms, "subscription.extend", paid=paid)
 
 
@@ -150,7 +150,9 @@ def add(
     amount, currency = _price(terms, paid) if paid else (None, None)
     if paid is not None:
         _refuse_known_payment(tx, grammar.reference(paid.reference))
-        rows = [_convert(tx, app, user, row) for row in rows]
+        converted = [_convert(tx, app, user, row) for row in rows]
+        gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
+        rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
     kept = _make_way(tx, app, user, rows, terms) if upgrade else None
     starts = now if kept else next_start([span(row) for row in rows], now)
     row = Subscription(
@@ -207,7 +209,8 @@ def bigger(terms: Plan, than: Subscription) -> bool:
 
     more = (rank(terms.traffic) - rank(than.traffic) if terms.traffic != than.traffic else 0,
             rank(terms.devices) - rank(than.devices) if terms.devices != than.devices else 0)  # fmt: skip
-    return min(more) >= 0 and max(more) > 0
+    narrower = bool(terms.locations) and not set(than.locations or ["anywhere"]) <= set(terms.locations)
+    return min(more) >= 0 and max(more) > 0 and not narrower
 
 
 def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Plan) -> Kept | None:
@@ -223,13 +226,37 @@ def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Pla
             tx.update(Subscription, _table.id == row.id, **moved)
     tx.update(Subscription, _table.id == running.id, ends_at=now, noted=2)
     rest = replace(
-        running, id=str(uuid.uuid4()), source=GRANT, payment=None, paid_amount=None, paid_currency=None,
-        starts_at=now + days, ends_at=now + days + left, noted=0, created_at=now,
-    )  # fmt: skip
+        running,
+        id=str(uuid.uuid4()),
+        days=max(1, -(-left // timedelta(days=1))),
+        source=GRANT,
+        payment=None,
+        paid_amount=None,
+        paid_currency=None,
+        starts_at=now + days,
+        ends_at=now + days + left,
+        noted=0,
+        created_at=now,
+    )
     tx.insert(rest)
     was, after = {"ends_at": _text(running.ends_at)}, {"ends_at": _text(now), "rest_until": _text(rest.ends_at)}
     events.record(tx, stamp(app), "subscription.upgrade", ("subscription", running.id, user.name), was, after)
     return Kept(running.plan, left)
+
+
+def _closed_up(tx: Tx, rows: list[Subscription], gap: timedelta, now: datetime) -> list[Subscription]:
+    """Bring forward what waits behind a trial that ended early, or the person would have nothing in between."""
+    if not gap:
+        return rows
+    moved = []
+    for row in rows:
+        if row.cancelled_at is None and row.starts_at > now:
+            new = replace(row, starts_at=row.starts_at - gap, ends_at=row.ends_at - gap)
+            tx.update(Subscription, _table.id == row.id, starts_at=new.starts_at, ends_at=new.ends_at)
+            moved.append(new)
+        else:
+            moved.append(row)
+    return moved
 
 
 def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:

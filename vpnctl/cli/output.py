@@ -50,7 +50,8 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
     pending = [each for each in settled if each.code]
     code = worst(each.code for each in settled)
     if front.json:
-        body = {"changed": changed, "pending": [_pending(each) for each in pending]}
+        notes = [{"node": each.node, **plain(note)} for each in settled for note in each.notes]
+        body = {"changed": changed, "pending": [_pending(each) for each in pending], "notes": notes}
         _dump(body | {key: plain(value) for key, value in rows.items()})
         return code
     for each in settled:
@@ -62,7 +63,7 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
             front.say(f"    {clean(note.advice)}")
     for each in pending:
         error = each.error.removeprefix(f"{each.node}: ")
-        word = {6: "stopped", 7: "not trusted"}.get(each.code, "saved, but pending")
+        word = {6: "stopped", 7: "not trusted", 9: "not all was done"}.get(each.code, "saved, but pending")
         sys.stderr.write(f"{paint('warning:', 'yellow')} {word} on {each.node}: {clean(error)}\n")
         sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
     if not pending and what:

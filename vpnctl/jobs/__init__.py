@@ -141,9 +141,9 @@ def run(app: App, name: str, order: Order | None = None) -> Report:
         if how.dry_run:
             report: Report = job.run(acting, how)
             return report
+        jump = "" if how.force else clock.jump(app)  # before this run is noted, which would vouch for the clock
         run_id = _begin(acting, name)
         try:
-            jump = "" if how.force else clock.jump(app)
             if jump and getattr(job, "BY_THE_CLOCK", False):
                 raise Stopped(f"{jump}; nothing was done", f"if the clock is right now: vpnctl jobs run {name} --yes")
             if not jump:

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 
-from vpnctl.errors import NodeFailed
+from vpnctl.errors import NodeFailed, VpnctlError
 from vpnctl.protocols import plugin
 from vpnctl.protocols.host import TOKEN
 from vpnctl.remote.plan import Plan
@@ -21,6 +21,7 @@ from vpnctl.rules import firewall, grammar
 from vpnctl.rules.changes import File, Observed, SeenLink
 from vpnctl.rules.grammar import clean, quoted
 from vpnctl.rules.path import PathCode, SeenPath, Ways
+from vpnctl.rules.secret import Secret
 
 LOADER = (
     "LC_ALL=C; IFS= read -r script_bytes && IFS= read -r plan_bytes && IFS= read -r nonce"
@@ -28,8 +29,8 @@ LOADER = (
 )
 """Reads the whole script before it runs a word of it; then the rest of stdin is plan and files."""
 
-APPLY_SECONDS = 300.0
-"""Packages may have to be installed."""
+APPLY_SECONDS = 420.0
+"""Packages may have to be installed, and apt to be waited for (five minutes, in the script)."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,22 @@ def call(
             waits()
 
     result = shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds, hear)
-    answer = parse(node, protocols, result, nonce, now)
-    return replace(answer, failed=scrubbed(answer.failed, plan.files)) if answer.failed else answer
+    return parse(node, protocols, result, nonce, now)
 
 
 def scrubbed(text: str, files: Sequence[File]) -> str:
-    """Return a node's reason without the keys that stand in our files, however the node may have wrapped them."""
-    keys = {key for file in files for key in _KEYS.findall(file.text.reveal())} if "=" in text else set()
-    for key in sorted(keys):
-        text = text.replace(key, "***")
+    """Return a node's reason; if it holds part of a key of our files, however broken up, only that it did."""
+    bare = "".join(letter for letter in text if letter not in " \t\n\\")
+    said = {bare[at : at + _PART] for at in range(len(bare) - _PART + 1)}
+    for file in files:
+        for key in _KEYS.findall(file.text.reveal()):
+            if any(key[at : at + _PART] in said for at in range(len(key) - _PART)):
+                return f"{text.partition(':')[0]}: its reason holds part of a key and is not shown"
     return text
 
 
-_KEYS = re.compile(r"[A-Za-z0-9+/]{43}=")
+_PART = 12
+_KEYS = re.compile(r"(?:PrivateKey|PresharedKey) = ([A-Za-z0-9+/]{43}=)")
 
 
 def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> Answer:
@@ -148,6 +152,7 @@ class _Reader:
     dumps: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     routes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    psks: dict[tuple[str, str], Secret] = field(default_factory=dict)
     filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
@@ -172,7 +177,10 @@ class _Reader:
         take = getattr(self, f"_on_{kind.replace('-', '_')}", None)
         if take is None:
             raise ValueError("an unknown record")
-        take(*rest)
+        try:
+            take(*rest)
+        except (TypeError, VpnctlError):
+            raise ValueError("a record with other fields") from None
 
     def _word(self, kind: str, value: str) -> None:
         self.words[kind] = value
@@ -201,6 +209,10 @@ class _Reader:
     def _on_route(self, link: str, text: str) -> None:
         if text != "default" and "/" in text:
             self.routes[link].add(str(ipaddress.ip_network(text)))
+
+    def _on_psk(self, link: str, key: str, psk: str) -> None:
+        if psk != "(none)":
+            self.psks[link, key] = Secret(grammar.key(psk))
 
     def _on_filed(self, link: str, key: str) -> None:
         self.filed[link].add(key)
@@ -235,7 +247,7 @@ class _Reader:
 
     def _on_path(self, link: str, family: str, code: str, reason: str = "") -> None:
         number = int(family) if family in ("4", "6") else 0
-        self.paths[link].append(SeenPath(number, PathCode(code), quoted(reason)))
+        self.paths[link].append(SeenPath(number, PathCode(code), "it said why" if reason else ""))
 
     def _on_did(self, *words: str) -> None:
         self.did.append(clean(" ".join(words), 200))
@@ -254,6 +266,8 @@ class _Reader:
         links = {}
         for interface, (mtu, index, up) in self.links.items():
             public, port, peers = plugin(self.protocols[interface]).parse_dump(self.dumps[interface])
+            told = {key: psk for (link, key), psk in self.psks.items() if link == interface and key in peers}
+            peers |= {key: replace(peers[key], psk=psk) for key, psk in told.items()}
             links[interface] = SeenLink(
                 public, port, mtu, peers, index, frozenset(self.filed[interface]), up,
                 frozenset(self.addresses[interface]), frozenset(self.routes[interface]),
@@ -283,9 +297,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9._@-]{1,15}")
 
 def _device(text: str) -> str:
     name = text.partition("@")[0]
-    if not _DEVICE.fullmatch(name):
-        raise ValueError("an interface name that is none")
-    return name
+    return name if _DEVICE.fullmatch(name) else "?"
 
 
 def _token(text: str) -> str:

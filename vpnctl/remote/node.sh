@@ -11,6 +11,7 @@ main() {
   umask 077
   trap '' HUP PIPE
   set -u
+  shopt -s extglob
   state=/var/lib/vpnctl
   tab=$'\t'
   mapfile -t plan < <(head -c "$plan_bytes")
@@ -32,8 +33,18 @@ main() {
     say failed "$1" "$2" "$said"
   }
 
-  # The first 64 kB of what stdin says; whoever says more is cut off, or a flood would fill this shell.
-  at_most() { local said; IFS= read -r -d '' -N 65536 said; printf %s "$said"; }
+  # The end of what stdin says, where the reason stands; a flood is read on but not kept, and cut off after 64 MB. What
+  # may be the rest of a key at the cut is dropped.
+  at_most() {
+    local part='' said='' n=0 cut=
+    while IFS= read -r -d '' -N 4096 part || [ -n "$part" ]; do
+      [ ${#said} -gt 4096 ] && said=${said: -4096} cut=yes
+      said+=$part part=
+      [ $((n += 1)) -lt 16384 ] || break
+    done
+    [ -z "$cut" ] || said=${said##+([A-Za-z0-9+/=])}
+    printf %s "$said"
+  }
 
   # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards.
   step() {
@@ -46,25 +57,43 @@ main() {
     fi
   }
 
-  live_keys() { "$1" show "$2" peers 2>/dev/null | sort | sha256sum | cut -d' ' -f1; }
+  # The key of a test that sends packets now, or was killed: it is nobody's peer.
+  proof_key() { local key=none; [ -r "/run/vpnctl-proof-$1" ] && read -r key <"/run/vpnctl-proof-$1"; echo "${key:-none}"; }
+
+  live_keys() { "$1" show "$2" peers 2>/dev/null | grep -vxF "$(proof_key "$2")" | sort | sha256sum | cut -d' ' -f1; }
 
   put_token() {
     mkdir -p "$state" && printf '%s\n' "$1" >"$state/token.new" && sync "$state/token.new" &&
       mv -T "$state/token.new" "$state/token" && sync "$state"
   }
 
+  # What a test that was killed left behind goes before anything is changed; a test holds the lock while it lives.
+  clear_proofs() {
+    local mark link key
+    for mark in /run/vpnctl-proof-*; do
+      [ -r "$mark" ] || continue
+      link=${mark#/run/vpnctl-proof-}
+      read -r key <"$mark" && for tool in wg awg; do "$tool" set "$link" peer "$key" remove 2>/dev/null; done
+      rm -f "$mark"
+    done
+  }
+
   # Servers update themselves at first boot, so apt may be in use: that is waited for, up to five minutes. Its own
   # waiting does not cover the lock of the lists. Lists that cannot be fetched matter only if the packages are not there.
   install_packages() {
-    local said updated=yes end=$((SECONDS + 300)) quiet="-qq -o DPkg::Lock::Timeout=300"
-    until said=$(apt-get $quiet update 2>&1); do
-      case $said in *"Could not get lock"* | *"Unable to lock"*) ;; *) updated=no; break ;; esac
-      [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
-      say wait apt >&3
-      sleep 1
-    done
-    until said=$said$'\n'$(apt-get $quiet -y --no-install-recommends install "$@" 2>&1); do
-      case $said in *"Could not get lock"* | *"Unable to lock"*) ;; *) echo "$said"; return 1 ;; esac
+    local end=$((SECONDS + 300))
+    patiently update || [ $SECONDS -lt $end ] || return 1
+    patiently -y --no-install-recommends install "$@"
+  }
+
+  # Runs apt-get until it is not in use by others any more, or the time is over; says why it failed.
+  patiently() {
+    local said
+    until said=$(set -o pipefail; apt-get -qq "$@" 2>&1 </dev/null | at_most); do
+      case $said in
+        *"Could not get lock"* | *"Unable to lock"* | *"Unable to acquire"*) ;;
+        *) echo "$said"; return 1 ;;
+      esac
       [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
       say wait apt >&3
       sleep 1
@@ -98,7 +127,9 @@ main() {
   publish() {
     local left
     mv -T "$1.vpnctl-$nonce" "$1" || return 1
-    for left in "$1".vpnctl-*; do [ ! -e "$left" ] || rm -f "$left"; done
+    for left in "$1".vpnctl-*; do  # somebody else's may be on its way: only old ones are left over
+      [ ! -e "$left" ] || find "$left" -mmin +15 -delete
+    done
     sync "${1%/*}"
   }
 
@@ -150,7 +181,7 @@ main() {
   sync_link() {
     local tool=$1 link=$2 path=$3 mtu=$4 live todo added=yes
     grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
-    live=$("$tool" show "$link" dump) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | difference) || return 1
+    live=$(set -o pipefail; "$tool" show "$link" dump | head -c 33554432) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | difference) || return 1
     if [ "${todo%%$'\n'*}" = all ]; then
       grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
     elif [ -n "$todo" ]; then
@@ -198,6 +229,7 @@ main() {
   lock() {
     exec 9>/run/vpnctl.lock
     flock -w 30 9 || { say refused busy; return 1; }
+    clear_proofs
   }
 
   unlock() { exec 9>&-; }
@@ -246,7 +278,7 @@ main() {
         fresh) step token new put_token "$a" || return ;;
         publish) step publish "$a" publish "$a" || return ;;
         repair) step repair "$a" repair_link "$a" "$b" "$c" || return ;;
-        remove) step remove "$a" rm -f "$a" || return ;;
+        remove) step remove "$a" rm -f "$a" "$a".vpnctl-* || return ;;
         reload) step reload units systemctl daemon-reload || return ;;
         sysctl) step sysctl "$a" sysctl -q -e -p "$a" || return ;;
         start) step start "$a" start_unit "$a" || return ;;
@@ -286,8 +318,8 @@ main() {
       [[ $address = */* && $rest =~ (^|\ )dev\ ([^ ]+) ]] && say net "${BASH_REMATCH[2]}" "$address"
     done < <(ip -4 route show 2>/dev/null; ip -6 route show 2>/dev/null)
     while read -r word rest; do
-      [[ $word = /* && ! -e $word ]] && say stale "$word"
-    done < <(cat /etc/ld.so.preload 2>/dev/null)
+      [[ $word = /* && $word != *\$* && ! -e $word ]] && say stale "$word"
+    done < <(tr -s ' :\t' '\n' </etc/ld.so.preload 2>/dev/null)
     nft -t list ruleset 2>/dev/null | awk '
       /^table / { ours = $3 ~ /^vpnctl_/; if (!ours) print "nft\t" $1 " " $2 " " $3; next }
       ours { next }
@@ -338,7 +370,7 @@ main() {
   # A dump without its keys: the interface's private one goes, whichever line it is on; a preshared key is compared
   # with our file's and only named when the file does not know the peer. What is no line of a dump is never repeated.
   peers_of() {
-    awk -F'\t' -v file="$1" -v link="$2" '
+    awk -F'\t' -v file="$1" -v link="$2" -v ours="$(proof_key "$2")" '
       BEGIN {
         while ((getline line < file) > 0) {
           value = line; sub(/^[^=]*= */, "", value); sub(/[ \r]*$/, "", value)
@@ -347,6 +379,7 @@ main() {
           if (line ~ /^ *PresharedKey *=/) { if (key != "") psks[key] = value; else psk = value }
         }
       }
+      $1 == ours { next }
       NF == 8 {
         delete filed[$1]
         psk = $2
@@ -396,6 +429,9 @@ main() {
         look-facts) facts ;;
         look-health) health ;;
         look-ways) ways ;;
+        look-psk)
+          for word in wg awg; do command -v "$word" >/dev/null && "$word" show "$a" preshared-keys 2>/dev/null; done |
+            awk -F'\t' -v link="$a" -v wanted=" $b " 'index(wanted, " " $1 " ") && NF == 2 { print "psk\t" link "\t" $1 "\t" $2 }' ;;
         look-path) prove_path "$a" "$b" "$c" "$d" ;;
         look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)

@@ -14,7 +14,9 @@ prove_path() {
   path_clear
   key=$("$tool" genkey) && peer=$("$tool" pubkey <<<"$key") || { say path "$link" - setup; exec 8>&-; return; }
   echo "$peer" >"$mark"
-  if said=$(path_build 2>&1 </dev/null); then
+  [ "$(cat /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null | tr -d '\n')" = 00 ] || six=-
+  said=$(path_build 2>&1 </dev/null)  # not as a condition: there, bash would go on after a step that failed
+  if [ $? -eq 0 ]; then
     if [ "$four" = - ] || path_try 4; then
       [ "$six" = - ] || path_try 6
     fi
@@ -48,8 +50,9 @@ path_build() {
   path_ends vpnctlp3 vpnctlp4 vpnctl-echo 232
   ip -n vpnctl-echo route add default via 169.254.232.1
   [ "$six" = - ] || ip -n vpnctl-echo route add default via fd76:706e:232::1
+  # What outlives this script must not hold its lock, nor the connection.
   ip -n vpnctl-proof link add vpnctlp2 type wireguard 2>/dev/null ||
-    ip netns exec vpnctl-proof wireguard-go vpnctlp2 >/dev/null 2>&1
+    ip netns exec vpnctl-proof wireguard-go vpnctlp2 >/dev/null 2>&1 3>&- 8>&- 9>&-
   printf '[Interface]\nPrivateKey = %s\n[Peer]\nPublicKey = %s\nEndpoint = 169.254.231.1:%s\nAllowedIPs = 0.0.0.0/0, ::/0\n' \
     "$key" "$server" "$port" | ip netns exec vpnctl-proof "$tool" setconf vpnctlp2 /dev/stdin
   # The node must know the peer before the peer's end comes up: what the kernel sends there by itself shakes hands at

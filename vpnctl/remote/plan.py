@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -56,6 +56,11 @@ def paths(desired: Desired, throwaway: Mapping[str, tuple[str | None, str | None
         for link in desired.links
         if not link.removed and any(throwaway.get(link.interface, ()))
     )  # fmt: skip
+
+
+def psks(unknown: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return what to ask for the preshared keys of peers (interface -> their public keys) that only the node knows."""
+    return tuple(_line("look-psk", link, " ".join(keys)) for link, keys in unknown.items())
 
 
 def apply(desired: Desired, observed: Observed, changes: Iterable[Change], fresh: str, scope: str) -> Plan:
@@ -143,9 +148,10 @@ def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], pu
         lines.append(_line("start", firewall))
     if ("open ufw", link.interface) in system:
         lines.append(_line("ufw-open", link.interface, str(link.port)))
-    if {("start unit", link.unit), ("interface down", link.interface)} & system:
+    down = ("interface down", link.interface) in system
+    if down or ("start unit", link.unit) in system:
         lines.append(_line("start", link.unit))
-    elif any(_concerns(change, link) for change in todo):
+    if not down and any(_concerns(change, link) for change in todo):
         if any(change.kind in CARRYING and change.subject == link.interface for change in todo):
             lines.append(_line("repair", link.interface, " ".join(link.addresses), " ".join(link.routes)))
         lines.append(_line("sync", link.tool, link.interface, link.config.path, str(link.mtu)))

@@ -221,7 +221,8 @@ def refused(login: Login, error: BaseException | None, seconds: float, what: str
     if "timeout" in str(error).lower():  # paramiko has no type for it
         return Unreachable(
             f"{login.node}: the login at {login.host} did not come to an end within {seconds:g} s",
-            "a resolver that does not answer makes sshd slow (UseDNS no there). Wait longer: VPNCTL_LOGIN_SECONDS=60",
+            "a resolver that does not answer makes sshd slow: UseDNS no there"
+            + ("" if seconds >= FIRST_SECONDS else ". To wait longer: VPNCTL_LOGIN_SECONDS=60"),
         )
     return Unreachable(f"{login.node}: {what}", hint)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_interface
 
 from vpnctl.rules import firewall
-from vpnctl.rules.grammar import network
+from vpnctl.rules.grammar import Network, network
 from vpnctl.rules.path import PathCode, SeenPath, Ways, fitting_mtu, path_words
 from vpnctl.rules.secret import Secret
 
@@ -286,13 +286,18 @@ def _ways(node: str, link: Link, ways: Ways) -> list[Change]:
         found.append(Change("MTU too large", link.interface, f"{link.mtu}; the line carries {line}", SYSTEM, advice))
     own = [network(each) for each in link.routes]
     clash = next(
-        ((dev, net) for dev, net in ways.networks if dev != link.interface and any(net.overlaps(pool) for pool in own)),
+        ((dev, net) for dev, net in ways.networks if dev != link.interface and any(_takes(net, pool) for pool in own)),
         None,
     )
     if clash is not None:
         advice = f"vpnctl endpoint add {node} {link.protocol} --pool …, and move people there"
         found.append(Change("pool overlaps", link.interface, f"{clash[1]} on {clash[0]}", SYSTEM, advice))
     return found
+
+
+def _takes(network: Network, pool: Network) -> bool:
+    """Return whether a network draws packets of the pool away from us: a wider one does not."""
+    return network.version == pool.version and network.prefixlen >= pool.prefixlen and network.overlaps(pool)
 
 
 def _paths(node: str, link: Link, seen: Iterable[SeenPath]) -> list[Change]:

@@ -2,8 +2,8 @@
 
 Every layer is asked: on today's systems iptables, Docker, ufw and firewalld all end in nftables, whose forward and
 input hooks a packet passes one after the other; one drop is enough. Only rules that hit for certain count: a
-condition that is not understood is taken as not met, for what passes and for what is dropped alike. So this names
-the chain that blocks everybody and never claims that packets pass: that is what the packet test is for.
+drop on a condition that is not understood is passed over, and an accept on such a condition ends the claim. So this
+names chains that block everybody for certain and never says that packets pass: that is what the packet test is for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from fnmatch import fnmatchcase
 _DEPTH = 16
 _HOOK = re.compile(r"type filter hook (forward|input) priority [^;]+;(?: policy (accept|drop);)?")
 _VERDICT = re.compile(r"\b(accept|drop|return|reject(?: with .*)?|(?:jump|goto) \S+)$")
-_NOISE = re.compile(r"""\s*(counter packets \d+ bytes \d+|comment "[^"]*"|log( prefix "[^"]*")?( level \w+)?)\s*""")
+_LOG = r"\blog( prefix \"[^\"]*\")?( level \w+)?(?= |$)"
+_NOISE = re.compile(rf"\s*(counter packets \d+ bytes \d+|comment \"[^\"]*\"|{_LOG})\s*")
 
 
 @dataclass(frozen=True)
@@ -98,21 +99,38 @@ def judge(chains: Sequence[Chain], link: str, wan: Sequence[str], port: int, fam
 
 
 def _passes(chains: Sequence[Chain], base: Chain, packet: _Packet) -> bool:
-    verdict = _walk({(chain.table, chain.name): chain for chain in chains}, base, packet, 0)
+    verdict = _walk({(chain.table, chain.name): chain for chain in chains}, base, packet, 0, {})
     return (verdict or base.policy) != "drop"
 
 
-def _walk(known: dict[tuple[str, str], Chain], chain: Chain, packet: _Packet, depth: int) -> str | None:
-    """Return `accept` or `drop`, or None when the chain ends without a verdict."""
+def _walk(
+    known: dict[tuple[str, str], Chain], chain: Chain, packet: _Packet, depth: int, done: dict[str, str | None]
+) -> str | None:
+    """Return `accept` or `drop`, or None when the chain ends without a verdict.
+
+    A rule that may let the packet pass, or send it elsewhere, on a condition that is not understood decides nothing
+    that could be claimed: then the packet counts as passed. One that may drop it is passed over.
+    """
     for rule in chain.rules:
-        found = _VERDICT.search(_NOISE.sub(" ", rule).strip())
-        if found is None or not _matches(_NOISE.sub(" ", rule)[: found.start()].strip(), packet):
+        text = _NOISE.sub(" ", rule).strip()
+        found = _VERDICT.search(text)
+        if found is None:
+            if "vmap" in text:
+                return "accept"
             continue
+        met = _matches(text[: found.start()].strip(), packet)
         verdict, _, target = found[1].partition(" ")
+        if met is False or (met is None and verdict in ("drop", "reject")):
+            continue
+        if met is None:
+            return "accept"
         if verdict in ("jump", "goto"):
             below = known.get((chain.table, target))
             if below is not None and depth < _DEPTH:
-                result = _walk(known, below, packet, depth + 1)
+                if target not in done:  # each chain is walked once, or a few lines could keep us for hours
+                    done[target] = None
+                    done[target] = _walk(known, below, packet, depth + 1, done)
+                result = done[target]
                 if result is not None or verdict == "goto":
                     return result
         elif verdict == "return":
@@ -122,13 +140,16 @@ def _walk(known: dict[tuple[str, str], Chain], chain: Chain, packet: _Packet, de
     return None
 
 
-def _matches(condition: str, packet: _Packet) -> bool:
-    """Return whether a rule's condition is met for certain."""
+def _matches(condition: str, packet: _Packet) -> bool | None:
+    """Return whether a rule's condition is met; None when that cannot be told."""
     rest = condition
     while rest:
         found = next((hit for hit in (pattern.match(rest) for pattern in _TESTS) if hit), None)
-        if found is None or not _TESTS[found.re](packet, found):
-            return False
+        if found is None or "@" in found.group():
+            return None
+        met = _TESTS[found.re](packet, found)
+        if not met:
+            return met
         rest = rest[found.end() :].strip()
     return True
 
@@ -157,12 +178,16 @@ def _port(packet: _Packet, hit: re.Match[str]) -> bool:
     return not inside if hit["not"] else inside
 
 
-_Test = Callable[[_Packet, re.Match[str]], bool]
+_Test = Callable[[_Packet, re.Match[str]], bool | None]
 _SET = r'(?P<not>!= )?(?P<names>\{[^}]*\}|"[^"]*"|\S+)'
 _TESTS: dict[re.Pattern[str], _Test] = {
     re.compile(rf"(?:meta )?iif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.iif, hit),
     re.compile(rf"(?:meta )?oif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.oif, hit),
     re.compile(rf"ct state {_SET}"): _state,
     re.compile(rf"udp dport {_SET}"): _port,
-    re.compile(r"(?:meta l4proto|ip protocol) (?:udp|17)\b"): lambda packet, _hit: bool(packet.port),
+    re.compile(r"(?:meta l4proto|ip protocol) (?:udp|17)\b"): lambda packet, _hit: True if packet.port else None,
+    # Handshakes are UDP; of what peers send some is of every kind.
+    re.compile(r"(?:meta l4proto|ip protocol|ip6 nexthdr) \S+|(?:tcp|icmp|icmpv6) \w+ (?:\{[^}]*\}|\S+)"): (
+        lambda packet, _hit: False if packet.port else None
+    ),
 }

@@ -10,7 +10,8 @@ from vpnctl.rules.grammar import Network
 
 OVERHEAD_V4, OVERHEAD_V6 = 60, 80
 """Bytes that WireGuard adds to a packet on its way: IP and UDP headers, its own header and tag."""
-USUAL_MTU = 1420
+USUAL_MTU, LEAST_MTU = 1420, 1280
+"""IPv6 wants the least one of every line."""
 
 
 class PathCode(StrEnum):
@@ -64,7 +65,7 @@ def fitting_mtu(ways: Ways) -> int | None:
 
     Clients may come over IPv6, whose header is longer, so its overhead counts on every line.
     """
-    return min(USUAL_MTU, min(ways.lines.values()) - OVERHEAD_V6) if ways.lines else None
+    return max(LEAST_MTU, min(USUAL_MTU, min(ways.lines.values()) - OVERHEAD_V6)) if ways.lines else None
 
 
 def path_words(path: SeenPath) -> str:

@@ -22,14 +22,14 @@ import sqlalchemy as sa
 from sqlalchemy import event as sa_event
 from sqlalchemy import exc
 
-from vpnctl.errors import Busy, Conflict, StateTrouble
+from vpnctl.errors import Busy, Conflict, StateTrouble, adding
 from vpnctl.store import models
 from vpnctl.store.file import lock, must_be_there
 from vpnctl.store.trouble import first_line, trouble
 from vpnctl.store.turns import Turns, begin_writing
 
 BUSY_SECONDS = 30
-_LOCK_KEY = 0x76706E63
+LOCK_KEY = 0x76706E63
 """Of PostgreSQL's advisory lock against upgrades: "vpnc"."""
 _WRITER_KEY = 0x76706E77
 """Of PostgreSQL's advisory lock of the one writer: "vpnw"."""
@@ -146,7 +146,7 @@ class Store:
         with (
             self._writer,
             _translated(self.path),
-            self.engine.connect().execution_options(vpnctl_write=True) as connection,
+            self.engine.connect().execution_options(**self._writing()) as connection,
             connection.begin(),
         ):
             _write_alone(connection, self.path)
@@ -155,6 +155,9 @@ class Store:
         if self.journal is not None and tx.journal:
             with contextlib.suppress(OSError, ValueError):  # what is committed stays, also where nobody can log it
                 self.journal(tx.journal)
+
+    def _writing(self) -> dict[str, Any]:
+        return {"vpnctl_write": True} if self.path is not None else {"isolation_level": "READ COMMITTED"}
 
     @contextmanager
     def joint(self) -> Iterator[JointStore]:
@@ -168,7 +171,7 @@ class Store:
         with (
             self._writer,
             _translated(self.path),
-            self.engine.connect().execution_options(vpnctl_write=True) as connection,
+            self.engine.connect().execution_options(**self._writing()) as connection,
         ):
             transaction = connection.begin()
             try:
@@ -255,7 +258,7 @@ def _engine(url: str, path: Path | None) -> sa.Engine:
         except (exc.ArgumentError, ValueError):
             raise StateTrouble("database_url is not a URL", "postgresql+psycopg://USER@HOST/NAME") from None
         except ModuleNotFoundError:
-            raise StateTrouble("PostgreSQL needs its driver", "pip install 'vpnctl[postgres]'") from None
+            raise StateTrouble("PostgreSQL needs its driver", adding("psycopg[binary]>=3.2")) from None
         sa_event.listen(engine, "connect", _share_postgres)
         return engine
     engine = sa.create_engine(
@@ -289,7 +292,7 @@ def _write_alone(connection: sa.Connection, path: Path | None) -> None:
 def _share_postgres(connection: Any, _record: Any) -> None:
     """Every session holds a shared advisory lock; an upgrade takes the exclusive one."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock_shared({_LOCK_KEY})")
+        cursor.execute(f"SELECT pg_try_advisory_lock_shared({LOCK_KEY})")
         granted = cursor.fetchone()[0]
     connection.commit()
     if not granted:

@@ -125,7 +125,7 @@ def fence(tx: Tx, now: datetime, *whose: Any) -> None:
     For decisions that raise or lower access: the node may have nothing to do, but must know that we decided.
     """
     there = sa.select(_endpoint.node_id).join(models.peer, _peer.endpoint_id == _endpoint.id).where(*whose)
-    alive = (_node.retired_at.is_(None), _node.token.is_not(None), _node.id.in_(there))
+    alive = (_node.retired_at.is_(None), _node.id.in_(there))
     tx.execute(sa.update(models.node).where(*alive).values(fence_at=now))
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vpnctl.errors import StateTrouble
+from vpnctl.errors import Busy, StateTrouble
 from vpnctl.store import models
-from vpnctl.store.engine import Store
+from vpnctl.store.engine import LOCK_KEY, Store
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
@@ -63,8 +63,9 @@ def _run(store: Store) -> None:
             # Only takes effect outside a transaction: with foreign keys on, a table that is moved loses its children.
             if tx.connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
                 raise StateTrouble("foreign keys are on during an upgrade", "this is a bug")
-        else:
-            tx.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('vpnctl upgrade'))")
+        # Every other session holds it shared (engine._share_postgres); this one's own share is no obstacle.
+        elif not tx.connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})").scalar():
+            raise Busy("another vpnctl is using the database", "wait for it, stop the bot and timers, try again")
         with EnvironmentContext(Config(), scripts, fn=steps) as environment:
             environment.configure(
                 connection=tx.connection, target_metadata=models.metadata, transactional_ddl=True, render_as_batch=True

@@ -126,7 +126,7 @@ def write_private(path: Path, text: str, *, replace: bool = False, durable: bool
     `durable` waits until the disk has it; a copy of something that the database holds need not.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if replace else path
+    target = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
@@ -137,6 +137,9 @@ def write_private(path: Path, text: str, *, replace: bool = False, durable: bool
                     os.fsync(out.fileno())
             if replace:
                 target.replace(path)
+            else:
+                os.link(target, path)  # which refuses an existing one
+                target.unlink()
         except BaseException:
             target.unlink(missing_ok=True)
             raise

@@ -22,7 +22,8 @@ NOTED = (
 )
 """JSON columns into which the end of a node's answer may have been written by 0.1 (table, key, columns)."""
 TEXTS = (("node", "id", "last_error"), ("notice", "id", "error"))
-KEY = re.compile(r"[A-Za-z0-9+/]{20,}=")
+KEY = re.compile(r"(?<!SHA256:)\b(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])[A-Za-z0-9+/]{20,}={0,2}")
+"""Whole keys and what cutting left of them: names and paths of ours have no capitals."""
 TOLD = re.compile(r"(it said: ).*", re.DOTALL)
 GONE = "(removed by the upgrade)"
 

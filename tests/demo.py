@@ -155,7 +155,7 @@ def simulated() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[
     from vpnctl.remote import enroll, probe, ssh
 
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1KgBwY8xy0jyuj"
-    fleet = Fleet()
+    fleet = Fleet(time.time)
     vpnctl.app._connector = lambda *_args: fleet.connect
     probe.shake = fleet.shake
     ssh.scan = lambda _login, _key=None: key

@@ -67,7 +67,7 @@ def _living(tx: Tx) -> set[str]:
 
 def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waiting: Sequence[Open]) -> list[Attention]:
     found = [
-        Attention(node.name, node.last_error, f"vpnctl node check {node.name}", node.seen_at)
+        Attention(node.name, _bare(node.last_error, node.name), f"vpnctl node check {node.name}", node.seen_at)
         for node in listed
         if node.last_error is not None
     ]
@@ -114,6 +114,11 @@ def _stale(tx: Tx) -> list[Attention]:
         )
         for node, count, at in tx.execute(query)
     ]
+
+
+def _bare(error: str, name: str) -> str:
+    """Return an error without the node's name, which stands before it already."""
+    return error.removeprefix(f"{name}: ")
 
 
 def _asking(tx: Tx) -> list[Attention]:

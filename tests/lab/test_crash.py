@@ -140,7 +140,34 @@ def test_control_c_at_any_time_says_so_and_leaves_work_for_the_next_run(served):
         _, err = process.communicate(timeout=30)
         assert process.returncode in (0, 130, -signal.SIGINT), err
         assert "Traceback" not in err
+        # before the program has come to its own first line, the interpreter ends without a word
+        assert process.returncode != 130 or "error: interrupted" in err
         settled(served, served.nodes)
+
+
+def test_control_c_while_the_node_installs_is_heard_at_once_and_said(operator, pool):
+    import signal
+    import time
+
+    node = pool[0]
+    slow = node.root / "usr/local/bin/apt-get"
+    node.sh("dpkg --purge --force-all wireguard-tools >/dev/null 2>&1", check=False)
+    slow.parent.mkdir(parents=True, exist_ok=True)
+    slow.write_text('#!/bin/sh\nsleep 8\nexec /usr/bin/apt-get "$@"\n')
+    slow.chmod(0o755)
+    try:
+        words = ("node", "add", "x", f"root@{node.address}", "--host-key-fp", node.fingerprint(), "--identity", str(node.key))  # fmt: skip
+        process = operator.start(*words, "--provision")
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "error: interrupted" in err
+        assert "vpnctl node sync" in err
+    finally:
+        slow.unlink()
+    time.sleep(10)  # what was begun there comes to its end
+    operator("node", "provision", "x")
 
 
 def test_50_processes_adding_at_once_get_50_addresses_and_no_lock_error(served, fi):

@@ -136,9 +136,9 @@ def test_a_node_whose_proof_failed_is_remembered_shown_and_avoided(operator, bar
         operator("peer", "add", name)
     assert {row["node"] for row in operator("peer", "list", "--json").json} == {"good"}
     rows = {row["name"]: row for row in operator("node", "list", "--json").json}
-    assert rows["good"]["path"] == "ok"
-    assert "packets of peers do not leave the node" in rows["x"]["path"]
-    assert rows["x"]["path_at"]
+    assert rows["good"]["packets"] == "ok"
+    assert "packets of peers do not leave the node" in rows["x"]["packets"]
+    assert rows["x"]["packets_at"]
     assert "packets do not pass" in operator("status").out
     insisted = operator("peer", "add", "alice", "--device", "tablet", "--node", "x")
     assert "packets did not pass x" in insisted.err

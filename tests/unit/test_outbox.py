@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vpnctl import jobs, wording
+from vpnctl.actions import clock as guard
 from vpnctl.actions import delivery, nodes, users
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Fate
@@ -247,6 +248,7 @@ def test_the_dead_mans_switch_is_told_of_good_runs_only(app, api, monkeypatch):
     beats = []
     monkeypatch.setattr("vpnctl.remote.http.beat", beats.append)
     watched = replace(app, settings=replace(app.settings, heartbeat_url="http://127.0.0.1:1/x"))
+    guard.note(watched)
     jobs.run(watched, "prune")
     assert beats == ["http://127.0.0.1:1/x"]
     monkeypatch.setattr("vpnctl.jobs.prune.run", lambda *_: jobs.Report("prune", 9, "bad"))

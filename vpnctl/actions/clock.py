@@ -38,12 +38,14 @@ def unnoted(app: App) -> bool:
 def against(app: App, node: str, seconds: int) -> str:
     """Return what is wrong when a node's clock (Unix seconds) is compared with ours, or an empty text.
 
-    It is noted: what was recorded under a wrong clock must not vouch for it afterwards.
+    It is noted either way: what was recorded under a wrong clock must not vouch for it afterwards.
     """
     why = apart(node, seconds, app.clock().timestamp())
     with app.store.read() as tx:
         known = tx.meta(_doubt()) or ""
-    if why != known:
+    if not why:
+        note(app)  # a machine other than ours vouches for it
+    elif why != known:
         with app.store.write() as tx:
             tx.set_meta(_doubt(), why)
     return why

@@ -98,6 +98,6 @@ def generations(tx: Tx, text: str) -> tuple[User, list[Peer]]:
 def _hint(tx: Tx, name: str, column: sa.Column[str], dead: sa.Column[object], noun: str) -> str:
     names = list(tx.execute(sa.select(column).where(dead.is_(None)).order_by(column).limit(500)).scalars())
     if not names:
-        return f"vpnctl {noun} add …"
+        return f"vpnctl user add {name}" if noun == "user" else f"vpnctl node add {name} [USER@]HOST --provision"
     close = get_close_matches(name, names, 3)
     return f"did you mean {' or '.join(close)}?" if close else f"vpnctl {noun} list"

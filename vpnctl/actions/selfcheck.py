@@ -142,7 +142,7 @@ def _recovery(tx: Tx) -> Iterator[Attention]:
 
 
 def _clock(app: App) -> Iterator[Attention]:
-    why = clock.jump(app) if not clock.unnoted(app) else clock.backward(app)
+    why = clock.jump(app)
     if why:
         yield Attention("clock", f"{why}: time cuts nobody until you vouch for it", "vpnctl jobs run expire --yes")
 

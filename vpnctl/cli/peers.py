@@ -168,7 +168,7 @@ def list_(
     with front.app.store.read() as tx:
         rows = reports.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
     if not rows:
-        front.say("no peers; vpnctl peer add USER")
+        front.say("no peers; vpnctl user add NAME, then: vpnctl peer add NAME")
     output.show_list(front, rows[:limit] if limit else rows, COLUMNS)
     if rows and not live and not front.json:
         _as_of(node)
@@ -325,4 +325,11 @@ def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
     owner, row, nodes = verb(front.app, text)
     settled = settle(front.app, nodes)
     view = _by_id(row.id)
-    return output.finish(front, settled, f"{what} {owner.name}/{row.device}: {_read(view)}", peers=[view])
+    code = output.finish(front, settled, f"{what} {owner.name}/{row.device}: {_read(view)}", peers=[view])
+    if code and not front.json:
+        front.say(f"{owner.name}/{row.device} on {view.node}: {view.state}" + _may_pass(view.state))
+    return code
+
+
+def _may_pass(state: str) -> str:
+    return "; it may still pass traffic until the node was read again" if "cut pending" in state else ""

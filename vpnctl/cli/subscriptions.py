@@ -89,6 +89,9 @@ def _give(verb: object, dry_run: bool) -> int:
     zone = front.settings.zone
     if granted.was_unlimited:
         front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
+    if row.payment and row.paid_amount is None and row.prices:
+        codes = ", ".join(sorted(row.prices))
+        front.say(f"note: nobody said in which currency it was paid ({codes}): revenue does not count it; --currency")
     if granted.kept is not None:
         front.say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
     begins = "now" if row.starts_at <= front.app.clock() else f"{row.starts_at.astimezone(zone):%Y-%m-%d %H:%M}"

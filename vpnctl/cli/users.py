@@ -244,6 +244,8 @@ def migrate(
     settled = settle(front.app, migration.concerned(moved))
     targets = migration.nodes(moved)
     who = whom[0] if len(whom) == 1 else f"{len(whom)} people"
+    if not whom:
+        return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
     if not moved:
         what = f"{who} with nothing left to move to {to}"
         return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))

@@ -54,9 +54,9 @@ class NodeView:
     """When the node is full at the pace of the last 30 days."""
     seen_at: datetime | None
     last_error: str | None
-    path: str
+    packets: str
     """Whether packets of peers passed when that was last tried: `ok`, why not, or `not tried`."""
-    path_at: datetime | None
+    packets_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def nodes(
             full_on=full[row.id].full_on if row.id in full else None,
             seen_at=row.seen_at,
             last_error=row.last_error,
-            path=row.path_error or ("ok" if row.path_at else "not tried"),
-            path_at=row.path_at,
+            packets=row.path_error or ("ok" if row.path_at else "not tried"),
+            packets_at=row.path_at,
         )
         for row in rows
     ]

@@ -183,7 +183,9 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
         changes += _gone(link, observed) if link.removed else _link(link, observed, known)
         if not link.removed and observed.ways is not None:
             changes += _ways(node, link, observed.ways)
-        changes += _paths(node, link, observed.paths.get(link.interface, ()))
+        healed = any(change.mends for change in changes)
+        advice = f"vpnctl node {'sync' if healed else 'provision'} {node}"
+        changes += _paths(link, observed.paths.get(link.interface, ()), advice)
     if observed.ways is not None:
         changes += [
             Change("stale preload", each, "no such file", SYSTEM, "remove the line from /etc/ld.so.preload")
@@ -300,9 +302,9 @@ def _takes(network: Network, pool: Network) -> bool:
     return network.version == pool.version and network.prefixlen >= pool.prefixlen and network.overlaps(pool)
 
 
-def _paths(node: str, link: Link, seen: Iterable[SeenPath]) -> list[Change]:
+def _paths(link: Link, seen: Iterable[SeenPath], advice: str) -> list[Change]:
     return [
-        Change("packets do not pass", link.interface, path_words(each), SYSTEM, f"vpnctl node provision {node}")
+        Change("packets do not pass", link.interface, path_words(each), SYSTEM, advice)
         for each in seen
         if each.code is not PathCode.OK and each.code is not PathCode.BUSY
     ]

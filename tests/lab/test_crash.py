@@ -97,7 +97,7 @@ def test_the_node_script_killed_at_every_step_is_healed(served, fi, monkeypatch)
     source = (
         f"import sys; from vpnctl.remote import node; new = {breaker!r}.replace('POINT', sys.argv.pop(1));"
         "text = node.script().replace('step() {\\n', new); assert new in text;"
-        "node.script = lambda: text; from vpnctl.cli import run; run()"
+        "node.script = lambda **_: text; from vpnctl.cli import run; run()"
     )
     broke = 0
     served("user", "add", *[f"s{point}" for point in range(1, 20)])

@@ -129,6 +129,8 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
             raise InvalidInput("an argument is not UTF-8 text", "check the terminal's encoding")
         result = command.main(args=args, prog_name="vpnctl", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # so a KeyboardInterrupt comes back here
+            return _interrupted(as_json)
         return result if isinstance(result, int) else 0
     except VpnctlError as error:
         return _fail(as_json, error.what, error.code, error.hint)

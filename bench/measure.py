@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 EMPTY_TYPER = "import typer\napp = typer.Typer()\n@app.command()\ndef main() -> None:\n    print('hello')\napp()\n"
+
+
+@cache
+def installed() -> Path:
+    """Return the programs' folder of an environment with vpnctl as users have it: the wheel, compiled to bytecode.
+
+    What it depends on is taken from the environment that runs the bench.
+    """
+    home = Path(tempfile.mkdtemp(prefix="vpnctl-wheel-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    here = Path(__file__).parents[1]
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    _quietly([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(home), str(here)])
+    _quietly([sys.executable, "-m", "venv", "--without-pip", str(home / "venv")])
+    site = next((home / "venv/lib").glob("python*")) / "site-packages"
+    (site / "bench-dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    wheel = next(home.glob("*.whl"))
+    _quietly([*pip, "--python", str(home / "venv/bin/python"), "install", "--no-deps", "--compile", str(wheel)])
+    return home / "venv/bin"
+
+
+def _quietly(argv: list[str]) -> None:
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
 
 def timed(argv: Sequence[str], env: dict[str, str] | None = None, stdin: str = "") -> float:

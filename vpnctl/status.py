@@ -148,7 +148,7 @@ def _health(tx: Tx, listed: Sequence[reports.NodeView]) -> list[Attention]:
     return [
         Attention(node.name, node.health, advice.get(node.health, f"vpnctl node check {node.name}"), since[node.name])
         for node in listed
-        if node.health not in ("up", "unknown")
+        if node.health not in ("up", "unknown", "no packets pass")
     ]
 
 

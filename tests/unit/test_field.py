@@ -916,3 +916,25 @@ def test_a_group_that_became_a_supergroup_is_followed():
     answer = {"ok": False, "error_code": 400, "description": "Bad Request: group chat was upgraded", "parameters": {"migrate_to_chat_id": -1001234567890}}  # fmt: skip
     found = judge(400, answer, Secret("1:x"))
     assert (found.fate, found.chat) == (Fate.MOVED, -1001234567890)
+
+
+def test_a_read_only_disk_can_still_be_read_and_writing_says_why(service, settings):
+    import shutil as sh
+
+    if os.geteuid() != 0 or not sh.which("unshare"):
+        from tests.conftest import cannot
+
+        cannot("read-only disk", "it needs root and unshare")
+    service("user", "add", "alice")
+    folder = settings.state_dir
+    script = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && {sys.executable} -m vpnctl "
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "VPNCTL_STATE_DIR": str(folder), "VPNCTL_KEY_FILE": str(settings.key_file)}  # fmt: skip
+
+    def run(*words):
+        return subprocess.run(["unshare", "-m", "sh", "-c", script + " ".join(words)], capture_output=True, text=True, env=env)  # fmt: skip
+
+    assert "alice" in run("user", "list").stdout
+    assert run("status").returncode == 0
+    said = run("user", "add", "bob")
+    assert said.returncode == 9
+    assert "read-only" in said.stderr

@@ -152,3 +152,51 @@ def test_with_json_logs_a_librarys_line_is_json_too(capsys):
     logging.getLogger("paramiko").warning("one\ntwo")
     assert json.loads(capsys.readouterr().err)["what"] == "one two"
     journal.capture(json_lines=False, verbose=False)
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"\x1b]0;owned\x07\x1b[31mhello\r\nSSH-2.0-x\r\n",
+        b"SSH-2.0-\x1b[31mx\r\n" + b"\x1b[2J" * 50,
+        b"\xff\xfe\x00not ssh at all\r\n" * 20,
+        b"SSH-2.0-x\r\n" + b"\x00\x00\x00\x0c\x0a\x14" + b"\x1b[31m" * 100,
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--log-format", "json")])
+def test_what_a_server_sends_before_any_key_was_compared_reaches_no_terminal(settings, greeting, flags):
+    import json
+    import os
+    import socket
+    import subprocess
+    import sys
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        for _ in range(3):
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            line.sendall(greeting)
+            line.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "VPNCTL_STATE_DIR": str(settings.state_dir), "VPNCTL_KEY_FILE": str(settings.key_file)}  # fmt: skip
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "vpnctl", *words], capture_output=True, text=True, env=env, timeout=120
+        )
+
+    assert run("--yes", "init").returncode == 0
+    words = ("node", "add", "x", f"root@127.0.0.1:{listener.getsockname()[1]}", "--host-key-fp", "SHA256:" + "A" * 43)
+    said = run(*flags, *words)
+    listener.close()
+    assert said.returncode == 10
+    assert "\x1b" not in said.stderr
+    assert "Traceback" not in said.stderr
+    lines = [line for line in said.stderr.splitlines() if not line.startswith(("error:", "hint:"))]
+    assert all(json.loads(line) for line in lines), lines

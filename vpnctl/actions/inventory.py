@@ -19,6 +19,9 @@ from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, User
 
+MOST_USERS = 10_000
+"""Each is compared and changed by itself, twice with the preview: more would keep the database for minutes."""
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -37,6 +40,11 @@ def preview(app: App, inventory: Inventory, document: yamldoc.Document) -> Appli
 
 def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
     """Add and change what the file says, in one transaction."""
+    if len(inventory.users) > MOST_USERS:
+        raise InvalidInput(
+            f"{document.where(('users', MOST_USERS))}: more than {MOST_USERS} people in one file",
+            "several files, or names alone: vpnctl user add --from FILE",
+        )
     lines: list[str] = []
     touched: set[str] = set()
     with app.store.write() as tx:

@@ -216,7 +216,8 @@ def _table(front: Front, titles: list[str], cells: list[list[str]]) -> None:
     for title in titles[:kept]:
         table.add_column(title, no_wrap=True, overflow="ellipsis")
     for row in cells:
-        table.add_row(*(Text(cell, style=STYLES.get(cell.partition(",")[0], "")) for cell in row[:kept]))
+        styles = (STYLES.get(cell, "") if title in _STATES else "" for title, cell in zip(titles, row, strict=True))
+        table.add_row(*(Text(cell, style=style) for cell, style in zip(row[:kept], styles, strict=False)))
     wide = max(have, sum(widths) + _GAP * len(widths) + _EDGES) if front.wide else have
     Console(no_color=no_colour() or None, width=wide).print(table)
     if kept < len(titles):
@@ -224,9 +225,10 @@ def _table(front: Front, titles: list[str], cells: list[list[str]]) -> None:
 
 
 _GAP, _EDGES = 3, 2
+_STATES = ("state", "health", "packets", "access", "verdict")
 STYLES = {
     "error": "red", "blocked": "red", "down": "red", "revoked": "red", "expired": "red", "FAIL": "red",
-    "pending": "yellow", "degraded": "yellow", "flapping": "yellow", "not provisioned": "yellow", "warn": "yellow",
+    "no packets pass": "red", "pending": "yellow", "degraded": "yellow", "flapping": "yellow", "not provisioned": "yellow", "warn": "yellow",
     "suspended": "yellow", "expiring_soon": "yellow",
 }  # fmt: skip
 """What catches the eye, where there is colour: states that need somebody."""

@@ -43,7 +43,7 @@ class NodeView:
     traffic_limit: int | None
     rent_due: date | None
     health: str
-    """The verdict of the job `health`, `flapping`, or `unknown`."""
+    """The verdict of the job `health`, `flapping`, `unknown`, or `no packets pass` where that was tried."""
     used: int
     """Bytes in 30 days at the measured pace, both ways."""
     per_active: int
@@ -154,7 +154,7 @@ def nodes(
             capacity=row.capacity,
             traffic_limit=row.traffic_limit,
             rent_due=row.rent_due,
-            health=health.get(row.id, "unknown"),
+            health=_with_path(row, health.get(row.id, "unknown")),
             used=full[row.id].traffic_month if row.id in full else 0,
             per_active=full[row.id].per_active if row.id in full else 0,
             room=full[row.id].room if row.id in full else None,
@@ -166,6 +166,11 @@ def nodes(
         )
         for row in rows
     ]
+
+
+def _with_path(row: Node, verdict: str) -> str:
+    """A node that answers, but through which packets do not pass, is not up for anybody."""
+    return "no packets pass" if row.path_error is not None and verdict in ("up", "unknown") else verdict
 
 
 def _health(tx: Tx) -> dict[str, str]:

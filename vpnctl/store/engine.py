@@ -24,7 +24,7 @@ from sqlalchemy import exc
 
 from vpnctl.errors import Busy, Conflict, StateTrouble, adding
 from vpnctl.store import models
-from vpnctl.store.file import lock, must_be_there
+from vpnctl.store.file import lock, must_be_there, on_read_only_disk, read_only_url
 from vpnctl.store.trouble import first_line, trouble
 from vpnctl.store.turns import Turns, begin_writing
 
@@ -262,7 +262,7 @@ def _engine(url: str, path: Path | None) -> sa.Engine:
         sa_event.listen(engine, "connect", _share_postgres)
         return engine
     engine = sa.create_engine(
-        url,
+        read_only_url(path) if on_read_only_disk(path) else url,
         hide_parameters=True,
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
     )

@@ -5,8 +5,24 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from vpnctl.errors import Busy, StateTrouble
+
+
+def on_read_only_disk(path: Path) -> bool:
+    """Return whether nothing can be written beside the database, whoever we are."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def read_only_url(path: Path) -> str:
+    """Return a URL that only reads. Without a log beside it the file alone is the database (sqlite.org/wal.html, 5)."""
+    log = path.with_name(path.name + "-wal")
+    whole = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    return f"sqlite:///file:{quote(str(path))}?mode=ro{whole}&uri=true"
 
 
 def must_be_there(path: Path, *, create: bool) -> None:

@@ -226,11 +226,11 @@ def _table(front: Front, titles: list[str], cells: list[list[str]]) -> None:
 
 _GAP, _EDGES = 3, 2
 _STATES = ("state", "health", "packets", "access", "verdict")
-STYLES = {
-    "error": "red", "blocked": "red", "down": "red", "revoked": "red", "expired": "red", "FAIL": "red",
-    "no packets pass": "red", "pending": "yellow", "degraded": "yellow", "flapping": "yellow", "not provisioned": "yellow", "warn": "yellow",
-    "suspended": "yellow", "expiring_soon": "yellow",
-}  # fmt: skip
+STYLES = dict.fromkeys(
+    ("error", "blocked", "down", "revoked", "expired", "FAIL", "no packets pass"), "red"
+) | dict.fromkeys(
+    ("pending", "degraded", "flapping", "not provisioned", "warn", "suspended", "expiring_soon"), "yellow"
+)
 """What catches the eye, where there is colour: states that need somebody."""
 
 

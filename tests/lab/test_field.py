@@ -391,3 +391,29 @@ def test_an_upload_that_stands_still_keeps_nobody_from_cutting(operator, bare):
     finally:
         stuck.kill()
         stuck.wait()
+
+
+@contextlib.contextmanager
+def dead_resolver(node) -> Iterator[None]:
+    """Names are asked for at a server from which nothing ever comes back, not even that it is not there."""
+    text = "nameserver 192.0.2.53\noptions timeout:6 attempts:2\n"
+    with written(node, "etc/resolv.conf", text):
+        node.sh("ip route add 192.0.2.53 dev eth0; ip neigh replace 192.0.2.53 lladdr 02:00:00:00:00:01 dev eth0")
+        yield
+        node.sh("ip route del 192.0.2.53 dev eth0; ip neigh del 192.0.2.53 dev eth0", check=False)
+
+
+def test_a_slow_login_is_said_to_be_slow_and_can_be_waited_for(operator, bare):
+    with sshd(bare, "UseDNS yes\n"), dead_resolver(bare):
+        said = operator(*way_in(bare), code=10)
+        assert "did not come to an end within 10 s" in said.err
+        assert "VPNCTL_LOGIN_SECONDS=60" in said.err
+        operator.more["VPNCTL_LOGIN_SECONDS"] = "60"
+        operator(*way_in(bare))
+
+
+def test_a_slow_sudo_is_waited_for(operator, bare):
+    bare.sh("id debian >/dev/null 2>&1 || useradd -m -s /bin/bash debian; install -d -o debian -m 700 /home/debian/.ssh; install -o debian -m 600 /root/.ssh/authorized_keys /home/debian/.ssh/")  # fmt: skip
+    sudoers = written(bare, "etc/sudoers.d/lab", "debian ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    with sudoers, written(bare, "etc/hosts", "127.0.0.1 localhost\n"), dead_resolver(bare):
+        operator("node", "add", "x", f"debian@{bare.address}", "--host-key-fp", bare.fingerprint(), "--identity", str(bare.key))  # fmt: skip

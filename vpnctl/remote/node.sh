@@ -113,7 +113,7 @@ main() {
   # locked meanwhile: a line that stands still must not keep others from the node.
   stage() {
     local path=$1 mode=$2 sum=$3 size=$4 new
-    new="$path.vpnctl-$nonce"
+    new="$path.vpnctl-$$.$nonce"
     mkdir -p "${path%/*}" && rm -f "$new" &&
       timeout 240 head -c "$size" >"$new" && chmod "$mode" "$new" || return 1
     [ "$(sha256sum <"$new")" = "$sum  -" ] || { echo "checksum differs"; return 1; }
@@ -125,10 +125,12 @@ main() {
 
   # What uploads that were cut off left behind goes with the next one that arrives.
   publish() {
-    local left
-    mv -T "$1.vpnctl-$nonce" "$1" || return 1
-    for left in "$1".vpnctl-*; do  # somebody else's may be on its way: only old ones are left over
-      [ ! -e "$left" ] || find "$left" -mmin +15 -delete
+    local left owner
+    mv -T "$1.vpnctl-$$.$nonce" "$1" || return 1
+    for left in "$1".vpnctl-*; do  # somebody else's may be on its way: what is left over is nobody's, or old
+      [ -e "$left" ] || continue
+      owner=${left##*.vpnctl-} owner=${owner%%.*}
+      kill -0 "$owner" 2>/dev/null && [ -z "$(find "$left" -mmin +15)" ] || rm -f "$left"
     done
     sync "${1%/*}"
   }
@@ -137,7 +139,7 @@ main() {
     local line verb a rest
     for line in "${plan[@]}"; do
       IFS=$tab read -r verb a rest <<<"$line"
-      [ "$verb" = file ] && rm -f "$a.vpnctl-$nonce"
+      [ "$verb" = file ] && rm -f "$a.vpnctl-$$.$nonce"
     done
   }
 

@@ -428,6 +428,7 @@ def test_reminders_come_in_the_persons_language(bot, ivan, admin, clock):
     bot.say(ivan, "/language")
     bot.press(ivan, "Русский")
     subscriptions.grant(bot.app, "tg501", "month")
+    jobs.run(bot.app, "remind")
     clock.forward(days=28)
     jobs.run(bot.app, "remind")
     bot.care()

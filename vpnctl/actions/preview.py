@@ -1,4 +1,4 @@
-"""What would change on nodes: for --dry-run of any verb, and for the read-only drift report."""
+"""What would change on nodes: for --dry-run of any verb, and for the drift report, which changes nothing either."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rehearse(app: App, verb: Callable[[App], Iterable[str]], wish: Wish | None =
 
 
 def drift(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
-    """Compare nodes with the database as it is; nothing is written anywhere."""
+    """Compare nodes with the database as it is. Nothing is changed; what a test by packets found is remembered."""
     with app.store.read() as tx:
         views = [load(tx, node_id, app.clock()) for node_id in sorted(set(node_ids))]
     return preview(app, views, wish)

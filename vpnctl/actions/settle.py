@@ -211,7 +211,7 @@ def _apply(
 
 
 def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
-    """Read the node, writing nothing on it."""
+    """Read the node and change nothing on it; where `more` asks for a test by packets, that leaves nothing behind."""
     want = desired(app, replace(view, peers=(), aliens=()))
     looks = (*plan.look(want, scope, _digests(view)), *more)
     return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), looks, app.clock()).observed

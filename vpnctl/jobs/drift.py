@@ -1,4 +1,4 @@
-"""Compare every node with the database, read-only, and tell the technical chat what was changed by hand."""
+"""Compare every node with the database, send a packet through it, and tell the technical chat what is not right."""
 
 from __future__ import annotations
 

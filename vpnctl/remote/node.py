@@ -245,9 +245,9 @@ class _Reader:
     def _on_nft(self, line: str) -> None:
         self.nft.append(line[:300])
 
-    def _on_path(self, link: str, family: str, code: str, reason: str = "") -> None:
+    def _on_path(self, link: str, family: str, code: str, _why: str = "") -> None:
         number = int(family) if family in ("4", "6") else 0
-        self.paths[link].append(SeenPath(number, PathCode(code), "it said why" if reason else ""))
+        self.paths[link].append(SeenPath(number, PathCode(code)))
 
     def _on_did(self, *words: str) -> None:
         self.did.append(clean(" ".join(words), 200))

@@ -42,7 +42,6 @@ class SeenPath:
 
     family: int
     code: PathCode
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,4 +70,4 @@ def fitting_mtu(ways: Ways) -> int | None:
 def path_words(path: SeenPath) -> str:
     """Return what the packet test found, in words."""
     family = f"IPv{path.family}: " if path.family else ""
-    return f"{family}{PATH_WORDS.get(path.code, 'ok')}" + (f" ({path.reason})" if path.reason else "")
+    return f"{family}{PATH_WORDS.get(path.code, 'ok')}"

@@ -220,7 +220,9 @@ def test_ipv6_that_is_switched_off_later_takes_no_interface_down(operator, bare)
 def test_our_firewall_survives_a_reload_of_the_hosts_own(operator, bare):
     add(operator, bare)
     bare.sh("systemctl enable -q --now nftables; systemctl reload nftables")
-    assert "masquerade" in bare.sh("nft list table inet vpnctl_wg0")
+    # systemctl waits for the reload of nftables; ours follows in the same transaction, a moment later.
+    ours = "until nft list table inet vpnctl_wg0 2>/dev/null; do sleep 0.05; done"
+    assert "masquerade" in bare.sh(f"timeout 20 sh -c '{ours}'")
     operator("node", "check", "x")
 
 

@@ -1,6 +1,7 @@
 """`make bench`: the cases and goals of the project, as ratios, on lab nodes.
 
-`make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone.
+`make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone,
+`ARGS="before COMMIT"` this state of the files against a commit of this repository, in turn in one run.
 """
 
 from __future__ import annotations
@@ -9,50 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench import bot, lifecycle, measure
+from bench import before, bot, commits, lifecycle, measure
 from bench.rivals import Rivals
+from bench.site import Site, one_key, site
 from tests.lab import host
 from tests.lab.network import Lab
 from tests.lab.node import Node
 
 PROGRAM = str(measure.installed() / "vpnctl")
-WAN = 0.08
-
-
-@dataclass
-class Site:
-    """One operator's state and the way to the nodes."""
-
-    home: Path
-    key: Path
-    ports: dict[str, int]
-
-    @property
-    def env(self) -> dict[str, str]:
-        return measure.clean_env(self.home)
-
-    def vpnctl(self, *args: str, stdin: str = "") -> float:
-        return measure.timed([PROGRAM, "--quiet", "--yes", *args], self.env, stdin)
-
-    def peak(self, *args: str) -> float:
-        return measure.peak_mib([PROGRAM, "--quiet", *args], self.env)
-
-    def ssh(self, address: str, command: str, stdin: str = "") -> float:
-        where = ["-p", str(self.ports[address]), "root@127.0.0.1"] if self.ports else [f"root@{address}"]
-        options = [
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "LogLevel=ERROR",
-            "-i",
-            str(self.key),
-        ]
-        return measure.timed(["ssh", *options, *where, command], stdin=stdin)
 
 
 def row(case: str, ours: float, theirs: float, goal: str, note: str = "") -> None:
@@ -105,32 +72,6 @@ def large(home: Path) -> None:
         )
         case = f"{' '.join(words[:2])}, 100,000 subscriptions and devices : empty"
         row(case, got["ours"], got["none"], "~ 1", f"{measure.peak_mib([PROGRAM, *words], full):.0f} MiB")
-
-
-def site(home: Path, nodes: list[Node], *, wan: bool) -> Site:
-    """Make an operator's state with these nodes, provisioned, directly or through the relay."""
-    home.mkdir()
-    relay = measure.Relay([node.address for node in nodes], WAN) if wan else None
-    ports = dict(zip([node.address for node in nodes], relay.ports, strict=True)) if relay else {}
-    made = Site(home, nodes[0].key, ports)
-    made.vpnctl("init")
-    for node in nodes:
-        target = f"root@127.0.0.1:{ports[node.address]}" if wan else f"root@{node.address}"
-        made.vpnctl(
-            "node",
-            "add",
-            node.name,
-            target,
-            "--host-key-fp",
-            node.fingerprint(),
-            "--identity",
-            str(node.key),
-            "--public-host",
-            node.address,
-        )
-    for node in nodes:
-        made.vpnctl("endpoint", "add", node.name, "wireguard")
-    return made
 
 
 def one_peer(made: Site, node: Node, label: str, goal: str) -> None:
@@ -224,12 +165,16 @@ def main() -> int:
     quick = "quick" in sys.argv[1:]
     try:
         print(f"{'case':<58} {'ours':>11}  {'theirs':>11}", flush=True)
+        if "before" in sys.argv[1:]:
+            before.run(home, sys.argv[sys.argv.index("before") + 1], row, with_nodes=not reason, quick=quick)
+            return 0
         if "bot" in sys.argv[1:] and not reason:
             with Lab() as lab:
                 bot.run(home, lab.fleet(bot.NODES), row)
             return 0
         startup(home)
         large(home)
+        commits.run(home / "commits")
         if reason:
             print(f"the cases with nodes were left out: {reason}")
             return 0
@@ -238,11 +183,8 @@ def main() -> int:
             print(line)
         with Lab() as lab:
             nodes = lab.fleet(10 if quick else 50)
-            shared = nodes[0].key.with_suffix(".pub").read_text()
-            for node in nodes:
-                (node.root / "root/.ssh/authorized_keys").write_text(shared)
-                node.key = nodes[0].key
-            lan = site(home / "lan", nodes, wan=False)
+            one_key(nodes)
+            lan = site(home / "lan", nodes, PROGRAM)
             one_peer(lan, nodes[0], "lan", "<= 2.4")
             for count in (1000,) if quick else (1000, 10_000):
                 target = nodes[1] if count == 1000 else nodes[2]
@@ -260,7 +202,7 @@ def main() -> int:
                     "systemctl disable -q --now wg-quick@wg0 vpnctl-firewall@wg0; rm -rf /etc/wireguard/* /etc/vpnctl",
                     check=False,
                 )
-            wan = site(home / "wan", nodes, wan=True)
+            wan = site(home / "wan", nodes, PROGRAM, wan=True)
             one_peer(wan, nodes[0], "80 ms", "<= 1.6")
             noop(wan, nodes[:10], "80 ms", rivals)
             if not quick:

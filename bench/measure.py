@@ -22,16 +22,21 @@ EMPTY_TYPER = "import typer\napp = typer.Typer()\n@app.command()\ndef main() -> 
 
 
 @cache
-def installed() -> Path:
+def installed(commit: str = "") -> Path:
     """Return the programs' folder of an environment with vpnctl as users have it: the wheel, compiled to bytecode.
 
-    What it depends on is taken from the environment that runs the bench.
+    `commit` names the state of this repository that is built; without it, the files as they are now. What vpnctl depends
+    on is taken from the environment that runs the bench.
     """
     home = Path(tempfile.mkdtemp(prefix="vpnctl-wheel-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    here = Path(__file__).parents[1]
+    source = Path(__file__).parents[1]
+    if commit:
+        _quietly(["git", "-C", str(source), "archive", "-o", str(home / "source.tar"), commit])
+        source = home / "source"
+        shutil.unpack_archive(home / "source.tar", source, filter="data")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    _quietly([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(home), str(here)])
+    _quietly([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(home), str(source)])
     _quietly([sys.executable, "-m", "venv", "--without-pip", str(home / "venv")])
     site = next((home / "venv/lib").glob("python*")) / "site-packages"
     (site / "bench-dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.fakenode import FakeNode, Fleet
+from tests.support.postgres import NotHere, server
 from vpnctl import settings as settings_module
 from vpnctl.actions import state
 from vpnctl.actions.endpoints import add as add_endpoint
@@ -175,27 +174,9 @@ def cannot(what: str, why: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server of our own, from Debian's package; yields a URL without database name."""
-    from tests.lab import host
-
-    binaries = Path("/usr/lib/postgresql")
-    if not binaries.is_dir() and os.geteuid() == 0:
-        host.install()
-    found = sorted(binaries.glob("*/bin/initdb")) if binaries.is_dir() else []
-    if not found or os.geteuid() != 0:
-        cannot("PostgreSQL tests", "they need root and Debian's package postgresql")
-    bin_dir = found[-1].parent
-    home = Path("/tmp") / f"vpnctl-pg-{os.getpid()}"
-    home.mkdir(mode=0o700)
-    shutil.chown(home, "postgres", "postgres")
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*as_postgres, bin_dir / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"], **quiet)
-    options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
-    control = [*as_postgres, bin_dir / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log"]
-    subprocess.run([*control, "-o", options, "start"], **quiet)
+    """A PostgreSQL server; yields a URL without database name."""
     try:
-        yield f"postgresql+psycopg://postgres@/{{name}}?host={home}"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(home)
+        with server() as base:
+            yield base
+    except NotHere as why:
+        cannot("PostgreSQL tests", str(why))

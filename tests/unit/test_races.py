@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,8 +15,8 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
+from tests.support.postgres import database
 from tests.unit.test_store import NOW, serve
 from vpnctl.actions import inventory, migration, peers, subscriptions, users
 from vpnctl.actions.inventory_form import parse
@@ -54,13 +53,7 @@ def _fresh(request, folder):
     """The URL of an empty database; SQLite's in memory where there is some, for its syncs are not what is tried."""
     if request.param == "sqlite":
         return f"sqlite:///{folder / 'vpnctl.db'}"
-    base = request.getfixturevalue("postgres")
-    name = f"r{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.dispose()
-    return base.format(name=name)
+    return database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

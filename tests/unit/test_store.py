@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tests.support.postgres import database
 from vpnctl import jobs, status
 from vpnctl.actions import (
     endpoints,
@@ -55,13 +56,7 @@ NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
 def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state/vpnctl.db'}"
-    base = request.getfixturevalue("postgres")
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.dispose()
-    return base.format(name=name)
+    return database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

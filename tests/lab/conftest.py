@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +67,22 @@ class Operator:
         assert code is None or run.code == code, f"vpnctl {' '.join(args)}: {run.code}\n{run.out}\n{run.err}"
         assert "Traceback" not in run.err, run.err
         return run
+
+    def on_terminal(self, *args: str) -> str:
+        """Run the real program on a terminal of its own, 80 columns wide; it must succeed. Return all that it showed."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        running = subprocess.Popen(
+            [*PROGRAM, *args], env={**self.env, "TERM": "xterm"}, stdin=its, stdout=its, stderr=its
+        )
+        os.close(its)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end closes with the program
+            while part := os.read(ours, 65536):
+                shown += part
+        os.close(ours)
+        assert running.wait(240) == 0, shown
+        return shown.decode(errors="replace")
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Start the real program and do not wait."""

@@ -259,19 +259,37 @@ def test_what_apt_says_is_shown_though_it_is_not_utf8(operator, bare):
 
 
 @pytest.mark.parametrize(("lock", "seconds"), [("dpkg/lock-frontend", 8), ("apt/lists/lock", 6)])
-def test_apt_in_use_is_waited_for(operator, bare, lock, seconds):
+def test_apt_in_use_is_waited_for_and_that_is_shown(operator, bare, lock, seconds):
     bare.sh("dpkg --purge --force-all wireguard-tools >/dev/null 2>&1", check=False)
     hold = f"import fcntl,time; f=open('/var/lib/{lock}','w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held'); time.sleep({seconds})"
     bare.sh(f"apt-get -qq update; apt-get -qq -y install python3-minimal >/dev/null 2>&1; setsid python3 -c \"{hold}\" >/run/held 2>&1 &")  # fmt: skip
     while not bare.sh(f"fuser /var/lib/{lock} 2>/dev/null || ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c {lock}", check=False).strip("0\n "):  # fmt: skip
         time.sleep(0.1)
-    add(operator, bare)
+    assert "apt is in use there, waiting" in operator.on_terminal(*way_in(bare, "--provision"))
 
 
 def test_a_dead_repository_of_somebody_else_does_not_keep_ours_from_working(operator, bare):
     bare.sh("dpkg --purge --force-all wireguard-tools >/dev/null 2>&1", check=False)
     with written(bare, "etc/apt/sources.list.d/other.list", "deb [trusted=yes] file:/srv/other stable main\n"):
         add(operator, bare)
+
+
+def test_a_step_that_floods_is_cut_off_and_grows_nothing_on_the_node(operator, bare):
+    add(operator, bare)
+    operator("user", "add", "alice")
+    flood = """#!/bin/sh
+[ "$1" = addconf ] || exec /usr/bin/wg "$@"
+trap '' PIPE
+yes 'a line of a flood that never ends' 2>/dev/null | head -c 300000000
+grep -h VmHWM /proc/[0-9]*/status | sort -k2 -n | tail -1 >/run/peak
+exit 1
+"""
+    with written(bare, "usr/local/bin/wg", flood, 0o755):
+        said = operator("peer", "add", "alice", code=3)
+    peak = int(bare.sh("cat /run/peak").split()[1])
+    assert peak < 100_000, "KiB of the largest process there"
+    assert len(said.err) < 2000
+    operator("node", "sync", "x")
 
 
 # --- D: the reason first ---

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vpnctl.actions import aliens, find, migration, peers, users
+from vpnctl.actions import settle as settling
 from vpnctl.actions.issue import Wanted
 from vpnctl.actions.preview import drift, rehearse
 from vpnctl.actions.settle import Wish, settle
@@ -450,3 +451,16 @@ def test_a_revoked_peer_that_came_back_is_named_stale(app, serve):
     node.fake.links["wg0"].peers[issued.peer.public_key] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
     shown = drift(app, [node.id], Wish(scope=SYSTEM))[0]
     assert [change.kind for change in shown.changes] == ["stale peer"]
+
+
+def test_behind_a_hung_node_a_command_waits_a_bounded_time_and_stays_pending(app, serve, monkeypatch):
+    node = serve()
+    users.add(app, ["alice"])
+    monkeypatch.setattr(settling, "QUEUE_SECONDS", 0.2)
+    with app.store.read() as tx:
+        row = tx.one(Node)
+    with settling.queue(app, row):
+        peers.add(app, [Wanted("alice")])
+        found = settle(app, [node.id])[0]
+    assert (found.code, "at work there" in found.error) == (3, True)
+    assert settle(app, [node.id])[0].code == 0

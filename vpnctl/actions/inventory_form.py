@@ -135,10 +135,14 @@ def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
         "region": row.region,
         "capacity": row.capacity,
         "rent_due": row.rent_due.isoformat() if row.rent_due else None,
-        "traffic_limit": row.traffic_limit,
+        "traffic_limit": _amount(row.traffic_limit),
         "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
     }
     return {key: value for key, value in entry.items() if value not in (None, "")}
+
+
+def _amount(number: int | None) -> str | None:
+    return grammar.written_size(number) if number is not None else None
 
 
 def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
 
 
 def _plan_entry(row: Plan) -> dict[str, Any]:
-    entry = {name: getattr(row, name) for name in PlanEntry.model_fields}
+    entry = {name: getattr(row, name) for name in PlanEntry.model_fields} | {"traffic": _amount(row.traffic)}
     return {key: value for key, value in entry.items() if value not in (None, "", [], {})}
 
 

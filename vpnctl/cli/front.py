@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -69,7 +70,7 @@ class Front:
     def say(self, text: str) -> None:
         """Talk to the person, on stderr."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(wrapped(text) + "\n")
 
     def confirm(self, question: str, flag: str = "--yes") -> None:
         """Ask; without a terminal the answer must have been given by the flag. Raises Stopped on no."""
@@ -129,6 +130,27 @@ def paint(text: str, colour: str) -> str:
 
 
 _COLOURS = {"red": 31, "yellow": 33}
+
+
+def wrapped(text: str) -> str:
+    """Return text for stderr with lines broken at words where a terminal would break inside them.
+
+    A line that holds a command stays whole, so that it can be copied.
+    """
+    if not sys.stderr.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns, 20)
+    return "\n".join(line if "vpnctl " in line else _folded(line, width) for line in text.split("\n"))
+
+
+def _folded(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    import textwrap
+
+    indent = line[: len(line) - len(line.lstrip())]
+    words = textwrap.TextWrapper(width, indent, f"{indent}  ", break_long_words=False, break_on_hyphens=False)
+    return words.fill(line.strip())
 
 
 def shown(text: str) -> str:

@@ -175,7 +175,7 @@ def _program() -> str:
     found = next((str(path.resolve()) for path in (here, beside) if path.name == "vpnctl" and path.exists()), None)
     found = found or shutil.which("vpnctl")
     if found is None:
-        raise StateTrouble("the vpnctl program is not on the PATH", "install it: pipx install vpnctl")
+        raise StateTrouble("the vpnctl program is not on the PATH", "install it: pipx install vpnctl-operator")
     return found
 
 

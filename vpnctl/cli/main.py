@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from vpnctl import __version__
-from vpnctl.cli.front import Front, paint
+from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, VpnctlError, bug
 
 NOUNS = {
@@ -182,7 +182,8 @@ def _fail(as_json: bool, what: str, code: int, hint: str) -> int:
     from vpnctl.rules.grammar import clean
 
     what, hint = clean(what, 2000), clean(hint, 500)
-    line = f"{paint('error:', 'red')} {what}\n" + (f"hint: {hint}\n" if hint else "")
+    told = wrapped(f"error: {what}").replace("error:", paint("error:", "red"), 1)
+    line = f"{told}\n" + (wrapped(f"hint: {hint}") + "\n" if hint else "")
     try:
         if as_json:
             import json

@@ -125,13 +125,19 @@ def _text(path: Path | None) -> str | None:
 
 def _ask_host_key(fingerprint: str) -> bool:
     """Ask on a terminal only, and want a part of the fingerprint typed: a plain yes is too easy to give."""
+    from vpnctl.errors import Distrust
+    from vpnctl.rules.grammar import clean
+
     front = current()
     if not sys.stdin.isatty():
         return False
     front.say(f"The server shows the host key {fingerprint}\nCompare it with your provider's console.")
     sys.stderr.write("Type its last 6 characters to trust it: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip() == fingerprint[-6:]
+    typed = sys.stdin.readline().strip()
+    if typed and typed != fingerprint[-6:]:
+        raise Distrust(f"the fingerprint does not end with '{clean(typed)}'; nothing was saved", "compare all of it")
+    return bool(typed)
 
 
 def _view(name: str) -> Any:
@@ -315,5 +321,9 @@ def retire(
     if view is not None and view.state != "retired":
         front.confirm(f"Retire {view.name} ({view.address}, {view.peers} peers)?")
     _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
-    left = "" if destroyed else "; left there: installed packages and the forwarding setting until a reboot"
+    left = (
+        ""
+        if destroyed
+        else ". On the server, the packages stay installed, and packets are forwarded until it boots again"
+    )
     return output.finish(front, [settled], f"retired {name}{left}", nodes=[_view(name)])

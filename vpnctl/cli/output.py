@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.actions.outcome import Settled
-from vpnctl.cli.front import Front, paint
+from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
 from vpnctl.rules.grammar import clean, human_size
@@ -31,6 +31,16 @@ def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
         cells = [[_cell(front, name, getattr(row, name)) for name in columns] for row in rows]
         _table(front, [name.replace("_", " ") for name in columns], cells)
     return 0
+
+
+def since_first(front: Front, rows: Sequence[Any], telling: Sequence[str]) -> Sequence[Any]:
+    """Return rows of a time series from the first in which anything happened; --json gets all, as it asked for."""
+    last = len(rows) - 1
+    return rows if front.json else rows[next((n for n, row in enumerate(rows) if _told(row, telling)), last) :]
+
+
+def _told(row: Any, telling: Sequence[str]) -> bool:
+    return any(getattr(row, name) for name in telling)
 
 
 def show_one(front: Front, row: Any, **more: Any) -> int:
@@ -64,8 +74,7 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
     for each in pending:
         error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted", 9: "not all was done"}.get(each.code, "saved, but pending")
-        sys.stderr.write(f"{paint('warning:', 'yellow')} {word} on {each.node}: {clean(error)}\n")
-        sys.stderr.write(f"hint: {clean(each.hint)}\n" if each.hint else "")
+        warn(f"{word} on {each.node}: {clean(error)}", each.hint)
     if not pending and what:
         front.say(what)
     return code
@@ -90,9 +99,7 @@ def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = Fals
             for change in each.changes:
                 sys.stdout.write(f"{each.node}: {clean(str(change))}\n")
             if each.error:
-                sys.stderr.write(
-                    f"warning: {clean(each.error)}\n" + (f"hint: {clean(each.hint)}\n" if each.hint else "")
-                )
+                warn(clean(each.error), each.hint)
             for note in each.notes:
                 sys.stdout.write(f"{each.node}: {clean(str(note))}\n    {clean(note.advice)}\n")
             if not (each.changes or each.notes or each.error):
@@ -100,6 +107,12 @@ def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = Fals
     codes = [each.code for each in settled]
     codes += [4] if drift and any(each.changes or each.notes for each in settled) else []
     return worst(codes)
+
+
+def warn(text: str, hint: str = "") -> None:
+    """Write a warning, and what to type next, to stderr."""
+    told = wrapped(f"warning: {text}").replace("warning:", paint("warning:", "yellow"), 1)
+    sys.stderr.write(f"{told}\n" + (wrapped(f"hint: {clean(hint)}") + "\n" if hint else ""))
 
 
 def plain(value: Any) -> Any:
@@ -144,15 +157,28 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if name in _BYTES:
         return human_size(value)
     if isinstance(value, list):
-        return clean(", ".join(map(str, value))) or "-"
+        return clean(", ".join(_inner(item) for item in value), 120) or "-"
     return _pairs(name, value) if isinstance(value, dict) else clean(str(value))
+
+
+def _inner(value: Any) -> str:
+    """Return a value inside a list or a mapping: yes and no, `-` for nothing, one text for several."""
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "+".join(_inner(item) for item in value)
+    if isinstance(value, dict):
+        return "+".join(f"{key}:{_inner(item)}" for key, item in sorted(value.items()))
+    return str(value)
 
 
 def _pairs(name: str, value: dict[str, Any]) -> str:
     """Money as amounts with their currencies, anything else as it is."""
     if name in ("prices", "revenue"):
         return ", ".join(money.written(amount, code) for code, amount in sorted(value.items())) or "-"
-    return clean(", ".join(f"{key}={item}" for key, item in sorted(value.items())), 120) or "-"
+    return clean(", ".join(f"{key}={_inner(item)}" for key, item in sorted(value.items())), 120) or "-"
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -233,8 +233,6 @@ def set_(
 @commands.command("config")
 def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: Steps = False) -> int:
     """Hand out a config again: the one place that reveals a stored private key."""
-    import sys
-
     from vpnctl.actions import peers
     from vpnctl.cli.deliver import hand_over
 
@@ -247,7 +245,7 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
         output.dump({**rows[0], "state": view.state})
     if view.state == "active" or view.state.startswith("active,"):
         return 0
-    sys.stderr.write(f"warning: {peer} is {view.state}: it does not work now\n")
+    output.warn(f"{peer} is {view.state}: it does not work now")
     return 3 if view.state == "pending" else 0
 
 

@@ -43,9 +43,11 @@ def init() -> int:
         )
         return 0
     if created.recovery_key is not None:
-        front.say("Recovery key. It is shown only now: write it down, keep it away from this machine.")
+        front.say(
+            "The recovery key is on the next line, and never shown again. Write it down; keep it off this machine."
+        )
         output.reveal_once(created.recovery_key, "vpnctl vault renew-recovery --show")
-        front.say("When you have it:  vpnctl vault confirm")
+        front.say("When you wrote it down, prove it:  vpnctl vault confirm")
     front.say(f"{'created' if created.fresh else 'kept'}: {_database(front)}, keys in {settings.key_file}")
     front.say("next: vpnctl node add NAME [USER@]HOST --provision")
     return 0

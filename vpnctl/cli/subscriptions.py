@@ -92,11 +92,25 @@ def _give(verb: object, dry_run: bool) -> int:
     if row.payment and row.paid_amount is None and row.prices:
         codes = ", ".join(sorted(row.prices))
         front.say(f"note: nobody said in which currency it was paid ({codes}): revenue does not count it; --currency")
+    _say_outside(granted)
     if granted.kept is not None:
         front.say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
     begins = "now" if row.starts_at <= front.app.clock() else f"{row.starts_at.astimezone(zone):%Y-%m-%d %H:%M}"
     what = f"{granted.user.name}: {row.plan} from {begins} until {row.ends_at.astimezone(zone):%Y-%m-%d %H:%M}"
     return output.finish(front, settled, what, subscriptions=_views(granted.user.name))
+
+
+def _say_outside(granted: Granted) -> None:
+    """A device stays where it is, also where its new plan is for other locations: that is said."""
+    from vpnctl.reports import mine
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = mine.outside(tx, front.app.clock(), granted.user, granted.subscription.locations)
+    places = ", ".join(granted.subscription.locations)
+    for row in rows:
+        front.say(f"note: {row.user}/{row.device} stays on {row.node}, but the plan is for {places} only. To move it:")
+        front.say(f"    vpnctl user migrate {row.user} --device {row.device} --to NODE")
 
 
 def _views(name: str) -> list[object]:
@@ -190,4 +204,4 @@ def stats(
         }
         write_png(png, labels, series | business.revenue_series(rows))
         front.say(f"wrote {png}")
-    return output.show_list(front, rows, business.COLUMNS)
+    return output.show_list(front, output.since_first(front, rows, business.COLUMNS[1:]), business.COLUMNS)

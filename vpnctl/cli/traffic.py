@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,10 @@ def show(
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="With --top: at most this many.")] = 20,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it as a picture.")] = None,
 ) -> int:
-    """Show traffic by day, by month, or by who moved most. Received is what nodes got from devices."""
+    """Show traffic by day, by month, or by who moved most. Received is what nodes got from devices.
+
+    Days and months before the first traffic are left out, but for --json.
+    """
     from vpnctl.actions import find
     from vpnctl.cli.charts import bar, traffic_series, write_png
     from vpnctl.errors import InvalidInput
@@ -52,7 +56,7 @@ def show(
     with front.app.store.read() as tx:
         user_id = find.user(tx, user).id if user else ""
         node_id = find.node(tx, node).id if node else ""
-        rows: list[traffic.Span] | list[traffic.Share]
+        rows: Sequence[traffic.Span | traffic.Share]
         if top:
             rows = traffic.shares(tx, f"{first:%Y-%m}", top, limit)
         elif months:
@@ -63,6 +67,8 @@ def show(
     if png is not None:
         write_png(png, [getattr(row, key) for row in rows], traffic_series([row.total for row in rows]))
         front.say(f"wrote {png}")
+    if not top:
+        rows = output.since_first(front, rows, ("total",))
     if front.json or not sys.stdout.isatty():
         return output.show_list(front, rows, (key, "received", "sent", "total"))
     largest = max((row.total for row in rows), default=0)

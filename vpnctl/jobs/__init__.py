@@ -54,6 +54,15 @@ class Timer:
     jitter: int
     limit: int
 
+    @property
+    def interval(self) -> str:
+        """How often it runs, for people: `5 min`."""
+        for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
+            if self.every % size == 0:
+                count = self.every // size
+                return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+        return f"{self.every} s"
+
 
 def module(name: str) -> Any:
     """Return the module of a job; InvalidInput when there is none of that name."""
@@ -97,7 +106,7 @@ def overview(app: App) -> list[Overview]:
             job = module(name)
             began, ended, code = last or (None, None, None)
             found.append(
-                Overview(name, job.SUMMARY, job.TIMER.on_calendar, began, ended, code, _is_due(app, job.TIMER, began))
+                Overview(name, job.SUMMARY, job.TIMER.interval, began, ended, code, _is_due(app, job.TIMER, began))
             )
     return found
 

@@ -38,4 +38,8 @@ def report(
     code = worst(each.code for each in troubles if each.code != PENDING)
     told = "".join(f", {count} {verb}" for verb, count in sorted((counts or {}).items()))
     word = "would change" if dry_run else "changed"
-    return Report(job, code, f"{nodes} nodes, {len(changed)} {word}, {len(troubles)} pending{told}", detail)
+    which = f" ({', '.join(changed[:_NAMED])}{', …' if len(changed) > _NAMED else ''})" if changed else ""
+    return Report(job, code, f"{nodes} nodes, {len(changed)} {word}{which}, {len(troubles)} pending{told}", detail)
+
+
+_NAMED = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,6 +79,13 @@ def devices(tx: Tx, now: datetime, user: User) -> list[reports.PeerView]:
     """Return the live devices, each once."""
     where = (_peer.user_id == user.id, _peer.revoked_at.is_(None), _peer.retiring_at.is_(None))
     return reports.peers(tx, now, *where)
+
+
+def outside(tx: Tx, now: datetime, user: User, places: Sequence[str]) -> list[reports.PeerView]:
+    """Return the live devices on nodes that none of these locations names; no locations mean all nodes."""
+    regions = dict(tx.execute(sa.select(_node.name, _node.region).where(_node.retired_at.is_(None))).all())
+    mine = devices(tx, now, user) if places else []
+    return [each for each in mine if each.node not in places and regions.get(each.node) not in places]
 
 
 def device(tx: Tx, now: datetime, user: User, peer_id: str) -> reports.PeerView | None:

@@ -200,6 +200,21 @@ def size(text: str) -> int:
     return int(int(found[1]) * base**power)
 
 
+def written_size(number: int) -> str:
+    """Return a number of bytes as people write it and `size` reads it back, exactly: `500 GiB`, `1500 MB`."""
+    units = [
+        (base**power, f"{prefix}{end}") for base, end in ((1024, "iB"), (1000, "B")) for power, prefix in _PREFIXES
+    ]
+    fit = [(each, unit) for each, unit in units if number % each == 0 and 0 < number // each < 10**9]
+    if not fit:
+        return str(number)
+    factor, unit = max(fit)
+    return f"{number // factor} {unit}"
+
+
+_PREFIXES = ((1, "K"), (2, "M"), (3, "G"), (4, "T"))
+
+
 def human_size(number: int) -> str:
     """Return a number of bytes in the largest unit that leaves at least 1."""
     size = float(number)

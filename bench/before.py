@@ -51,7 +51,9 @@ def _on_nodes(home: Path, row: Row, *sides: tuple[str, list[Node]]) -> None:
     for some in sorted({10, len(sides[0][1])}):
         sync = lambda each, some=some: each.vpnctl("node", "sync", *fleets[id(each)][:some])  # noqa: E731
         _compare(row, f"no-op sync of {some} nodes", 7, pair, sync)
-        _compare(row, f"jobs run usage of {some} nodes", 5, pair, lambda each: each.vpnctl("jobs", "run", "usage"))
+    for job in ("sync", "usage", "health"):
+        case = f"jobs run {job} of {len(sides[0][1])} nodes"
+        _compare(row, case, 7, pair, lambda each, job=job: each.vpnctl("jobs", "run", job))
 
 
 def _compare(row: Row, case: str, runs: int, pair: list[Site], work: Callable[[Site], float]) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import NodeFailed
-from vpnctl.rules.changes import Observed, SeenPeer, SeenPsk
+from vpnctl.rules.observed import Observed, SeenPeer, SeenPsk
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx

@@ -14,7 +14,7 @@ from vpnctl.protocols import host, plugin
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.remote.shell import Login
 from vpnctl.rules.access import Reason, why_not
-from vpnctl.rules.changes import Desired
+from vpnctl.rules.desired import Desired
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons, standing

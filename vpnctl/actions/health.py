@@ -22,8 +22,9 @@ from vpnctl.remote.probe import Handshake
 from vpnctl.remote.probe import Verdict as Sign
 from vpnctl.rules import health, vitals
 from vpnctl.rules.access import ONLINE
-from vpnctl.rules.changes import PEOPLE, Observed
+from vpnctl.rules.changes import PEOPLE
 from vpnctl.rules.health import Look, State, Verdict
+from vpnctl.rules.observed import Observed
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Health, Measurement, Node

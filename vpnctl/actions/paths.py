@@ -16,13 +16,12 @@ from vpnctl.actions.desired import View, desired
 from vpnctl.app import App
 from vpnctl.remote import plan
 from vpnctl.rules import grammar
-from vpnctl.rules.changes import Observed
+from vpnctl.rules.observed import Observed
 from vpnctl.rules.path import PathCode, path_words
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node
 
-KIND = "packets do not pass"
 _LOOKED_AT = 64
 """How many addresses from the pool's end are looked at for a free one."""
 _SMALL = 4

@@ -14,7 +14,7 @@ from vpnctl.actions.settle import Wish, compare, look
 from vpnctl.app import App
 from vpnctl.errors import Distrust, VpnctlError
 from vpnctl.remote.probe import Handshake, Verdict
-from vpnctl.rules.changes import SYSTEM, Change
+from vpnctl.rules.changes import Change, HandshakeSilent, OfPeer
 from vpnctl.store import models
 from vpnctl.store.rows import Node
 
@@ -51,7 +51,7 @@ _ADVICE = "look at the provider's firewall, and at the node's"
 
 def _silent(signs: dict[str, Handshake | None]) -> list[Change]:
     return [
-        Change("no handshake", interface, str(sign.verdict), SYSTEM, _ADVICE)
+        HandshakeSilent(interface, str(sign.verdict), _ADVICE)
         for interface, sign in signs.items()
         if sign is not None and sign.verdict is not Verdict.OK
     ]
@@ -99,5 +99,4 @@ def _preview(app: App, view: View, wish: Wish) -> Settled:
 
 def _named(change: Change, who: Mapping[str, str]) -> Change:
     """Return a change with `USER/DEVICE` in the place of a key of ours: people are not known by their keys."""
-    link, _, key = change.subject.partition(" ")
-    return replace(change, subject=f"{link} {who[key]}") if key in who else change
+    return replace(change, whose=who.get(change.key, "")) if isinstance(change, OfPeer) else change

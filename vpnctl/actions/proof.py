@@ -16,8 +16,10 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Distrust, NodeFailed, VpnctlError
 from vpnctl.protocols.host import TOKEN
-from vpnctl.rules.changes import SYSTEM, Desired, Link, Observed, SeenPeer, psk_differs
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.desired import Desired, Link
 from vpnctl.rules.ledger import Reading
+from vpnctl.rules.observed import Observed, SeenPeer, psk_differs
 from vpnctl.store import events, models, traffic
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer

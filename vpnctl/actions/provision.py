@@ -14,7 +14,8 @@ from vpnctl.actions.settle import Wish, look, settle
 from vpnctl.app import App
 from vpnctl.errors import NodeFailed
 from vpnctl.rules import firewall
-from vpnctl.rules.changes import SYSTEM, Observed
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.observed import Observed
 from vpnctl.rules.path import Ways, fitting_mtu
 from vpnctl.store.rows import Endpoint, Node
 

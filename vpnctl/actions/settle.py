@@ -27,7 +27,10 @@ from vpnctl.remote import node as node_script
 from vpnctl.remote import plan
 from vpnctl.remote.shell import Shell
 from vpnctl.rules.brake import FREE, SHARE, held_back
-from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, Desired, Observed, difference
+from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, InterfaceMissing, PacketsLost
+from vpnctl.rules.desired import Desired
+from vpnctl.rules.difference import difference
+from vpnctl.rules.observed import Observed
 from vpnctl.store import models
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Node
@@ -176,7 +179,9 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     lost = paths.fault(observed)
     notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), wish.scope)[1]
     if lost:
-        hint = next((each.advice for each in notes if each.kind != paths.KIND), f"vpnctl node provision {name}")
+        hint = next(
+            (each.advice for each in notes if not isinstance(each, PacketsLost)), f"vpnctl node provision {name}"
+        )
         return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
@@ -253,16 +258,16 @@ def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple
     mine = (
         change
         for change in changes
-        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or change.kind == "interface down")
+        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, InterfaceMissing))
     )
     return tuple(mine), tuple(change for change in changes if not change.mends)
 
 
 def _check_up(name: str, changes: Iterable[Change]) -> None:
     """People's business needs a running interface; starting one is the business of provision and sync."""
-    down = next((change for change in changes if change.kind == "interface down"), None)
+    down = next((change for change in changes if isinstance(change, InterfaceMissing)), None)
     if down is not None:
-        raise NodeFailed(f"{name}: {down.subject} is not up", f"vpnctl node sync {name}")
+        raise NodeFailed(f"{name}: {down.interface} is not up", f"vpnctl node sync {name}")
 
 
 def _alien_keys(view: View) -> list[str]:

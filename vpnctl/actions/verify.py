@@ -11,7 +11,9 @@ from vpnctl.actions.settle import look, settle
 from vpnctl.app import App
 from vpnctl.errors import DRIFT, OK, PENDING, Unreachable, VpnctlError
 from vpnctl.remote.probe import Handshake, Verdict
-from vpnctl.rules.changes import PEOPLE, Identity, Link, Observed, psk_differs
+from vpnctl.rules.changes import PEOPLE
+from vpnctl.rules.desired import Identity, Link
+from vpnctl.rules.observed import Observed, psk_differs
 from vpnctl.store.rows import Peer
 
 

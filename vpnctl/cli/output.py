@@ -16,6 +16,7 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
+from vpnctl.rules.changes import Change
 from vpnctl.rules.grammar import clean, human_size
 from vpnctl.rules.secret import Secret
 from vpnctl.settings import no_colour
@@ -117,6 +118,8 @@ def warn(text: str, hint: str = "") -> None:
 
 def plain(value: Any) -> Any:
     """Return a value in JSON's types: times RFC 3339 in UTC, secrets `***`."""
+    if isinstance(value, Change):
+        return value.plain()
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, datetime):

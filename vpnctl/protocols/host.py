@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vpnctl.rules.changes import File
+from vpnctl.rules.desired import File
 from vpnctl.rules.secret import Secret
 
 SYSCTL = "/etc/sysctl.d/60-vpnctl.conf"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vpnctl.rules.changes import Identity, Link, SeenPeer
+from vpnctl.rules.desired import Identity, Link
+from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
 
 

@@ -16,7 +16,8 @@ from vpnctl.errors import InvalidInput
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.rules import grammar
 from vpnctl.rules.addresses import server_address
-from vpnctl.rules.changes import File, Identity, Link, SeenPeer, SeenPsk
+from vpnctl.rules.desired import File, Identity, Link
+from vpnctl.rules.observed import SeenPeer, SeenPsk
 from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8

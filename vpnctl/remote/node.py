@@ -18,8 +18,9 @@ from vpnctl.protocols.host import TOKEN
 from vpnctl.remote.plan import Plan
 from vpnctl.remote.shell import COMMAND_SECONDS, Result, Shell
 from vpnctl.rules import firewall, grammar
-from vpnctl.rules.changes import File, Observed, SeenLink
+from vpnctl.rules.desired import File
 from vpnctl.rules.grammar import clean, quoted
+from vpnctl.rules.observed import Observed, SeenLink
 from vpnctl.rules.path import PathCode, SeenPath, Ways
 from vpnctl.rules.secret import Secret
 

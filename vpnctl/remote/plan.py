@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vpnctl.protocols import host
-from vpnctl.rules.changes import SYSTEM, Change, Desired, File, Link, Observed
-
-CARRYING = ("interface not up", "missing address", "missing route")
-"""What an interface may lack to carry packets."""
+from vpnctl.rules.changes import (
+    SYSTEM,
+    Carrying,
+    Change,
+    FileDiffers,
+    ForwardingOff,
+    InterfaceMissing,
+    OfEndpoint,
+    PackageMissing,
+    RulesMissing,
+    UfwClosed,
+    UnitOff,
+)
+from vpnctl.rules.desired import Desired, File, Link
+from vpnctl.rules.observed import Observed
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ def apply(desired: Desired, observed: Observed, changes: Iterable[Change], fresh
             lines.append(_line("keys", link.tool, link.interface, keys_digest(seen.peers)))
     for link in desired.links:
         lines += _cuts(link, observed)
-    packages = [change.subject for change in todo if change.kind == "package"]
+    packages = [change.package for change in todo if isinstance(change, PackageMissing)]
     lines += [_line("package", " ".join(packages))] if packages else []
     lines += [_line("file", file.path, file.mode, file.digest, str(len(file.text.reveal().encode()))) for file in files]
     lines.append(_line("fresh", fresh))
@@ -94,7 +105,7 @@ def keys_digest(keys: Iterable[str]) -> str:
 
 
 def _files(desired: Desired, todo: list[Change]) -> list[File]:
-    wanted = {change.subject for change in todo if change.kind == "write"}
+    wanted = {change.path for change in todo if isinstance(change, FileDiffers)}
     every = list(desired.system_files)
     for link in desired.links:
         if not link.removed:
@@ -122,14 +133,13 @@ def _cuts(link: Link, observed: Observed) -> list[str]:
 
 
 def _live(desired: Desired, todo: list[Change], published: set[str]) -> list[str]:
-    system = {(change.kind, change.subject) for change in todo if change.scope == SYSTEM}
     lines = []
     if any(path.startswith("/etc/systemd/") for path in published):
         lines.append("reload")
-    if host.SYSCTL in published or ("sysctl", "forwarding") in system:
+    if host.SYSCTL in published or ForwardingOff() in todo:
         lines.append(_line("sysctl", host.SYSCTL))
     for link in desired.links:
-        lines += _remove(link) if link.removed else _link_steps(link, todo, system, published)
+        lines += _remove(link) if link.removed else _link_steps(link, todo, published)
     return lines
 
 
@@ -140,26 +150,28 @@ def _remove(link: Link) -> list[str]:
     return lines + [_line("stop", unit) for unit in units] + [_line("remove", path) for path in files]
 
 
-def _link_steps(link: Link, todo: list[Change], system: set[tuple[str, str]], published: set[str]) -> list[str]:
+def _link_steps(link: Link, todo: list[Change], published: set[str]) -> list[str]:
     lines = []
     firewall = host.firewall_unit(link.interface)
     rules = {link.firewall.path} | ({link.drop_in.path} if link.drop_in else set())
-    if rules & published or {("load firewall", link.interface), ("start unit", firewall)} & system:
+    if rules & published or RulesMissing(link.interface) in todo or UnitOff(firewall) in todo:
         lines.append(_line("start", firewall))
-    if ("open ufw", link.interface) in system:
+    if UfwClosed(link.interface, link.port) in todo:
         lines.append(_line("ufw-open", link.interface, str(link.port)))
-    down = ("interface down", link.interface) in system
-    if down or ("start unit", link.unit) in system:
+    down = InterfaceMissing(link.interface) in todo
+    if down or UnitOff(link.unit) in todo:
         lines.append(_line("start", link.unit))
     if not down and any(_concerns(change, link) for change in todo):
-        if any(change.kind in CARRYING and change.subject == link.interface for change in todo):
+        if any(isinstance(change, Carrying) and change.interface == link.interface for change in todo):
             lines.append(_line("repair", link.interface, " ".join(link.addresses), " ".join(link.routes)))
         lines.append(_line("sync", link.tool, link.interface, link.config.path, str(link.mtu)))
     return lines
 
 
 def _concerns(change: Change, link: Link) -> bool:
-    return change.subject == link.config.path or change.subject.split(" ")[0] == link.interface
+    if isinstance(change, FileDiffers):
+        return change.path == link.config.path
+    return isinstance(change, OfEndpoint) and change.interface == link.interface
 
 
 def _line(*words: str) -> str:

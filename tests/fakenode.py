@@ -363,10 +363,6 @@ class _Run:
     def look_health(self) -> None:
         self.say("fact", "health", self.node.health)
 
-    def look_nft(self, interface: str) -> None:
-        if interface in self.node.tables:
-            self.say("fact", f"nft:{interface}", "yes")
-
     def look_ways(self) -> None:
         for family, mtu in self.node.ways.items():
             self.say("way", str(family), "eth0", str(mtu))
@@ -374,6 +370,8 @@ class _Run:
             self.say("net", device, net)
         for line in self.node.nft:
             self.say("nft", line)
+        for interface in self.node.tables:
+            self.say("fact", f"nft:{interface}", "yes")
 
     def look_psk(self, interface: str, keys: str) -> None:
         for key in keys.split():

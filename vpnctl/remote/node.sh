@@ -58,9 +58,9 @@ main() {
   }
 
   # The key of a test that sends packets now, or was killed: it is nobody's peer.
-  proof_key() { local key=none; [ -r "/run/vpnctl-proof-$1" ] && read -r key <"/run/vpnctl-proof-$1"; echo "${key:-none}"; }
+  proof_key() { proof=none; [ ! -r "/run/vpnctl-proof-$1" ] || read -r proof <"/run/vpnctl-proof-$1"; }
 
-  live_keys() { "$1" show "$2" peers 2>/dev/null | grep -vxF "$(proof_key "$2")" | sort | sha256sum | cut -d' ' -f1; }
+  live_keys() { proof_key "$2"; "$1" show "$2" peers 2>/dev/null | grep -vxF "${proof:-none}" | sort | sha256sum | cut -d' ' -f1; }
 
   put_token() {
     mkdir -p "$state" && printf '%s\n' "$1" >"$state/token.new" && sync "$state/token.new" &&
@@ -309,24 +309,31 @@ main() {
   # The ways out of the node, the networks that its other interfaces have, and what its firewalls do with packets that
   # are forwarded or come in: chains with a hook, and every rule with a verdict. Tables of our own are left out.
   ways() {
-    local family how dev word address rest
+    local family word dev how address rest main
     for family in 4 6; do
-      read -r how rest < <(ip -$family route show default 2>/dev/null) || continue
-      [[ " $rest" =~ \ dev\ ([^ ]+) ]] && dev=${BASH_REMATCH[1]} || continue
-      read -r word <"/sys/class/net/$dev/mtu" && say way "$family" "$dev" "$word"
+      main=
+      while read -r word dev how address rest; do
+        case $word in
+          */*) [[ " $dev $how $address $rest" =~ \ dev\ ([^ ]+) ]] && say net "${BASH_REMATCH[1]}" "$word" ;;
+          *:*:*) ;;  # a route to one host
+          *:) say net "$dev" "$address" ;;
+          default)
+            [ -z "$main" ] && [[ " $dev $how $address $rest" =~ \ dev\ ([^ ]+) ]] && main=${BASH_REMATCH[1]} &&
+              read -r word <"/sys/class/net/$main/mtu" && say way "$family" "$main" "$word" ;;
+        esac
+      done < <(ip -o -$family -batch - 2>/dev/null <<<$'address show\nroute show')
     done
-    while read -r _ dev word address rest; do say net "$dev" "$address"; done < <(ip -o address show 2>/dev/null)
-    while read -r address rest; do
-      [[ $address = */* && $rest =~ (^|\ )dev\ ([^ ]+) ]] && say net "${BASH_REMATCH[2]}" "$address"
-    done < <(ip -4 route show 2>/dev/null; ip -6 route show 2>/dev/null)
-    while read -r word rest; do
-      [[ $word = /* && $word != *\$* && ! -e $word ]] && say stale "$word"
-    done < <(tr -s ' :\t' '\n' </etc/ld.so.preload 2>/dev/null)
+    if [ -r /etc/ld.so.preload ]; then
+      while read -r word rest; do
+        [[ $word = /* && $word != *\$* && ! -e $word ]] && say stale "$word"
+      done < <(tr -s ' :\t' '\n' </etc/ld.so.preload)
+    fi
     nft -t list ruleset 2>/dev/null | awk '
-      /^table / { ours = $3 ~ /^vpnctl_/; if (!ours) print "nft\t" $1 " " $2 " " $3; next }
-      ours { next }
+      /^table / { ours = ""; if (sub(/^vpnctl_/, "", $3)) ours = $3; else print "nft\t" $1 " " $2 " " $3; next }
+      ours != "" { if (/masquerade/) print "fact\tnft:" ours "\tyes"; next }
+      n > 3000 { next }
       /^\tchain / { print "nft\tchain " $2; next }
-      / hook (forward|input) / || /(accept|drop|reject|jump|goto|return|queue)/ { gsub(/\t/, " "); print "nft\t" $0; if (++n > 3000) exit }'
+      / hook (forward|input) / || /(accept|drop|reject|jump|goto|return|queue)/ { gsub(/\t/, " "); print "nft\t" $0; n++ }'
   }
 
   # load, CPUs, memory and what of it is available (kB), disk and inodes used (%), CPU use over a fifth of a second (%).
@@ -362,17 +369,21 @@ main() {
     read -r index <"/sys/class/net/$1/ifindex"
     read -r flags <"/sys/class/net/$1/flags"
     say link "$1" "$mtu" "$index" "$((flags & 1))"
-    while read -r _ _ _ word rest; do [[ $word = fe80:* ]] || say addr "$1" "$word"; done < <(ip -o address show dev "$1")
-    while read -r word rest; do [[ $word = fe80:* ]] || say route "$1" "$word"; done < <(
-      ip -4 route show dev "$1"
-      [ -e /proc/net/if_inet6 ] && ip -6 route show dev "$1"
-    )
+    while read -r word _ _ rest _; do
+      case $word in
+        fe80:*) ;;
+        *:*:*) say route "$1" "$word" ;;
+        *:) [[ $rest = fe80:* ]] || say addr "$1" "$rest" ;;
+        *) say route "$1" "$word" ;;
+      esac
+    done < <(for word in 4 6; do ip -o -$word -batch - 2>/dev/null <<<"address show dev $1"$'\n'"route show dev $1"; done)
   }
 
   # A dump without its keys: the interface's private one goes, whichever line it is on; a preshared key is compared
   # with our file's and only named when the file does not know the peer. What is no line of a dump is never repeated.
   peers_of() {
-    awk -F'\t' -v file="$1" -v link="$2" -v ours="$(proof_key "$2")" '
+    proof_key "$2"
+    awk -F'\t' -v file="$1" -v link="$2" -v ours="${proof:-none}" '
       BEGIN {
         while ((getline line < file) > 0) {
           value = line; sub(/^[^=]*= */, "", value); sub(/[ \r]*$/, "", value)
@@ -435,7 +446,6 @@ main() {
           for word in wg awg; do command -v "$word" >/dev/null && "$word" show "$a" preshared-keys 2>/dev/null; done |
             awk -F'\t' -v link="$a" -v wanted=" $b " 'index(wanted, " " $1 " ") && NF == 2 { print "psk\t" link "\t" $1 "\t" $2 }' ;;
         look-path) prove_path "$a" "$b" "$c" "$d" ;;
-        look-nft) nft list table inet "vpnctl_$a" 2>/dev/null | grep -q masquerade && say fact "nft:$a" yes ;;
         look-link)
           if [ -e "/sys/class/net/$b" ]; then
             link_state "$b"

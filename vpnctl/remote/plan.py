@@ -51,7 +51,6 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
         for link in desired.links:
             lines += [_line("look-file", file.path) for file in (link.firewall, link.drop_in) if file]
             lines += [_line("look-unit", unit) for unit in (link.unit, host.firewall_unit(link.interface))]
-            lines.append(_line("look-nft", link.interface))
             if link.forward_rule == "ufw":
                 lines.append(_line("look-ufw", link.interface, str(link.port)))
     return tuple(lines)

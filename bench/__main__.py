@@ -108,7 +108,7 @@ def many_peers(made: Site, node: Node, count: int, goal: str) -> None:
     )
 
 
-def one_of_many(made: Site, full: Node, empty: Node, count: int, goal: str) -> None:
+def one_of_many(made: Site, empty: Node, count: int, goal: str) -> None:
     made.vpnctl("user", "add", f"few{count}")
     made.vpnctl("peer", "add", f"few{count}", "--node", empty.name)
     states = iter(["suspend", "resume"] * 10)
@@ -190,7 +190,7 @@ def main() -> int:
                 target = nodes[1] if count == 1000 else nodes[2]
                 many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")
                 lan.vpnctl("node", "sync", target.name)
-                one_of_many(lan, target, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")
+                one_of_many(lan, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")
             calm = [*nodes[:1], *nodes[3:12]][:10]
             noop(lan, calm, "lan", rivals)
             if not quick:

@@ -288,7 +288,18 @@ def test_a_measurement_below_the_operators_minimum_is_warned_of(app, serve, cloc
     node.fake.clock = int(clock().timestamp()) + 60
     strict = replace(app, settings=replace(app.settings, max_latency_ms=15, min_throughput_mbit=80))
     with app.store.write() as tx:
-        tx.insert(Measurement("m", node.id, clock(), "tunnel", 31.0, 0.0, 95.0, 40.0))
+        tx.insert(
+            Measurement(
+                id="m",
+                node_id=node.id,
+                at=clock(),
+                way="tunnel",
+                latency_ms=31.0,
+                loss=0.0,
+                down_mbit=95.0,
+                up_mbit=40.0,
+            )
+        )
     rounds(strict, clock, 1)
     assert sorted(each["what"] for each in notices(app, "resource")) == [
         "measured 40 Mbit/s, wanted at least 80 Mbit/s", "measured latency 31 ms, wanted at most 15 ms",

@@ -56,7 +56,15 @@ def _add(tx: Tx, app: App, endpoint: Endpoint, name: str, found: list[SeenPeer])
             alien_id = str(uuid.uuid4())
             sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if isinstance(peer.psk, Secret) else None
             ips = ", ".join(sorted(peer.allowed_ips))
-            rows.append(Alien(alien_id, endpoint.id, peer.key, sealed, ips, app.clock(), None))
+            row = Alien(
+                id=alien_id,
+                endpoint_id=endpoint.id,
+                public_key=peer.key,
+                psk_sealed=sealed,
+                allowed_ips=ips,
+                first_seen_at=app.clock(),
+            )
+            rows.append(row)
     tx.insert_all(rows)
     _tell(tx, app, "alien.found", endpoint, [row.public_key for row in rows])
 

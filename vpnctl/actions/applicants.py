@@ -45,7 +45,7 @@ def known(tx: Tx, telegram_id: int, locale: str, now: datetime) -> Applicant:
     """Return what is remembered of a stranger, who is remembered from now on."""
     found = tx.one(Applicant, _table.telegram_id == telegram_id)
     if found is None:
-        found = Applicant(telegram_id, locale, 0, 0, None, now)
+        found = Applicant(telegram_id=telegram_id, locale=locale, tries=0, bad_codes=0, seen_at=now)
         tx.insert(found)
     elif found.locale != locale:
         found = replace(found, locale=locale)

@@ -36,7 +36,9 @@ def lay(tx: Tx, owner: int, rows: Sequence[Sequence[Choice]], expires_at: dateti
         if choice.url:
             return {"text": choice.label, "url": choice.url}
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        made.append(Button(token, screen, owner, choice.action, choice.args, expires_at, None))
+        made.append(
+            Button(id=token, screen=screen, owner=owner, action=choice.action, args=choice.args, expires_at=expires_at)
+        )
         return {"text": choice.label, "callback_data": token}
 
     keyboard = [[one(choice) for choice in row] for row in rows]

@@ -21,7 +21,7 @@ from vpnctl.remote.telegram import Account, Fate, Outcome
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import wanted
-from vpnctl.store.rows import Notice
+from vpnctl.store.rows import Notice, made
 from vpnctl.words import Words
 
 BATCH = 100
@@ -131,7 +131,7 @@ def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Person
     )
     found: list[tuple[Notice, Person]] = []
     for *row, telegram_id, blocked, locale in tx.execute(query):
-        notice = Notice(*row)
+        notice = made(Notice, row)
         chat = None if blocked else telegram_id if notice.user_id else notice.details.get("to")
         found.append((notice, Person(chat, locale or _locale(tx, chat))))
     return found
@@ -235,7 +235,7 @@ def _lease(app: App) -> bool:
     """Take the right to send, for a time; another holder's runs out by itself when it was killed."""
     now = app.clock()
     with app.store.write() as tx:
-        held = json.loads(tx.meta(f"lease:{NAME}", lock=True) or "{}")
+        held = json.loads(tx.meta(f"lease:{NAME}") or "{}")
         until = datetime.fromisoformat(held["until"]) if held else None
         if until is not None and now < until <= now + timedelta(days=1):
             return False
@@ -246,7 +246,7 @@ def _lease(app: App) -> bool:
 def _release(app: App, seconds: int) -> None:
     """Let others send; after `seconds` only when Telegram asked for a pause. A lease that another took stays."""
     with app.store.write() as tx:
-        if json.loads(tx.meta(f"lease:{NAME}", lock=True) or "{}").get("run") == app.run_id:
+        if json.loads(tx.meta(f"lease:{NAME}") or "{}").get("run") == app.run_id:
             _hold(tx, app, app.clock() + timedelta(seconds=seconds))
 
 

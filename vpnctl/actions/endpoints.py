@@ -78,13 +78,8 @@ def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any])
         public_key=public,
         key_sealed=app.vault.seal("endpoint.key", endpoint_id, secret),
         **probes.fresh(app.vault, protocol, endpoint_id),  # type: ignore[arg-type]
-        probed_at=None,
-        measuring_until=None,
-        digest=None,
         changed_at=app.clock(),
-        proven_at=None,
         created_at=app.clock(),
-        removed_at=None,
     )
     tx.insert(row)
     after = {"protocol": protocol, "port": port, "pool_v4": row.pool_v4, "pool_v6": row.pool_v6}

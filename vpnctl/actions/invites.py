@@ -39,7 +39,12 @@ def create(app: App, name: str | None, days: int) -> Secret:
             raise Conflict(f"{name} has a Telegram account already", f"vpnctl user show {name}")
         now = app.clock()
         row = Invite(
-            str(uuid.uuid4()), _hash(code), user.id if user else None, app.actor, now, now + timedelta(days=days), None
+            id=str(uuid.uuid4()),
+            code_hash=_hash(code),
+            user_id=user.id if user else None,
+            made_by=app.actor,
+            created_at=now,
+            expires_at=now + timedelta(days=days),
         )
         tx.insert(row)
         subject = ("user", user.id, user.name) if user else ("invite", row.id, "somebody new")

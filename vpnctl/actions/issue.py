@@ -25,6 +25,9 @@ _CHUNK = 500
 QUARANTINE = timedelta(hours=24)
 """An address is not given to somebody else until this long after its peer was seen absent."""
 
+Place = tuple[Endpoint, Node]
+"""Where a peer lives."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -65,8 +68,8 @@ def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
         owner = room.user(wish.user)
         device = grammar.name(wish.device, "device name")
         room.claim(owner, device)
-        endpoint, node = room.endpoint(wish)
-        issued.append(mint(app, owner, endpoint, node, device, room.addresses(endpoint), wish.public_key))
+        where = room.endpoint(wish)
+        issued.append(mint(app, owner, device, where, room.addresses(where[0]), wish.public_key))
     refuse_known_keys(tx, [each for each, wish in zip(issued, wanted, strict=True) if wish.public_key])
     tx.insert_all([each.peer for each in issued])
     events.record_all(
@@ -89,7 +92,7 @@ class Room:
         self._app = app
         self._users: dict[str, User] = {}
         self._devices: dict[str, list[str]] = {}
-        self._endpoints: dict[tuple[str, str], tuple[Endpoint, Node]] = {}
+        self._endpoints: dict[tuple[str, str], Place] = {}
         self._load: Counter[str] = Counter()
         self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
         self._terms: dict[str, Subscription | None] = {}
@@ -149,7 +152,7 @@ class Room:
             self._terms[owner.id] = subscriptions.covering(rows, self._app.clock())
         return self._terms[owner.id]
 
-    def endpoint(self, wish: Wanted) -> tuple[Endpoint, Node]:
+    def endpoint(self, wish: Wanted) -> Place:
         """Return where the peer goes: on the named node, else on the one with most room."""
         choices = self._choices(wish)
         terms = self.terms(self.user(wish.user))
@@ -168,7 +171,7 @@ class Room:
         self._load[best[1].id] += 1
         return best
 
-    def _choices(self, wish: Wanted) -> list[tuple[Endpoint, Node]]:
+    def _choices(self, wish: Wanted) -> list[Place]:
         if not self._endpoints:
             self._read_endpoints()
         plugin(wish.protocol)
@@ -222,8 +225,7 @@ def _spare(node: Node, load: int) -> tuple[int, int]:
 
 
 def _taken(tx: Tx, app: App, endpoint: Endpoint) -> dict[int, set[str]]:
-    """Return the addresses in use, after taking back those whose quarantine is over. On PostgreSQL this queues adds."""
-    tx.execute(sa.select(models.endpoint.c.id).where(models.endpoint.c.id == endpoint.id).with_for_update())
+    """Return the addresses in use, after taking back those whose quarantine is over."""
     table = models.peer.c
     tx.update(
         Peer,
@@ -248,13 +250,13 @@ def _taken(tx: Tx, app: App, endpoint: Endpoint) -> dict[int, set[str]]:
 def mint(
     app: App,
     owner: User,
-    endpoint: Endpoint,
-    node: Node,
     device: str,
+    where: Place,
     pair: tuple[str | None, str | None],
     public_key: str | None,
 ) -> Issued:
-    """Make keys and the row of a new peer."""
+    """Make keys and the row of a new peer with this pair of addresses. Nothing is written."""
+    endpoint, node = where
     protocol = plugin(endpoint.protocol)
     peer_id = str(uuid.uuid4())
     psk = protocol.psk()
@@ -278,18 +280,6 @@ def mint(
         ipv4=pair[0],
         ipv6=pair[1],
         created_at=app.clock(),
-        suspended_at=None,
-        revoked_at=None,
-        retiring_at=None,
-        expires_at=None,
-        replaces_id=None,
-        delivered_at=None,
-        delivered_how=None,
-        present_at=None,
-        absent_at=None,
-        handshake_at=None,
-        rx=0,
-        tx=0,
     )
     return Issued(owner, peer, endpoint, node, secret, psk)
 

@@ -73,8 +73,8 @@ def measure(app: App, name: str, seconds: float) -> tuple[list[Measured], list[S
         shell.close()
     with app.store.write() as tx:
         for each in found:
-            figures = (each.latency_ms, each.loss, each.down_mbit, each.up_mbit)
-            tx.insert(Measurement(str(uuid.uuid4()), node.id, app.clock(), each.way, *figures))
+            figures = {name: getattr(each, name) for name in ("way", "latency_ms", "loss", "down_mbit", "up_mbit")}
+            tx.insert(Measurement(id=str(uuid.uuid4()), node_id=node.id, at=app.clock(), **figures))
     return found, settled
 
 

@@ -87,17 +87,7 @@ def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, A
             "host_key": login.host_key,
             "jump_id": jump.id if jump else None,
             "public_host": login.host,
-            "capacity": None,
-            "rent_due": None,
-            "traffic_limit": None,
-            "token": None,
-            "boot_id": None,
-            "seen_at": None,
-            "last_error": None,
-            "last_error_code": None,
             "created_at": app.clock(),
-            "draining_at": None,
-            "retired_at": None,
             **details,
         }
     )

@@ -55,7 +55,7 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
             pair = (old.ipv4 or "", old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
             revoke_rows(tx, app, older, owner.name)
-        new = mint(app, owner, endpoint, node, old.device, pair, public_key)
+        new = mint(app, owner, old.device, (endpoint, node), pair, public_key)
         peer = replace(new.peer, replaces_id=replaced.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
         refuse_known_keys(tx, [new] if public_key else [])
         tx.insert(peer)

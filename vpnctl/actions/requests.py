@@ -72,7 +72,7 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
         return
     if len(waiting) >= OPEN:
         raise WaitsAlready("enough requests wait already")
-    row = Request(str(uuid.uuid4()), user.id, kind, details, app.clock(), None, None, None)
+    row = Request(id=str(uuid.uuid4()), user_id=user.id, kind=kind, details=details, created_at=app.clock())
     tx.insert(row)
     events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
     told = {"user": user.name, "id": row.id, "kind": kind, **details}

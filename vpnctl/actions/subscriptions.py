@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from vpnctl.actions import find, plans
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.users import expect_change, nodes_of
@@ -126,8 +124,9 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
         raise InvalidInput(f"{days} days are out of range", f"1 to {plans.MAX_DAYS}")
     if plan is not None:
         return replace(plans.for_sale(tx, plan), days=days)
-    same: dict[str, Any] = {key: getattr(last, key) for key in ("devices", "traffic", "locations", "prices")}
-    return Plan("", last.plan, "", days, trial=False, on_sale=True, created_at=last.created_at, **same)
+    copied = ("devices", "traffic", "locations", "prices", "created_at")
+    same: dict[str, Any] = {key: getattr(last, key) for key in copied}
+    return Plan(id="", name=last.plan, title="", days=days, trial=False, on_sale=True, **same)
 
 
 def add(
@@ -145,7 +144,6 @@ def add(
     paid = Paid(paid) if isinstance(paid, str) else paid
     now = app.clock()
     before = why_not_person(person(tx, user, now), now)
-    tx.execute(sa.select(models.user.c.id).where(models.user.c.id == user.id).with_for_update())
     rows = of(tx, user)
     amount, currency = _price(terms, paid) if paid else (None, None)
     if paid is not None:
@@ -168,9 +166,6 @@ def add(
         payment=paid.reference if paid else None,
         starts_at=starts,
         ends_at=starts + timedelta(days=terms.days),
-        cancelled_at=None,
-        converted_at=None,
-        noted=0,
         created_at=now,
         paid_amount=amount,
         paid_currency=currency,

@@ -13,7 +13,7 @@ from vpnctl.app import App
 from vpnctl.errors import Busy
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Received
+from vpnctl.store.rows import Received, made
 
 _table = models.inbox.c
 WINDOW = timedelta(seconds=10)
@@ -70,7 +70,7 @@ def take(app: App, busy: Collection[int]) -> Received | None:
     query = sa.select(models.inbox).where(*where).order_by(sa.case((known, 0), else_=1), _table.seq).limit(1)
     with app.store.read() as tx:
         row = tx.execute(query).first()
-    return Received(*row) if row else None
+    return made(Received, row) if row else None
 
 
 def waiting(tx: Tx) -> int:

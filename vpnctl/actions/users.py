@@ -53,18 +53,12 @@ def _new(app: App, names: Sequence[str], values: dict[str, Any]) -> list[User]:
                 "id": str(uuid.uuid4()),
                 "name": grammar.name(name, "user name"),
                 "display_name": "",
-                "telegram_id": None,
                 "locale": "en",
                 "requested_at": now,
                 "approved_at": now,
                 "approved_by": app.actor,
-                "blocked_at": None,
-                "blocked_by": None,
-                "device_limit": None,
                 "note": "",
-                "bot_blocked_at": None,
                 "created_at": now,
-                "removed_at": None,
                 **values,
             }
         )

@@ -15,7 +15,7 @@ from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons, standing
 from vpnctl.store.queue import pending_nodes
-from vpnctl.store.rows import Endpoint, Node, Peer, User
+from vpnctl.store.rows import Endpoint, Node, Peer, User, made
 
 _node, _endpoint, _user, _peer, _event = (
     models.node.c,
@@ -240,7 +240,7 @@ def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int 
     )
     width, owner = len(models.peer.c), len(models.user.c)
     rows = [
-        (Peer(*row[:width]), User(*row[width : width + owner]), row[-2], row[-1])
+        (made(Peer, row[:width]), made(User, row[width : width + owner]), row[-2], row[-1])
         for row in tx.execute(query.limit(limit) if limit else query)
     ]
     who = persons(tx, list({user.id: user for _, user, _, _ in rows}.values()), now)

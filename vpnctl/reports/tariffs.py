@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from vpnctl.rules.lifecycle import Span, State, state
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Plan, Subscription
+from vpnctl.store.rows import Plan, Subscription, made
 
 _sub, _user = models.subscription.c, models.user.c
 
@@ -93,7 +93,7 @@ def subscriptions(
     found = []
     width = len(models.subscription.c)
     for part in tx.execute(query).partitions(1000):
-        rows = [(Subscription(*row[:width]), row[-1]) for row in part]
+        rows = [(made(Subscription, row[:width]), row[-1]) for row in part]
         others = _spans(tx, {row.user_id for row, _ in rows})
         views = [_view(row, name, others[row.user_id], now, soon) for row, name in rows]
         found += [view for view in views if not states or view.state in states]

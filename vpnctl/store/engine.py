@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
@@ -25,6 +25,7 @@ from sqlalchemy import exc
 from vpnctl.errors import Busy, Conflict, StateTrouble, adding
 from vpnctl.store import models
 from vpnctl.store.file import lock, must_be_there, on_read_only_disk, read_only_url
+from vpnctl.store.rows import Row, made
 from vpnctl.store.trouble import first_line, trouble
 from vpnctl.store.turns import Turns, begin_writing
 
@@ -36,8 +37,6 @@ _WRITER_KEY = 0x76706E77
 STATEMENT_SECONDS = 300
 """No statement of ours takes that long; what does is stuck."""
 _READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-
-Row = TypeVar("Row")
 
 
 class Tx:
@@ -53,14 +52,12 @@ class Tx:
         query = sa.select(kind.table).where(*where)  # type: ignore[attr-defined]
         query = query if order is None else query.order_by(order)
         query = query if limit is None else query.limit(limit)
-        make: Any = kind
-        return [make(*row) for row in self.connection.execute(query)]
+        return [made(kind, row) for row in self.connection.execute(query)]
 
     def one(self, kind: type[Row], *where: Any) -> Row | None:
         """Return the one row of `kind` that fulfils `where`, or None."""
         row = self.connection.execute(sa.select(kind.table).where(*where)).first()  # type: ignore[attr-defined]
-        make: Any = kind
-        return None if row is None else make(*row)
+        return None if row is None else made(kind, row)
 
     def insert(self, row: Any) -> None:
         """Insert a row."""
@@ -79,10 +76,10 @@ class Tx:
         """Execute a statement of SQLAlchemy Core."""
         return self.connection.execute(statement, *parameters)
 
-    def meta(self, name: str, *, lock: bool = False) -> str | None:
-        """Return a value of the service itself; with `lock` nobody else changes it before this transaction ends."""
-        query = sa.select(models.meta.c.value).where(models.meta.c.name == name)
-        return self.connection.execute(query.with_for_update() if lock else query).scalar()
+    def meta(self, name: str) -> str | None:
+        """Return a value of the service itself."""
+        found: str | None = self.execute(sa.select(models.meta.c.value).where(models.meta.c.name == name)).scalar()
+        return found
 
     def set_meta(self, name: str, value: str) -> None:
         """Set a value of the service itself."""

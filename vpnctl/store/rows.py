@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, TypeVar, cast
 
 import sqlalchemy as sa
 
 from vpnctl.store import models
 
+Row = TypeVar("Row")
 
-@dataclass(frozen=True)
+
+def made(kind: type[Row], values: Sequence[Any]) -> Row:
+    """Return a row from the values of its table's columns, in their order."""
+    return kind(**dict(zip(_names(cast("Hashable", kind)), values, strict=True)))
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """A server."""
 
@@ -24,20 +38,20 @@ class Node:
     port: int
     login: str
     host_key: str
-    jump_id: str | None
+    jump_id: str | None = None
     public_host: str
-    capacity: int | None
-    rent_due: date | None
-    traffic_limit: int | None
+    capacity: int | None = None
+    rent_due: date | None = None
+    traffic_limit: int | None = None
     """Bytes a month that the provider lets pass; None: nobody counts."""
-    token: str | None
-    boot_id: str | None
-    seen_at: datetime | None
-    last_error: str | None
-    last_error_code: int | None
+    token: str | None = None
+    boot_id: str | None = None
+    seen_at: datetime | None = None
+    last_error: str | None = None
+    last_error_code: int | None = None
     created_at: datetime
-    draining_at: datetime | None
-    retired_at: datetime | None
+    draining_at: datetime | None = None
+    retired_at: datetime | None = None
     path_error: str | None = None
     """Why packets of peers did not pass when that was last tried, at `path_at`; None: they did, or nobody tried."""
     path_at: datetime | None = None
@@ -45,7 +59,7 @@ class Node:
     """When something was decided about people there that the node's token does not tell of yet (docs/adr/0022)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One protocol on one node."""
 
@@ -56,7 +70,7 @@ class Endpoint:
     interface: str
     port: int
     pool_v4: str
-    pool_v6: str | None
+    pool_v6: str | None = None
     dns: str
     mtu: int
     allowed_ips: str
@@ -66,24 +80,24 @@ class Endpoint:
     options: dict[str, Any]
     public_key: str
     key_sealed: str
-    probe_public: str | None
+    probe_public: str | None = None
     """Of our own peer there, with which we shake hands to see whether the endpoint answers."""
-    probe_key_sealed: str | None
-    probe_psk_sealed: str | None
-    probed_at: datetime | None
+    probe_key_sealed: str | None = None
+    probe_psk_sealed: str | None = None
+    probed_at: datetime | None = None
     """The time in the last handshake that we sent; WireGuard takes only later ones."""
-    measuring_until: datetime | None
+    measuring_until: datetime | None = None
     """Until then the probe peer has an address, so that packets can be measured."""
-    digest: str | None
+    digest: str | None = None
     changed_at: datetime
-    proven_at: datetime | None
+    proven_at: datetime | None = None
     created_at: datetime
-    removed_at: datetime | None
+    removed_at: datetime | None = None
     clients_changed_at: datetime | None = None
     """When something changed that stands in people's files: who got theirs before needs a new one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class User:
     """A person."""
 
@@ -91,22 +105,22 @@ class User:
     id: str
     name: str
     display_name: str
-    telegram_id: int | None
+    telegram_id: int | None = None
     locale: str
-    requested_at: datetime | None
-    approved_at: datetime | None
-    approved_by: str | None
-    blocked_at: datetime | None
-    blocked_by: str | None
+    requested_at: datetime | None = None
+    approved_at: datetime | None = None
+    approved_by: str | None = None
+    blocked_at: datetime | None = None
+    blocked_by: str | None = None
     unlimited: bool
-    device_limit: int | None
+    device_limit: int | None = None
     note: str
-    bot_blocked_at: datetime | None
+    bot_blocked_at: datetime | None = None
     created_at: datetime
-    removed_at: datetime | None
+    removed_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Peer:
     """One device's credential on one endpoint. rx and tx: bytes since it exists, rx is what the node received."""
 
@@ -117,26 +131,26 @@ class Peer:
     device: str
     public_key: str
     own_key: bool
-    secret_sealed: str | None
-    psk_sealed: str | None
-    ipv4: str | None
-    ipv6: str | None
+    secret_sealed: str | None = None
+    psk_sealed: str | None = None
+    ipv4: str | None = None
+    ipv6: str | None = None
     created_at: datetime
-    suspended_at: datetime | None
-    revoked_at: datetime | None
-    retiring_at: datetime | None
-    expires_at: datetime | None
-    replaces_id: str | None
-    delivered_at: datetime | None
-    delivered_how: str | None
-    present_at: datetime | None
-    absent_at: datetime | None
-    handshake_at: datetime | None
-    rx: int
-    tx: int
+    suspended_at: datetime | None = None
+    revoked_at: datetime | None = None
+    retiring_at: datetime | None = None
+    expires_at: datetime | None = None
+    replaces_id: str | None = None
+    delivered_at: datetime | None = None
+    delivered_how: str | None = None
+    present_at: datetime | None = None
+    absent_at: datetime | None = None
+    handshake_at: datetime | None = None
+    rx: int = 0
+    tx: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Alien:
     """A peer found on a node that is not ours."""
 
@@ -144,13 +158,13 @@ class Alien:
     id: str
     endpoint_id: str
     public_key: str
-    psk_sealed: str | None
+    psk_sealed: str | None = None
     allowed_ips: str
     first_seen_at: datetime
-    pruned_at: datetime | None
+    pruned_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A tariff. `traffic` is bytes a month, `prices` maps a currency to minor units; None means without limit."""
 
@@ -159,8 +173,8 @@ class Plan:
     name: str
     title: str
     days: int
-    devices: int | None
-    traffic: int | None
+    devices: int | None = None
+    traffic: int | None = None
     locations: list[str]
     prices: dict[str, int]
     trial: bool
@@ -168,7 +182,7 @@ class Plan:
     created_at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subscription:
     """One granted period of one user, with a copy of the plan as it was: a changed tariff changes nothing bought."""
 
@@ -177,18 +191,18 @@ class Subscription:
     user_id: str
     plan: str
     days: int
-    devices: int | None
-    traffic: int | None
+    devices: int | None = None
+    traffic: int | None = None
     locations: list[str]
     prices: dict[str, int]
     source: str
     """`trial`, `payment` or `grant`."""
-    payment: str | None
+    payment: str | None = None
     starts_at: datetime
     ends_at: datetime
-    cancelled_at: datetime | None
-    converted_at: datetime | None
-    noted: int
+    cancelled_at: datetime | None = None
+    converted_at: datetime | None = None
+    noted: int = 0
     """How far the job has told of it: 0, 1 (that it ends soon), 2 (that it is over)."""
     created_at: datetime
     paid_amount: int | None = None
@@ -196,7 +210,7 @@ class Subscription:
     paid_currency: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """What was found of a node, and what was said about it. `history` holds the last results, newest last."""
 
@@ -210,12 +224,12 @@ class Health:
     checked_at: datetime
     online: int
     sample: dict[str, Any]
-    alerted: str | None
-    alerted_at: datetime | None
+    alerted: str | None = None
+    alerted_at: datetime | None = None
     alerts: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One measurement of the way to a node: milliseconds, share of packets lost (0 to 1), megabits a second."""
 
@@ -224,13 +238,13 @@ class Measurement:
     node_id: str
     at: datetime
     way: str
-    latency_ms: float | None
-    loss: float | None
-    down_mbit: float | None
-    up_mbit: float | None
+    latency_ms: float | None = None
+    loss: float | None = None
+    down_mbit: float | None = None
+    up_mbit: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Notice:
     """A message in the outbox: enqueued once per (chat, kind, subject, key)."""
 
@@ -238,21 +252,21 @@ class Notice:
     id: str
     chat: str
     """`user`, `admin` or `tech`."""
-    user_id: str | None
+    user_id: str | None = None
     kind: str
     subject_id: str
     key: str
     details: dict[str, Any]
     created_at: datetime
     not_before: datetime
-    valid_until: datetime | None
-    sent_at: datetime | None
-    failed_at: datetime | None
+    valid_until: datetime | None = None
+    sent_at: datetime | None = None
+    failed_at: datetime | None = None
     tries: int
-    error: str | None
+    error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Received:
     """An update of Telegram in the inbox. `body` is forgotten once it is handled, `reply` once it is sent."""
 
@@ -261,16 +275,16 @@ class Received:
     update_id: int
     chat_id: int
     received_at: datetime
-    body: dict[str, Any] | None
-    handled_at: datetime | None
-    reply: dict[str, Any] | None
-    answered_at: datetime | None
+    body: dict[str, Any] | None = None
+    handled_at: datetime | None = None
+    reply: dict[str, Any] | None = None
+    answered_at: datetime | None = None
     not_before: datetime
     tries: int
-    error: str | None
+    error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Button:
     """One button on one screen: for one person (`owner`, a Telegram id), once, for a time."""
 
@@ -281,24 +295,24 @@ class Button:
     action: str
     args: dict[str, Any]
     expires_at: datetime
-    used_at: datetime | None
+    used_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Invite:
     """An invitation; who opens it first becomes the named user, or a new one."""
 
     table: ClassVar[sa.Table] = models.invite
     id: str
     code_hash: str
-    user_id: str | None
+    user_id: str | None = None
     made_by: str
     created_at: datetime
     expires_at: datetime
-    used_at: datetime | None
+    used_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Applicant:
     """A stranger who talks to the bot: wrong answers so far, wrong invitations, and until when we do not listen."""
 
@@ -307,11 +321,11 @@ class Applicant:
     locale: str
     tries: int
     bad_codes: int
-    wait_until: datetime | None
+    wait_until: datetime | None = None
     seen_at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What a user asked an admin for: a `device`, a `regen`, a `move` or a `plan`."""
 
@@ -321,6 +335,6 @@ class Request:
     kind: str
     details: dict[str, Any]
     created_at: datetime
-    decided_at: datetime | None
-    decided_by: str | None
-    granted: bool | None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    granted: bool | None = None

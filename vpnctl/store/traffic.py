@@ -89,7 +89,7 @@ def _figures(reading: Reading) -> tuple[str, int, int, int, int]:
 
 
 def _cursors(tx: Tx, endpoint_id: str, ids: list[str]) -> dict[str, Reading]:
-    query = sa.select(models.counter).with_for_update()
+    query = sa.select(models.counter)
     if len(ids) <= _CHUNK:
         query = query.where(_counter.peer_id.in_(ids))
     else:

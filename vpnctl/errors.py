@@ -92,6 +92,13 @@ class NodeFailed(Unreachable):
     """A node answered, but a step on it failed or its answer makes no sense."""
 
 
+class Interrupted(VpnctlError):  # noqa: N818
+    """Somebody pressed Ctrl-C, or a signal ended it, where more than the usual is to be said."""
+
+    code = 130
+    usual_hint = "what was saved is settled by the next run: vpnctl node sync"
+
+
 def adding(requirement: str) -> str:
     """Return the command that adds a package to the Python that runs now, whatever installed vpnctl into it."""
     return f"{sys.executable} -m pip install '{requirement}'"

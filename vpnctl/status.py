@@ -208,24 +208,23 @@ def _pending_cuts(tx: Tx, waiting: Sequence[Open]) -> list[Attention]:
 def _undelivered(tx: Tx) -> list[Attention]:
     old = models.peer.alias("old")
     query = (
-        sa.select(_user.name, _peer.device, _node.name, _peer.created_at)
+        sa.select(_user.name, _peer.device, _node.name, _peer.created_at, old.c.revoked_at)
         .select_from(models.peer)
         .join(models.user, _user.id == _peer.user_id)
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
         .join(old, old.c.id == _peer.replaces_id)
         .where(_peer.replaces_id.is_not(None), _peer.revoked_at.is_(None), _peer.delivered_at.is_(None))
-        .where(old.c.revoked_at.is_(None))
         .limit(20)
     )
     return [
         Attention(
             f"{user}/{device}",
-            f"new config for {node} not delivered yet; the old one stays",
+            f"new config for {node} not handed out yet; " + ("the old key is cut" if cut else "the old one stays"),
             f"vpnctl peer config {user}/{device}",
             since,
         )
-        for user, device, node, since in tx.execute(query)
+        for user, device, node, since, cut in tx.execute(query)
     ]
 
 

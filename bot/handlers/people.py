@@ -33,7 +33,7 @@ STATES = {"active": mark("let in"), "blocked": mark("suspended"), "waiting": mar
 def list_(talk: Talk) -> Screen:
     """List people by name, a page at a time; what is behind /users is searched for."""
     search, after = talk.args.get("search", talk.text)[:32], talk.args.get("after", "")
-    found = people.users(talk.tx, talk.now, search=search, limit=PAGE + 1, after=after)
+    found = people.users(talk.tx, talk.now, people.Which(search=search), limit=PAGE + 1, after=after)
     choices = [Choice(label(_label(each)), "user", {"id": each.id}) for each in found[:PAGE]]
     text = lines(
         talk.words.say("<b>People</b>"),
@@ -54,7 +54,7 @@ def _label(each: UserView) -> str:
 def card(talk: Talk) -> Screen:
     """Show one person, and what can be done."""
     row = _by_id(talk)
-    each = people.users(talk.tx, talk.now, name=row.name)[0]
+    each = people.users(talk.tx, talk.now, people.Which(name=row.name))[0]
     say = talk.words.say
     text = lines(
         say("<b>{name}</b> {display}", name=each.name, display=each.display_name),

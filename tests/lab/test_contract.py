@@ -57,9 +57,9 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
     compared = []
     real_call = node_script.call
 
-    def both(shell, name, protocols, plan, looks, now, waits=lambda: None):
-        real = real_call(shell, name, protocols, plan, looks, now, waits)
-        fake = real_call(twin.connect(replace_login), name, protocols, plan, looks, now)
+    def both(target, plan, looks, now, waits=lambda: None):
+        real = real_call(target, plan, looks, now, waits)
+        fake = real_call(replace(target, shell=twin.connect(replace_login)), plan, looks, now)
         assert facts(fake.observed) == facts(real.observed)
         assert (fake.refused, bool(fake.failed)) == (real.refused, bool(real.failed))
         # "did" names the same steps in the same order

@@ -18,8 +18,7 @@ from vpnctl.actions.issue import Wanted
 from vpnctl.actions.settle import settle
 from vpnctl.app import open_app
 from vpnctl.errors import Conflict, InvalidInput, NotFound
-from vpnctl.reports import tariffs
-from vpnctl.reports.people import users as people
+from vpnctl.reports import people, tariffs
 from vpnctl.rules.lifecycle import Span, State, next_start, reminder, state
 from vpnctl.store import models
 from vpnctl.store.rows import Notice, Peer, Subscription, User
@@ -59,7 +58,7 @@ def seed(app, text):
 
 def one(app, name="alice"):
     with app.store.read() as tx:
-        return people(tx, app.clock(), name=name)[0]
+        return people.users(tx, app.clock(), people.Which(name=name))[0]
 
 
 def rows(app):
@@ -302,9 +301,11 @@ def test_every_state_can_be_asked_for(shop, frozen):
     found = {}
     with shop.store.read() as tx:
         for each in State:
-            listed = tariffs.subscriptions(tx, shop.clock(), DAY, states=[str(each)])
+            listed = tariffs.subscriptions(tx, shop.clock(), DAY, tariffs.Which(states=[str(each)]))
             found[str(each)] = [row.user for row in listed]
-        ending = [row.user for row in tariffs.subscriptions(tx, shop.clock(), DAY, ending=timedelta(hours=24))]
+        ending = [
+            row.user for row in tariffs.subscriptions(tx, shop.clock(), DAY, tariffs.Which(ending=timedelta(hours=24)))
+        ]
     assert found == {
         "scheduled": ["cyd"], "active": ["alice", "cyd", "bob"], "expiring_soon": ["alice"], "extended": ["cyd"],
         "expired": [], "cancelled": ["dan"], "converted": [],

@@ -278,7 +278,10 @@ def test_transitions_reminders_pages_and_figures_work_on_this_database(app):
     assert reminders.subscriptions(replace(app, clock=lambda: NOW + timedelta(days=2, hours=1))) == 0
     with app.store.read() as tx:
         assert status.page(tx, NOW).pending_peers == 2, "one to be cut, one to be added"
-        assert tariffs.subscriptions(tx, NOW, timedelta(days=1), states=["active"], limit=1)[0].user == "bob"
+        assert (
+            tariffs.subscriptions(tx, NOW, timedelta(days=1), tariffs.Which(states=["active"]), limit=1)[0].user
+            == "bob"
+        )
         assert [row.span for row in report.by_month(tx, NOW, 2)] == ["2026-12", "2027-01"]
         assert report.shares(tx, "2027-01", "user", 5)[0].total == 1000
         assert business.months(tx, NOW, 1)[0].trials == 1

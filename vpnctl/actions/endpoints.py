@@ -130,8 +130,10 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> No
     peers = tx.all(Peer, models.peer.c.endpoint_id == row.id, models.peer.c.revoked_at.is_(None))
     staying = [peer for peer in peers if not _moved(tx, peer)]
     if staying and not revoke:
+        names = _named(tx, staying)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise Conflict(
-            f"{len(staying)} peers live on {node.name} {row.interface}",
+            f"devices live on {node.name} {row.interface}: {', '.join(names[:SHOWN])}{more}",
             f"move them first (vpnctl user migrate --all --from {node.name} --to NODE), or give --revoke-peers",
         )
     for peer in peers:
@@ -140,6 +142,14 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> No
     now = app.clock()
     tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now, proven_at=None)
     events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.interface}"))
+
+
+SHOWN = 5
+
+
+def _named(tx: Tx, peers: Sequence[Peer]) -> list[str]:
+    owners = {row.id: row.name for row in tx.all(User, models.user.c.id.in_({peer.user_id for peer in peers}))}
+    return sorted({f"{owners[peer.user_id]}/{peer.device}" for peer in peers})
 
 
 def _moved(tx: Tx, peer: Peer) -> bool:

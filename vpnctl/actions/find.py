@@ -68,8 +68,7 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
     if ref.device:
         where.append(table.device == ref.device)
     if ref.node:
-        on_node = sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == node(tx, ref.node).id)
-        where.append(table.endpoint_id.in_(on_node))
+        where.append(table.endpoint_id.in_(_on(tx, ref.node)))
     found = tx.all(Peer, *where, order=table.device)
     current = [each for each in found if each.retiring_at is None] or found
     if not current:
@@ -82,17 +81,23 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
     return owner, current[0]
 
 
-def generations(tx: Tx, text: str) -> tuple[User, list[Peer]]:
+def generations(tx: Tx, text: str, *, everywhere: bool = False) -> tuple[User, list[Peer]]:
     """Return every live peer of the device that `text` names, the current one first.
 
-    While a device is being moved or renewed it has two, and a word about the device means both; `@NODE` picks one.
+    While a device is being moved or renewed it has several, and a word about the device means all of them; `@NODE`
+    means those on that node, unless all `everywhere` are asked for.
     """
     owner, current = peer(tx, text)
-    if grammar.peer_ref(text).node:
-        return owner, [current]
     table = models.peer.c
-    where = (table.user_id == owner.id, table.device == current.device, table.revoked_at.is_(None))
+    where = [table.user_id == owner.id, table.device == current.device, table.revoked_at.is_(None)]
+    ref = grammar.peer_ref(text)
+    if ref.node and not everywhere:
+        where.append(table.endpoint_id.in_(_on(tx, ref.node)))
     return owner, [current, *tx.all(Peer, *where, table.id != current.id, order=table.created_at)]
+
+
+def _on(tx: Tx, name: str) -> sa.Select[tuple[str]]:
+    return sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == node(tx, name).id)
 
 
 def _hint(tx: Tx, name: str, column: sa.Column[str], dead: sa.Column[object], noun: str) -> str:

@@ -161,7 +161,7 @@ class Room:
             if not choices:
                 raise Conflict(
                     f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
-                    "another --node, or another plan: vpnctl plan list",
+                    "choose a node that the plan names, or another plan: vpnctl plan list",
                 )
         # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
         best = max(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import fence
+from vpnctl.store.queue import wanted as may_connect
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 _CHUNK = 500
@@ -40,7 +41,7 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
     With `overlap` it ends at the new one's first handshake, or when the grace after delivery is over.
     """
     with app.store.write() as tx:
-        owner, (old, *older) = find.generations(tx, text)
+        owner, (old, *older) = find.generations(tx, text, everywhere=True)
         endpoint, node = place(tx, old)
         if public_key is None and old.own_key:
             raise Conflict(
@@ -110,7 +111,26 @@ def revoke(app: App, text: str) -> tuple[User, Peer, list[str]]:
     with app.store.write() as tx:
         owner, peers = find.generations(tx, text)
         revoke_rows(tx, app, peers, owner.name)
-        return owner, _again(tx, peers[0]), _nodes(tx, peers)
+        left = _reinstate(tx, app, owner, peers[0])
+        return owner, _again(tx, peers[0]), _nodes(tx, [*peers, *left])
+
+
+def _reinstate(tx: Tx, app: App, owner: User, gone: Peer) -> list[Peer]:
+    """Where the word was about the newest peer of a device alone, the newest that is left is the device again.
+
+    It was about to end in favour of `gone`; now it stays as long as that one would have. Return it, if there is one.
+    """
+    table = models.peer.c
+    where = (table.user_id == owner.id, table.device == gone.device, table.revoked_at.is_(None))
+    left = tx.all(Peer, *where, order=table.created_at.desc())
+    if not left or any(peer.retiring_at is None for peer in left):
+        return []
+    newest, *older = left
+    values = {"retiring_at": None, "expires_at": gone.expires_at, "replaces_id": older[0].id if older else None}
+    tx.update(Peer, table.id == newest.id, **values)
+    expect_change(tx, app.clock(), table.id == newest.id)
+    events.record(tx, stamp(app), "peer.reinstate", ("peer", newest.id, f"{owner.name}/{newest.device}"))
+    return [newest]
 
 
 def _nodes(tx: Tx, peers: Sequence[Peer]) -> list[str]:
@@ -178,7 +198,8 @@ def config(issued: Issued) -> Secret:
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
     """Note that configs reached their people; from now on the grace of the peers they replace runs.
 
-    A successor that was not seen on its node yet does not count as delivered: its file does not work yet.
+    A successor that was not seen on its node yet does not count as delivered, for its file does not work yet; one of
+    somebody who may not connect now does: no file of theirs works.
     """
     with app.store.write() as tx:
         note_delivery(tx, app, peer_ids, how)
@@ -189,7 +210,9 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
     now = app.clock()
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
-    ready = sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None))
+    ready = sa.or_(
+        table.replaces_id.is_(None), table.present_at.is_not(None), table.id.in_(_shut_out(tx, now, peer_ids))
+    )
     for start in range(0, len(peer_ids), _CHUNK):
         part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
         successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
@@ -204,6 +227,16 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
                 sa.or_(table.expires_at.is_(None), table.expires_at > ends),
                 expires_at=ends,
             )
+
+
+def _shut_out(tx: Tx, now: datetime, peer_ids: Sequence[str]) -> list[str]:
+    """Return those of these peers that may not connect now."""
+    found: list[str] = []
+    for start in range(0, len(peer_ids), _CHUNK):
+        query = sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id)
+        part = models.peer.c.id.in_(peer_ids[start : start + _CHUNK])
+        found += tx.execute(query.where(part, sa.not_(may_connect(now)))).scalars()
+    return found
 
 
 def place(tx: Tx, peer: Peer) -> tuple[Endpoint, Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -164,18 +164,25 @@ def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, i
     )
 
 
-def record(
-    app: App, view: View, want: Desired, observed: Observed, scope: str, *, agreed: bool, fresh: str = ""
-) -> None:
-    """Write what was read. Presence and absence are written when they change, and only from what was seen.
+@dataclass(frozen=True)
+class Read:
+    """What was wanted of a node in a scope, and what was read there."""
 
-    `fresh` is the token that this apply has issued: read on the node, it has moved the fence.
-    """
+    want: Desired
+    observed: Observed
+    scope: str
+    fresh: str = ""
+    """The token that an apply has issued: read on the node, it has moved the fence."""
+
+
+def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
+    """Write what was read. Presence and absence are written when they change, and only from what was seen."""
+    want, observed = read.want, read.observed
     now = app.clock()
     endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
     wanted = {link.endpoint_id for link in want.links}
     with app.store.write() as tx:
-        _record_node(tx, view.node, observed, now, fresh)
+        _record_node(tx, view.node, observed, now, read.fresh)
         for endpoint in view.endpoints:
             if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
                 tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
@@ -186,7 +193,7 @@ def record(
             known = endpoints[link.endpoint_id]
             # Where the endpoint itself changed, having read people's part of it proves nothing. And what was
             # compared with the node is the row as it was then: a change that came meanwhile is not proven.
-            if agreed and (scope == SYSTEM or known.proven_at is not None):
+            if agreed and (read.scope == SYSTEM or known.proven_at is not None):
                 table = models.endpoint.c
                 same = (table.changed_at == known.changed_at, _same(table.removed_at, known.removed_at))
                 tx.update(Endpoint, table.id == link.endpoint_id, *same, **values)

@@ -140,11 +140,7 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     with app.store.read() as tx:
         looked = load(tx, node_id, app.clock(), people=False)
     tries = paths.tries(app, looked) if wish.prove else ()
-    observed = look(app, looked, shell, wish.scope, tries)
-    unknown = aliens.unsealed(app, node_id, observed)
-    if unknown:  # peers in a file of ours that this database does not know: their keys are kept, not lost
-        observed = look(app, looked, shell, wish.scope, (*tries, *plan.psks(unknown)))
-    aliens.record(app, node_id, looked.node.name, observed)
+    observed = _observe(app, looked, shell, wish.scope, tries)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
         rolled_back = proof.check_token(tx, view.node, observed)
@@ -152,74 +148,106 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
         return None
     if rolled_back:
         proof.record_rollback(app, view.node, observed)
-    name = view.node.name
     if wish.ask_nodes and not wish.distrust:
-        wish = replace(wish, distrust=clock.against(app, name, observed.clock))
+        wish = replace(wish, distrust=clock.against(app, view.node.name, observed.clock))
     found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
-        _check_up(name, found.changes)
+        _check_up(view.node.name, found.changes)
+    round_ = _Round(app, shell, view, wish.scope, tries, observed, found)
     if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
-        after = _apply(app, view, shell, observed, found, wish, tries)
+        after = round_.apply()
         if after is None:
             return None
         observed = after
     else:
-        proof.record(app, view, found.want, observed, wish.scope, agreed=True)
+        proof.record(app, view, proof.Read(found.want, observed, wish.scope), agreed=True)
     if found.held:
         why = wish.distrust or "that many at once needs a word from you"
+        name = view.node.name
         raise Stopped(
             f"{name}: {found.held} peers are due to be cut by time alone; {why}",
             f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
         )
+    return _outcome(view, found, observed, wish.scope)
+
+
+def _observe(app: App, looked: View, shell: Shell, scope: str, tries: tuple[str, ...]) -> Observed:
+    """Look; peers in a file of ours that this database does not know are looked at once more: their keys are kept."""
+    observed = look(app, looked, shell, scope, tries)
+    unknown = aliens.unsealed(app, looked.node.id, observed)
+    if unknown:
+        observed = look(app, looked, shell, scope, (*tries, *plan.psks(unknown)))
+    aliens.record(app, looked.node.id, looked.node.name, observed)
+    return observed
+
+
+def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> Settled:
+    """Return how a node came out that was last read to be `observed`."""
+    node_id, name = view.node.id, view.node.name
     if found.want.sealed:
         names = ", ".join(found.want.sealed[:5])
         error = f"{name}: the secrets of {names} do not open with this key file; they were left out, all else was done"
         hint = f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}"
         return Settled(node_id, name, StateTrouble.code, found.changes, error, hint)
     lost = paths.fault(observed)
-    notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), wish.scope)[1]
+    notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), scope)[1]
     if lost:
-        hint = next(
-            (each.advice for each in notes if not isinstance(each, PacketsLost)), f"vpnctl node provision {name}"
-        )
+        causes = (each.advice for each in notes if not isinstance(each, PacketsLost))
+        hint = next(causes, f"vpnctl node provision {name}")
         return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
-def _apply(
-    app: App, view: View, shell: Shell, observed: Observed, found: Comparison, wish: Wish, tries: tuple[str, ...]
-) -> Observed | None:
-    """Apply, read again, record; return what was read. None: the node is not as observed any more, nothing was done."""
-    name = view.node.name
-    fresh = proof.prepare(app, view, observed)
-    orders = plan.apply(found.want, observed, found.changes, fresh, wish.scope)
-    looks = (*plan.look(found.want, wish.scope, _digests(view)), *tries)
-    with contextlib.ExitStack() as shown:
+@dataclass(frozen=True)
+class _Round:
+    """One node as it was read, what is wanted of it, and the difference: what applying needs."""
 
-        @functools.cache
-        def waiting() -> None:
-            shown.enter_context(app.progress(f"{name}: apt is in use there, waiting", 1))
+    app: App
+    shell: Shell
+    view: View
+    scope: str
+    tries: tuple[str, ...]
+    observed: Observed
+    found: Comparison
 
-        answer = node_script.call(shell, name, _protocols(view), orders, looks, app.clock(), waiting)
-    if answer.refused == "moved":
-        return None
-    if answer.refused:
-        raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
-    left = _split(difference(found.want, answer.observed, _alien_keys(view), name), wish.scope)[0]
-    proof.record(app, view, found.want, answer.observed, wish.scope, agreed=not left and not answer.failed, fresh=fresh)
-    if answer.failed:
-        why = node_script.scrubbed(answer.failed, [link.config for link in found.want.links])
-        raise NodeFailed(f"{name}: {why}", f"mend that on the node, then: vpnctl node sync {name}")
-    if left:
-        raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
-    return answer.observed
+    def apply(self) -> Observed | None:
+        """Apply, read again, record; return what was read. None: the node is not as observed any more."""
+        app, view, want, name = self.app, self.view, self.found.want, self.view.node.name
+        fresh = proof.prepare(app, view, self.observed)
+        answer = self._send(plan.apply(want, self.observed, self.found.changes, fresh, self.scope))
+        if answer.refused == "moved":
+            return None
+        if answer.refused:
+            raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
+        left = _split(difference(want, answer.observed, _alien_keys(view), name), self.scope)[0]
+        read = proof.Read(want, answer.observed, self.scope, fresh)
+        proof.record(app, view, read, agreed=not left and not answer.failed)
+        if answer.failed:
+            why = node_script.scrubbed(answer.failed, [link.config for link in want.links])
+            raise NodeFailed(f"{name}: {why}", f"mend that on the node, then: vpnctl node sync {name}")
+        if left:
+            raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
+        return answer.observed
+
+    def _send(self, orders: plan.Plan) -> node_script.Answer:
+        app, view = self.app, self.view
+        looks = (*plan.look(self.found.want, self.scope, _digests(view)), *self.tries)
+        with contextlib.ExitStack() as shown:
+
+            @functools.cache
+            def waiting() -> None:
+                shown.enter_context(app.progress(f"{view.node.name}: apt is in use there, waiting", 1))
+
+            target = node_script.Target(self.shell, view.node.name, _protocols(view))
+            return node_script.call(target, orders, looks, app.clock(), waiting)
 
 
 def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
     """Read the node and change nothing on it; where `more` asks for a test by packets, that leaves nothing behind."""
     want = desired(app, replace(view, peers=(), aliens=()))
     looks = (*plan.look(want, scope, _digests(view)), *more)
-    return node_script.call(shell, view.node.name, _protocols(view), plan.Plan(()), looks, app.clock()).observed
+    target = node_script.Target(shell, view.node.name, _protocols(view))
+    return node_script.call(target, plan.Plan(()), looks, app.clock()).observed
 
 
 def _digests(view: View) -> dict[str, str | None]:

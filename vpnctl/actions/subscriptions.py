@@ -92,7 +92,7 @@ def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, que
     """
     with app.store.write() as tx:
         terms = plans.for_sale(tx, plan)
-        return add(tx, app, find.user(tx, name), terms, "subscription.grant", paid=paid, upgrade=not queue)
+        return add(tx, app, find.user(tx, name), terms, Sale("subscription.grant", _paid(paid), upgrade=not queue))
 
 
 def extend(
@@ -114,7 +114,11 @@ def extend(
                 f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
             )
         terms = _terms(tx, covering(rows, app.clock()) or last, plan, days)
-        return add(tx, app, user, terms, "subscription.extend", paid=paid)
+        return add(tx, app, user, terms, Sale("subscription.extend", _paid(paid)))
+
+
+def _paid(paid: Paid | str | None) -> Paid | None:
+    return Paid(paid) if isinstance(paid, str) else paid
 
 
 def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Plan:
@@ -129,19 +133,22 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
     return Plan(id="", name=last.plan, title="", days=days, trial=False, on_sale=True, **same)
 
 
-def add(
-    tx: Tx,
-    app: App,
-    user: User,
-    terms: Plan,
-    verb: str,
-    *,
-    paid: Paid | str | None = None,
-    trial: bool = False,
-    upgrade: bool = False,
-) -> Granted:
-    """Add a period inside a transaction. With `upgrade`, a bigger plan than the running one begins now."""
-    paid = Paid(paid) if isinstance(paid, str) else paid
+@dataclass(frozen=True)
+class Sale:
+    """How a period comes about: the verb of its event, what was paid, whether it is a trial.
+
+    With `upgrade`, a bigger plan than the running one begins now.
+    """
+
+    verb: str
+    paid: Paid | None = None
+    trial: bool = False
+    upgrade: bool = False
+
+
+def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
+    """Add a period inside a transaction."""
+    paid = sale.paid
     now = app.clock()
     before = why_not_person(person(tx, user, now), now)
     rows = of(tx, user)
@@ -151,7 +158,7 @@ def add(
         converted = [_convert(tx, app, user, row) for row in rows]
         gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
         rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
-    kept = _make_way(tx, app, user, rows, terms) if upgrade else None
+    kept = _make_way(tx, app, user, rows, terms) if sale.upgrade else None
     starts = now if kept else next_start([span(row) for row in rows], now)
     row = Subscription(
         id=str(uuid.uuid4()),
@@ -162,7 +169,7 @@ def add(
         traffic=terms.traffic,
         locations=terms.locations,
         prices=terms.prices,
-        source=TRIAL if trial else PAYMENT if paid else GRANT,
+        source=TRIAL if sale.trial else PAYMENT if paid else GRANT,
         payment=paid.reference if paid else None,
         starts_at=starts,
         ends_at=starts + timedelta(days=terms.days),
@@ -182,7 +189,7 @@ def add(
     after |= {"payment": paid.reference, "amount": amount, "currency": currency} if paid else {}
     ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
     was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
-    events.record(tx, stamp(app), verb, ("subscription", row.id, user.name), was, after)
+    events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, after)
     _flip(tx, app, user, before)
     return Granted(row, user, nodes_of(tx, user), user.unlimited, kept)
 

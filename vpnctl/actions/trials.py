@@ -34,7 +34,7 @@ def start(app: App, name: str) -> Granted:
             raise TrialUsed(f"{name} had a trial already", f"vpnctl subscription grant {name} --plan PLAN")
         if subscriptions.of(tx, user):
             raise TrialUsed(f"{name} had a subscription before; trials are for new people", "vpnctl subscription list")
-        granted = subscriptions.add(tx, app, user, plan, "trial.start", trial=True)
+        granted = subscriptions.add(tx, app, user, plan, subscriptions.Sale("trial.start", trial=True))
         row = {"subscription_id": granted.subscription.id, "started_at": app.clock()}
         tx.execute(sa.insert(models.trial), [{"person": person, **row} for person in people])
         return granted

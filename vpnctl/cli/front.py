@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vpnctl.app import App, open_app, silent, whoami
-from vpnctl.errors import Stopped
+from vpnctl.errors import Interrupted, Stopped
 from vpnctl.rules.grammar import clean
 from vpnctl.settings import Settings, load, no_colour
 
@@ -97,6 +97,15 @@ class Front:
         if not text:
             raise InvalidInput(f"no {what} was given", f"pipe it into {flag}, or type it on a terminal")
         return Secret(text)
+
+
+@contextlib.contextmanager
+def interruptible(hint: str) -> Iterator[None]:
+    """Say what to type next when Ctrl-C ends the block: what was committed before it is not undone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", hint) from None
 
 
 def current() -> Front:

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from vpnctl.cli import output
-from vpnctl.cli.completion import complete_nodes, complete_peers, complete_users
-from vpnctl.cli.front import current
+from vpnctl.cli import output, peer_access
+from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.front import current, interruptible
+from vpnctl.cli.peer_access import DryRun, Ref, by_id, preview, read
 from vpnctl.rules.grammar import clean
 
 commands = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Devices: add, hand out, regenerate, suspend, revoke."
 )
 
-Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_peers)]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the config there (a folder: under its own name).")
 ]
@@ -27,7 +27,6 @@ PublicKey = Annotated[
     str | None,
     typer.Option("--public-key", metavar="KEY", help="The user's own public key; we never see the private one."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 COLUMNS = ("user", "device", "node", "protocol", "state", "online", "handshake_at", "received", "sent", "ipv4")
 
 
@@ -70,7 +69,7 @@ def add(
     wanted = [Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key) for ref in refs]
     front = current()
     if dry_run:
-        return _preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
+        return preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
     _refuse_existing(out, png, [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
@@ -101,33 +100,20 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
     from vpnctl.cli.deliver import hand_over
 
     front = current()
-    settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
+    first = issued[0]
+    with interruptible(f"the config was not handed out: vpnctl peer config {first.user.name}/{first.peer.device}"):
+        settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
     broken = {each.node.name: each.node.path_error for each in issued if each.node.path_error}
     for name, why in sorted(broken.items()):
         front.say(f"warning: packets did not pass {name} when that was last tried: {why}")
         front.say(f"hint: vpnctl node check {name}")
     rows = hand_over(front, issued, **how)
     if len(issued) == 1:
-        first = issued[0]
-        what = f"{verb} {first.user.name}/{first.peer.device}: {_read(_by_id(first.peer.id))}"
+        what = f"{verb} {first.user.name}/{first.peer.device}: {read(by_id(first.peer.id))}"
     else:
         nodes = ", ".join(sorted({each.node.name for each in issued}))
         what = f"{verb} {len(issued)} peers: {nodes} agree with the database"
     return output.finish(front, settled, what, peers=rows)
-
-
-def _read(view: Any) -> str:
-    """Say what was read on the node; somebody who is blocked has a peer that is rightly absent."""
-    if view.state.startswith("active"):
-        return f"seen on {view.node}"
-    return f"absence was read on {view.node} ({view.reason})"
-
-
-def _preview(verb: Any) -> int:
-    from vpnctl.actions.preview import rehearse
-
-    front = current()
-    return output.show_preview(front, rehearse(front.app, verb))
 
 
 @commands.command("list")
@@ -209,15 +195,6 @@ def _view(text: str) -> Any:
         return reports.peers(tx, front.app.clock(), models.peer.c.id == row.id)[0]
 
 
-def _by_id(peer_id: str) -> Any:
-    from vpnctl import reports
-    from vpnctl.store import models
-
-    front = current()
-    with front.app.store.read() as tx:
-        return reports.peers(tx, front.app.clock(), models.peer.c.id == peer_id, revoked=True)[0]
-
-
 @commands.command("set")
 def set_(
     peer: Ref, device: Annotated[str, typer.Option("--device", metavar="NEW", help="A new name for the device.")]
@@ -227,7 +204,7 @@ def set_(
 
     front = current()
     owner, row, _ = peers.change(front.app, peer, device)
-    return output.finish(front, [], f"changed: {owner.name}/{row.device}", peers=[_by_id(row.id)])
+    return output.finish(front, [], f"changed: {owner.name}/{row.device}", peers=[by_id(row.id)])
 
 
 @commands.command("config")
@@ -240,7 +217,7 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
     issued = peers.reveal(front.app, peer)
     _refuse_existing(out, png, [(issued.user.name, issued.peer.device)])
     rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
-    view = _by_id(issued.peer.id)
+    view = by_id(issued.peer.id)
     if front.json:
         output.dump({**rows[0], "state": view.state})
     if view.state == "active" or view.state.startswith("active,"):
@@ -283,51 +260,13 @@ def regen(
 
     front = current()
     if dry_run:
-        return _preview(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap).node_ids)
+        return preview(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap).node_ids)
     view = _view(peer)
     _refuse_existing(out, png, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
     return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
-@commands.command("suspend")
-def suspend(peer: Ref, dry_run: DryRun = False) -> int:
-    """Cut a device for now; key and address are kept."""
-    from vpnctl.actions import peers
-
-    return _switch(peers.suspend, peer, "suspended", dry_run)
-
-
-@commands.command("resume")
-def resume(peer: Ref, dry_run: DryRun = False) -> int:
-    """Let a suspended device in again."""
-    from vpnctl.actions import peers
-
-    return _switch(peers.resume, peer, "resumed", dry_run)
-
-
-@commands.command("revoke")
-def revoke(peer: Ref, dry_run: DryRun = False) -> int:
-    """Revoke a device for good. It ends only when its absence was read on the node."""
-    from vpnctl.actions import peers
-
-    return _switch(peers.revoke, peer, "revoked", dry_run)
-
-
-def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
-    from vpnctl.actions.settle import settle
-
-    front = current()
-    if dry_run:
-        return _preview(lambda trial: verb(trial, text)[2])
-    owner, row, nodes = verb(front.app, text)
-    settled = settle(front.app, nodes)
-    view = _by_id(row.id)
-    code = output.finish(front, settled, f"{what} {owner.name}/{row.device}: {_read(view)}", peers=[view])
-    if code and not front.json:
-        front.say(f"{owner.name}/{row.device} on {view.node}: {view.state}" + _may_pass(view.state))
-    return code
-
-
-def _may_pass(state: str) -> str:
-    return "; it may still pass traffic until the node was read again" if "cut pending" in state else ""
+commands.command("suspend")(peer_access.suspend)
+commands.command("resume")(peer_access.resume)
+commands.command("revoke")(peer_access.revoke)

@@ -28,7 +28,7 @@ def init() -> int:
         front.say(f"note: there is another state, {there}. A timer on the wrong one expires nobody.")
     fresh = not settings.key_file.exists()
     if fresh:
-        front.confirm(f"Create {settings.key_file} and {_database(front)}?")
+        front.confirm(f"Create {settings.key_file} and {_database()}?")
     created = state.init(settings, whoami())
     if front.json:
         output.dump(
@@ -48,12 +48,12 @@ def init() -> int:
         )
         output.reveal_once(created.recovery_key, "vpnctl vault renew-recovery --show")
         front.say("When you wrote it down, prove it:  vpnctl vault confirm")
-    front.say(f"{'created' if created.fresh else 'kept'}: {_database(front)}, keys in {settings.key_file}")
+    front.say(f"{'created' if created.fresh else 'kept'}: {_database()}, keys in {settings.key_file}")
     front.say("next: vpnctl node add NAME [USER@]HOST --provision")
     return 0
 
 
-def _database(front: object) -> str:
+def _database() -> str:
     settings = current().settings
     return str(settings.sqlite_path or "the PostgreSQL database")
 

@@ -119,7 +119,7 @@ def _views(name: str) -> list[object]:
     front = current()
     soon = timedelta(hours=front.settings.expiring_soon_hours)
     with front.app.store.read() as tx:
-        return list(tariffs.subscriptions(tx, front.app.clock(), soon, user=name))
+        return list(tariffs.subscriptions(tx, front.app.clock(), soon, tariffs.Which(user=name)))
 
 
 @commands.command("cancel")
@@ -177,7 +177,7 @@ def list_(
 
             find.user(tx, user)
         rows = tariffs.subscriptions(
-            tx, front.app.clock(), soon, user=user, states=state or (), ending=within, limit=limit
+            tx, front.app.clock(), soon, tariffs.Which(user=user, states=state or (), ending=within), limit=limit
         )
     if not rows:
         front.say("none; vpnctl subscription grant USER --plan PLAN")

@@ -84,7 +84,7 @@ def _views(rows: Any) -> list[Any]:
 
     front = current()
     with front.app.store.read() as tx:
-        return [view for row in rows for view in people.users(tx, front.app.clock(), name=row.name)]
+        return [view for row in rows for view in people.users(tx, front.app.clock(), people.Which(name=row.name))]
 
 
 @commands.command("list")
@@ -100,7 +100,8 @@ def list_(
     front = current()
     with front.app.store.read() as tx:
         more_ = limit + 1 if limit else 0
-        rows = people.users(tx, front.app.clock(), search=search, limit=more_, after=after, unapproved=waiting)
+        which = people.Which(search=search, unapproved=waiting)
+        rows = people.users(tx, front.app.clock(), which, limit=more_, after=after)
     more = bool(limit) and len(rows) > limit
     if not rows:
         front.say("nobody waits" if waiting else "nobody; vpnctl user add NAME")
@@ -124,7 +125,7 @@ def show(name: Name) -> int:
     front = current()
     with front.app.store.read() as tx:
         row = find.user(tx, name)
-        view = people.users(tx, front.app.clock(), name=row.name)[0]
+        view = people.users(tx, front.app.clock(), people.Which(name=row.name))[0]
         peers = reports.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
     output.show_one(front, view, peers=peers)
     if not front.json and peers:
@@ -224,8 +225,7 @@ def migrate(
     from vpnctl.errors import InvalidInput, worst
 
     front = current()
-    whom = _whom(names, source, to, everybody=everybody)
-
+    whom = _whom(names, source, to, everybody=everybody, ask=not dry_run)
     left: list[migration.Left] = []
 
     def verb(trial: Any) -> list[Any]:
@@ -243,11 +243,12 @@ def migrate(
     moved = verb(front.app)
     settled = settle(front.app, migration.concerned(moved))
     targets = migration.nodes(moved)
-    who = whom[0] if len(whom) == 1 else f"{len(whom)} people"
+    people = sorted({each.new.user.name for each in moved})
+    who = people[0] if len(people) == 1 else output.count(len(people), "person", "people")
     if not whom:
         return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
     if not moved:
-        what = f"{who} with nothing left to move to {to}"
+        what = f"nothing to move: {', '.join(whom[:5])}{' …' if len(whom) > 5 else ''} is on {to} already"  # noqa: PLR2004
         return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))
     if any(each.code for each in settled if each.node_id in targets):
         front.say("no config is handed out before the target has the peer; run this again when it is back")
@@ -271,7 +272,7 @@ def _recap(left: Sequence[Any]) -> int:
     return 5 if left else 0
 
 
-def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool) -> list[str]:
+def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool, ask: bool) -> list[str]:
     """Return the people to move; with --all everybody on the node of --from, after a question."""
     from vpnctl.actions import migration
     from vpnctl.errors import InvalidInput
@@ -284,7 +285,8 @@ def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bo
             raise InvalidInput("--all means everybody on one node", "--all --from NODE, without names")
         with front.app.store.read() as tx:
             whom = migration.everybody(tx, source)
-        front.confirm(f"Move {len(whom)} people from {source} to {to}?")
+        if ask:
+            front.confirm(f"Move {output.count(len(whom), 'person', 'people')} from {source} to {to}?")
         return whom
     if not names:
         raise InvalidInput("whom?", "vpnctl user migrate NAME --to NODE, or: --all --from NODE")
@@ -320,4 +322,4 @@ def _one(name: str) -> Any:
 
     front = current()
     with front.app.store.read() as tx:
-        return people.users(tx, front.app.clock(), name=find.user(tx, name).name)[0]
+        return people.users(tx, front.app.clock(), people.Which(name=find.user(tx, name).name))[0]

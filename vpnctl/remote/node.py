@@ -55,10 +55,17 @@ def script(*, path: bool = False) -> str:
     return "\n".join(line for text in texts for line in text.splitlines() if not line.lstrip().startswith("# "))
 
 
+@dataclass(frozen=True)
+class Target:
+    """The node that is asked: the way in, its name, and the protocol of each interface there."""
+
+    shell: Shell
+    node: str
+    protocols: dict[str, str]
+
+
 def call(
-    shell: Shell,
-    node: str,
-    protocols: dict[str, str],
+    target: Target,
     plan: Plan,
     looks: Sequence[str],
     now: datetime,
@@ -66,7 +73,7 @@ def call(
 ) -> Answer:
     """Run the node script with `plan` (no lines: only look) and return its parsed answer, read at `now`.
 
-    `protocols` maps interface to protocol name; `waits` is called whenever the node says that it waits for apt.
+    `waits` is called whenever the node says that it waits for apt.
     Raises Unreachable, or NodeFailed when the answer makes no sense. No error quotes what the node said.
     """
     nonce = secrets.token_hex(8)
@@ -81,8 +88,8 @@ def call(
         if b"wait\tapt\n" in part:
             waits()
 
-    result = shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds, hear)
-    return parse(node, protocols, result, nonce, now)
+    result = target.shell.run(("bash", "-c", LOADER), header + body + lines + files, seconds, hear)
+    return parse(target.node, target.protocols, result, nonce, now)
 
 
 def scrubbed(text: str, files: Sequence[File]) -> str:

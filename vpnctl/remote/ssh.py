@@ -285,39 +285,36 @@ def _feed(channel: Any, stdin: bytes, end: float) -> None:
 
 def _drain(channel: Any, login: Login, end: float, seconds: float, hear: Hear) -> tuple[bytes, bytes]:
     """Read both streams until the command closes them; `hear` is told what stdout says."""
-    streams: tuple[list[bytes], list[bytes]] = ([], [])
-    total = 0
+    out: list[bytes] = []
+    err: list[bytes] = []
+
+    def heard(got: bytes) -> bytes:
+        out.append(got)
+        hear(got)
+        return got
+
+    left = OUTPUT_CAP
     while True:
-        idle = True
-        for ready, recv, parts in (
-            (channel.recv_ready, channel.recv, streams[0]),
-            (channel.recv_stderr_ready, channel.recv_stderr, streams[1]),
-        ):
-            while ready():
-                got = recv(_CHUNK)
-                parts.append(got)
-                if parts is streams[0]:
-                    hear(got)
-                total += len(got)
-                idle = False
-                if total > OUTPUT_CAP:
-                    raise NodeFailed(f"{login.node} sent more than {OUTPUT_CAP} bytes", "is that machine healthy?")
+        before = left
+        while channel.recv_ready() and left >= 0:
+            left -= len(heard(channel.recv(_CHUNK)))
+        while channel.recv_stderr_ready() and left >= 0:
+            err.append(channel.recv_stderr(_CHUNK))
+            left -= len(err[-1])
+        if left < 0:
+            raise NodeFailed(f"{login.node} sent more than {OUTPUT_CAP} bytes", "is that machine healthy?")
         if time.monotonic() > end:
             raise Unreachable(f"{login.node}: no answer within {seconds:g} s", login.check)
-        if idle:
-            if channel.closed or (channel.eof_received and channel.exit_status_ready()):
-                if not (channel.recv_ready() or channel.recv_stderr_ready()):
-                    return b"".join(streams[0]), b"".join(streams[1])
-                continue
-            try:
-                got = channel.recv(_CHUNK)
-                streams[0].append(got)
-                hear(got)
-                total += len(got)
-                if not got:
-                    time.sleep(0.002)
-            except TimeoutError:
-                continue
+        if left != before:
+            continue
+        if channel.closed or (channel.eof_received and channel.exit_status_ready()):
+            if not (channel.recv_ready() or channel.recv_stderr_ready()):
+                return b"".join(out), b"".join(err)
+            continue
+        with contextlib.suppress(TimeoutError):
+            got = heard(channel.recv(_CHUNK))
+            left -= len(got)
+            time.sleep(0 if got else 0.002)
 
 
 def unreachable(login: Login, error: BaseException, seconds: float = CONNECT_SECONDS) -> VpnctlError:

@@ -45,21 +45,25 @@ class UserView:
     id: str
 
 
-def users(
-    tx: Tx,
-    now: datetime,
-    *,
-    name: str | None = None,
-    search: str = "",
-    limit: int = 0,
-    after: str = "",
-    unapproved: bool = False,
-) -> list[UserView]:
+@dataclass(frozen=True)
+class Which:
+    """Which users: of this name, whose names contain `search`, who wait for approval."""
+
+    name: str | None = None
+    search: str = ""
+    unapproved: bool = False
+
+
+ALL = Which()
+
+
+def users(tx: Tx, now: datetime, which: Which = ALL, *, limit: int = 0, after: str = "") -> list[UserView]:
     """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
+    name, search = which.name, which.search
     where: list[Any] = [_user.removed_at.is_(None)]
     where += [_user.name == name] if name else []
     where += [_user.name > after] if after else []
-    where += [_user.approved_at.is_(None), _user.blocked_at.is_(None)] if unapproved else []
+    where += [_user.approved_at.is_(None), _user.blocked_at.is_(None)] if which.unapproved else []
     if search:
         where.append(
             sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))

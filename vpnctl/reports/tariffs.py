@@ -68,21 +68,27 @@ def plans(tx: Tx, now: datetime, *, name: str | None = None) -> list[PlanView]:
     ]
 
 
+@dataclass(frozen=True)
+class Which:
+    """Which subscriptions: of this user, in these states, that end within `ending`."""
+
+    user: str | None = None
+    states: Sequence[str] = ()
+    ending: timedelta | None = None
+
+
+ALL = Which()
+
+
 def subscriptions(
-    tx: Tx,
-    now: datetime,
-    soon: timedelta,
-    *,
-    user: str | None = None,
-    states: Sequence[str] = (),
-    ending: timedelta | None = None,
-    limit: int = 0,
+    tx: Tx, now: datetime, soon: timedelta, which: Which = ALL, *, limit: int = 0
 ) -> list[SubscriptionView]:
-    """Return subscriptions of the living, those that end first first; `ending`: only those that end within it."""
+    """Return subscriptions of the living, those that end first first."""
+    user, ending = which.user, which.ending
     where: list[Any] = [_user.removed_at.is_(None)]
     where += [_user.name == user] if user else []
     where += [_sub.ends_at > now, _sub.ends_at <= now + ending, _sub.cancelled_at.is_(None)] if ending else []
-    states = (*states, *((State.EXPIRING_SOON, State.EXTENDED) if State.ACTIVE in states else ()))
+    states = (*which.states, *((State.EXPIRING_SOON, State.EXTENDED) if State.ACTIVE in which.states else ()))
     where += [_hint(states, now, soon)] if states else []
     query = (
         sa.select(models.subscription, _user.name)

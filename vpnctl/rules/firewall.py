@@ -124,19 +124,15 @@ def _walk(
             continue
         if met is None:
             return "accept"
-        if verdict in ("jump", "goto"):
-            below = known.get((chain.table, target))
-            if below is not None and depth < _DEPTH:
-                if target not in done:  # each chain is walked once, or a few lines could keep us for hours
-                    done[target] = None
-                    done[target] = _walk(known, below, packet, depth + 1, done)
-                result = done[target]
-                if result is not None or verdict == "goto":
-                    return result
-        elif verdict == "return":
-            return None
-        else:
-            return "accept" if verdict == "accept" else "drop"
+        if verdict not in ("jump", "goto"):
+            return {"return": None, "accept": "accept"}.get(verdict, "drop")
+        below = known.get((chain.table, target))
+        if below is not None and depth < _DEPTH:
+            if target not in done:  # each chain is walked once, or a few lines could keep us for hours
+                done[target] = None
+                done[target] = _walk(known, below, packet, depth + 1, done)
+            if done[target] is not None or verdict == "goto":
+                return done[target]
     return None
 
 

@@ -42,29 +42,32 @@ def upgrade() -> None:
     _purge(connection)
 
 
+def _clean(value: Any, public: set[str]) -> Any:
+    """Return a noted value without keys that are not public."""
+    if isinstance(value, str):
+        text = TOLD.sub(rf"\1{GONE}", value)
+        return KEY.sub(lambda hit: hit[0] if hit[0] in public else "***", text)
+    if isinstance(value, dict):
+        return {key: _clean(item, public) for key, item in value.items()}
+    return [_clean(item, public) for item in value] if isinstance(value, list) else value
+
+
 def _purge(connection: sa.Connection) -> None:
     """Take keys out of what was noted. Public ones are known as such and stay."""
     public: set[str] = set()
     for name in ("peer", "alien", "endpoint"):
         public |= set(connection.execute(sa.select(sa.column("public_key")).select_from(sa.table(name))).scalars())
 
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            text = TOLD.sub(rf"\1{GONE}", value)
-            return KEY.sub(lambda hit: hit[0] if hit[0] in public else "***", text)
-        if isinstance(value, dict):
-            return {key: clean(item) for key, item in value.items()}
-        return [clean(item) for item in value] if isinstance(value, list) else value
-
     for name, key, columns in NOTED:
         table = sa.table(name, sa.column(key), *(sa.column(each, sa.JSON) for each in columns))
         for row in connection.execute(sa.select(table)).mappings().all():
-            new = {each: clean(row[each]) for each in columns if row[each] is not None}
+            new = {each: _clean(row[each], public) for each in columns if row[each] is not None}
             changed = {each: value for each, value in new.items() if json.dumps(value) != json.dumps(row[each])}
             if changed:
                 connection.execute(sa.update(table).where(table.c[key] == row[key]).values(changed))
     for name, key, column in TEXTS:
         table = sa.table(name, sa.column(key), sa.column(column))
         for row_key, text in connection.execute(sa.select(table).where(table.c[column].is_not(None))).all():
-            if clean(text) != text:
-                connection.execute(sa.update(table).where(table.c[key] == row_key).values({column: clean(text)}))
+            new_text = _clean(text, public)
+            if new_text != text:
+                connection.execute(sa.update(table).where(table.c[key] == row_key).values({column: new_text}))

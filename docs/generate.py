@@ -32,6 +32,7 @@ def cli() -> str:
 
 def _block(command: click.Command, context: click.Context) -> str:
     context.max_content_width = context.terminal_width = 100
+    context.help_option_names = ["-h", "--help"]
     return f"```\n{command.get_help(context).rstrip()}\n```\n"
 
 
@@ -55,6 +56,7 @@ def configuration() -> str:
         "database_url": "SQLite in `state_dir`",
         "key_file": "`/etc/vpnctl/vault.key` for root, else `~/.config/vpnctl/vault.key`",
     }
+    places |= {"bot_token": "none", "admin_ids": "none"}
     for each in fields(Settings):
         default = places.get(each.name) or ("" if each.default is MISSING else f"`{each.default}`")
         lines.append(f"| `{each.name}` | `VPNCTL_{each.name.upper()}` | {default} | {each.metadata['help']} |")

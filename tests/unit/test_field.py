@@ -160,7 +160,7 @@ def test_an_old_copy_cannot_cut_who_has_paid_since(app, serve, clock):
     peers.add(app, [Wanted("alice")])
     settle(app, [node.id])
     old = copied(app)
-    subscriptions.extend(app, "alice", paid="p1", days=30)
+    subscriptions.extend(app, "alice", paid=subscriptions.Paid("p1", "EUR"), days=30)
     settle(app, [node.id])
     clock.forward(days=31)
     assert settle(old, [node.id], ALL)[0].code == 7
@@ -389,7 +389,7 @@ def test_a_bigger_plan_takes_effect_now_and_the_rest_of_the_old_one_follows(app,
     serve()
     inventory.apply(app, *parse(PLANS, "plans"))
     users.add(app, ["alice"])
-    subscriptions.grant(app, "alice", "small", paid="p1")
+    subscriptions.grant(app, "alice", "small", paid=subscriptions.Paid("p1", "EUR"))
     subscriptions.extend(app, "alice", days=10)
     clock.forward(days=10)
     granted = subscriptions.grant(app, "alice", "large", paid="p2")

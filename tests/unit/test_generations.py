@@ -118,3 +118,11 @@ def test_only_those_who_were_moved_are_counted(pair):
 def test_a_dry_run_asks_nothing(pair):
     said = pair("user", "migrate", "--all", "--from", "fi", "--to", "de", "--dry-run")
     assert (said.code, "Move" in said.err) == (0, False)
+
+
+def test_one_sync_also_cuts_what_a_first_handshake_elsewhere_has_ended(pair, fleet, keys_on, clock):
+    pair("user", "migrate", "alice", "--to", "de")
+    fleet["de.example.org"].people()[0][2] = str(int(clock().timestamp()))
+    assert pair("node", "sync").code == 0
+    assert not keys_on("fi.example.org")
+    assert {row["state"] for row in pair("node", "list", "--json").json} == {"settled"}

@@ -80,7 +80,7 @@ def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(servic
     clock.forward(days=90)
     service("jobs", "run", "sync")
     assert len(fleet["fi.example.org"].live_keys()) == 1
-    assert "not delivered yet; the old one stays" in service("status").out
+    assert "not handed out yet; the old one stays" in service("status").out
 
 
 def test_a_job_runs_alone(app, serve):

@@ -100,3 +100,30 @@ def test_amounts_are_exported_as_people_write_them(service, app):
 def test_a_written_size_is_read_back_exactly(number, text):
     assert grammar.written_size(number) == text
     assert grammar.size(text) == number
+
+
+def test_a_run_noted_by_a_clock_that_ran_ahead_is_not_the_last_one(service, clock):
+    clock.jump(days=400)
+    assert service("jobs", "run", "expire").code == 6
+    clock.jump(days=-400)
+    service("--yes", "jobs", "run", "expire")
+    rows = {row["job"]: row for row in service("jobs", "list", "--json").json}
+    assert rows["expire"]["last_code"] == 0
+    assert "exit code 6" not in service("status").out
+
+
+def test_a_payment_in_one_of_several_currencies_is_not_guessed(service):
+    plans = "plans: [{name: month, days: 30, prices: {EUR: 499, RUB: 45000}}]"
+    service("inventory", "apply", "-", "--yes", stdin=plans)
+    service("user", "add", "alice")
+    said = service("subscription", "grant", "alice", "--plan", "month", "--paid", "p1")
+    assert (said.code, "--currency: EUR, RUB" in said.err) == (2, True)
+    assert service("subscription", "grant", "alice", "--plan", "month", "--paid", "p1", "--currency", "RUB").code == 0
+
+
+def test_a_dry_grant_says_from_when_until_when(service):
+    service("inventory", "apply", "-", "--yes", stdin="plans: [{name: month, days: 30}]")
+    service("user", "add", "alice")
+    said = service("subscription", "grant", "alice", "--plan", "month", "--dry-run")
+    assert "would be: alice: month from now until" in said.err
+    assert service("subscription", "list", "--json").json == []

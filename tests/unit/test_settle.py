@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vpnctl.actions import aliens, find, migration, peers, users
-from vpnctl.actions import settle as settling
+from vpnctl.actions import aliens, find, migration, node_lock, peers, users
 from vpnctl.actions.issue import Wanted
 from vpnctl.actions.preview import drift, rehearse
 from vpnctl.actions.settle import Wish, settle
@@ -456,10 +455,10 @@ def test_a_revoked_peer_that_came_back_is_named_stale(app, serve):
 def test_behind_a_hung_node_a_command_waits_a_bounded_time_and_stays_pending(app, serve, monkeypatch):
     node = serve()
     users.add(app, ["alice"])
-    monkeypatch.setattr(settling, "QUEUE_SECONDS", 0.2)
+    monkeypatch.setattr(node_lock, "SECONDS", 0.2)
     with app.store.read() as tx:
         row = tx.one(Node)
-    with settling.queue(app, row):
+    with node_lock.hold(app, row):
         peers.add(app, [Wanted("alice")])
         found = settle(app, [node.id])[0]
     assert (found.code, "at work there" in found.error) == (3, True)

@@ -117,7 +117,8 @@ def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:
 def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
     for node in tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name):
         if node.last_error is not None:
-            yield Check("warn", f"node {node.last_error}", f"vpnctl node check {node.name}")
+            said = node.last_error.removeprefix(f"{node.name}: ")
+            yield Check("warn", f"{node.name}, at the last visit: {said}", f"vpnctl node check {node.name}")
         try:
             grammar.address(node.public_host)
         except VpnctlError:

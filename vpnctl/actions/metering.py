@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from vpnctl.actions import proof
+from vpnctl.actions import node_lock, proof
 from vpnctl.actions.desired import load, login
 from vpnctl.actions.outcome import Settled
-from vpnctl.actions.settle import look, queue
+from vpnctl.actions.settle import look
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
 from vpnctl.rules.changes import PEOPLE
@@ -24,7 +24,7 @@ def sweep(app: App) -> list[Settled]:
 
     def one(node: Node) -> Settled:
         try:
-            with queue(app, node):
+            with node_lock.hold(app, node):
                 _read(app, node)
             return Settled(node.id, node.name, 0)
         except VpnctlError as error:

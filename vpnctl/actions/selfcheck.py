@@ -138,7 +138,9 @@ def _chats(tx: Tx, app: App) -> Iterator[Attention]:
 def _recovery(tx: Tx) -> Iterator[Attention]:
     if tx.meta(names.RECOVERY_CONFIRMED) is None:
         what = "nobody confirmed to hold it: without it a lost key file is the end"
-        yield Attention("recovery key", what, "vpnctl vault confirm   (or a new one: vpnctl vault renew-recovery)")
+        yield Attention(
+            "recovery key", what, "vpnctl vault confirm   (or a new one: vpnctl vault renew-recovery --show)"
+        )
 
 
 def _clock(app: App) -> Iterator[Attention]:

@@ -9,16 +9,13 @@ newest database.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from vpnctl.actions import aliens, clock, paths, proof
+from vpnctl.actions import aliens, clock, node_lock, paths, proof
 from vpnctl.actions.desired import View, desired, load, login
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
@@ -38,8 +35,6 @@ from vpnctl.store.rows import Node
 TRIES = 6
 _TELLING = (Stopped.code, Distrust.code, StateTrouble.code)
 """Codes that say more than that something is pending: nobody but the operator can mend that."""
-QUEUE_SECONDS = 45.0
-"""How long a settle waits for another one of this machine on the same node."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +89,23 @@ def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[
             return list(pool.map(one, ids))
 
 
+def settle_all(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
+    """Settle nodes; then, once more, those where what was read on another one has just ended a peer.
+
+    A first handshake on a new node ends the peer on the old one. A node stands in the list once, as it came out last.
+    """
+    settled = settle(app, node_ids, wish)
+    reachable = {each.node_id for each in settled if each.code == 0}
+    with app.store.read() as tx:
+        again = [node_id for node_id in pending_nodes(tx, app.clock()) if node_id in reachable]
+    later = {each.node_id: each for each in settle(app, again)}
+    return [_joined(each, later.get(each.node_id)) for each in settled]
+
+
+def _joined(first: Settled, later: Settled | None) -> Settled:
+    return first if later is None else replace(later, changes=first.changes + later.changes, notes=first.notes)
+
+
 def _settle(app: App, node_id: str, wish: Wish) -> Settled:
     name = node_id
     try:
@@ -101,7 +113,7 @@ def _settle(app: App, node_id: str, wish: Wish) -> Settled:
             node = tx.one(Node, models.node.c.id == node_id)
             assert node is not None  # noqa: S101
             name = node.name
-        with queue(app, node):
+        with node_lock.hold(app, node):
             if not wish.always and not _pending(app, node_id):
                 return Settled(node_id, name, 0)
             return _converge(app, node_id, wish)
@@ -304,36 +316,3 @@ def _alien_keys(view: View) -> list[str]:
 
 def _protocols(view: View) -> dict[str, str]:
     return {endpoint.interface: endpoint.protocol for endpoint in view.endpoints}
-
-
-@contextmanager
-def queue(app: App, node: Node) -> Iterator[None]:
-    """Let the settles of this machine pass one by one per node; the kernel frees the lock of a killed one."""
-    folder = app.settings.state_dir / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(folder / node.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        yield  # a read-only disk: the node's own lock and token still hold
-        return
-    try:
-        _wait(lambda: _flock(handle), node)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _wait(ready: Callable[[], bool], node: Node) -> None:
-    end = time.monotonic() + QUEUE_SECONDS
-    while not ready():
-        if time.monotonic() > end:
-            raise Busy(f"{node.name}: another vpnctl of this machine is at work there", "vpnctl status")
-        time.sleep(0.05)
-
-
-def _flock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -199,7 +199,11 @@ def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
     codes = ", ".join(sorted(terms.prices))
     if paid.currency is not None and paid.currency not in terms.prices:
         raise InvalidInput(f"plan {terms.name} has no price in {paid.currency}", f"it has: {codes or 'none'}")
-    code = paid.currency or (next(iter(terms.prices)) if len(terms.prices) == 1 else None)
+    if paid.currency is None and len(terms.prices) > 1:
+        raise InvalidInput(
+            f"in which currency was {terms.name} paid? It has several prices", f"give --currency: {codes}"
+        )
+    code = paid.currency or next(iter(terms.prices), None)
     return (terms.prices[code], code) if code is not None else (None, None)
 
 

@@ -29,7 +29,7 @@ def list_() -> int:
 
     front = current()
     rows = jobs.overview(front.app)
-    return output.show_list(front, rows, ("job", "summary", "every", "last_started_at", "last_code", "due"))
+    return output.show_list(front, rows, ("job", "every", "last_started_at", "last_code", "due", "summary"))
 
 
 @commands.command("run")
@@ -104,7 +104,7 @@ def history(
     rows = jobs.history(front.app, name, limit)
     if not rows:
         front.say("no runs yet; vpnctl jobs install")
-    return output.show_list(front, rows, ("job", "started_at", "finished_at", "code", "what"))
+    return output.show_list(front, rows, ("job", "started_at", "code", "what", "finished_at"))
 
 
 @commands.command("failed", hidden=True)

@@ -32,7 +32,7 @@ def sync(
     """Make nodes agree with the database, in everything, and prove it."""
     from vpnctl.actions import aliens, clock, find, probes
     from vpnctl.actions.preview import drift, rehearse
-    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.actions.settle import Wish, settle_all
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
@@ -55,7 +55,7 @@ def sync(
             front.confirm(f"Remove {doomed} peers that are not ours from {', '.join(row.name for row in rows)}?")
         aliens.prune(front.app, ids)
     probes.ensure(front.app, ids)
-    settled = settle(front.app, ids, wish)
+    settled = settle_all(front.app, ids, wish)
     if cut_all:
         clock.note(front.app)
     changed = sum(1 for each in settled if each.changes)

@@ -46,9 +46,9 @@ COLUMNS = (
     "health",
     "peers",
     "online",
+    "packets",
     "capacity",
     "full_on",
-    "packets",
     "packets_at",
     "address",
     "protocols",
@@ -232,7 +232,8 @@ def set_(
     row = nodes.change(front.app, name, details)
     if public_host and before.public_host != row.public_host and before.peers:
         front.say(
-            f"note: {before.peers} devices still dial {before.public_host}; hand out new files: vpnctl peer config …"
+            f"note: {output.count(before.peers, 'device')} dialled {before.public_host} so far; who needs a new file: "
+            f"vpnctl peer list --stale --node {name}"
         )
     return output.finish(front, [], f"changed {name}", nodes=[_view(name)])
 

@@ -9,6 +9,7 @@ import typer
 from vpnctl.cli import output
 from vpnctl.cli.completion import complete_peers
 from vpnctl.cli.front import current
+from vpnctl.rules.access import Reason
 
 Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_peers)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
@@ -44,7 +45,7 @@ def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
     owner, row, nodes = verb(front.app, text)
     settled = settle(front.app, nodes)
     view = by_id(row.id)
-    code = output.finish(front, settled, f"{what} {owner.name}/{row.device}: {read(view)}", peers=[view])
+    code = output.finish(front, settled, f"{what} {owner.name}/{row.device}{read(view)}", peers=[view])
     if not front.json:
         _say_elsewhere(owner.name, row)
     if code and not front.json:
@@ -83,8 +84,10 @@ def by_id(peer_id: str) -> Any:
 def read(view: Any) -> str:
     """Say what was read on the node; somebody who is blocked has a peer that is rightly absent."""
     if view.state.startswith("active"):
-        return f"seen on {view.node}"
-    return f"absence was read on {view.node} ({view.reason})"
+        return f": seen on {view.node}"
+    if view.reason in (Reason.REVOKED, Reason.SUSPENDED):
+        return f"; checked: no longer on {view.node}"
+    return f"; checked: not on {view.node}, because it may not connect ({view.reason})"
 
 
 def preview(verb: Any) -> int:

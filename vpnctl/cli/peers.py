@@ -27,7 +27,7 @@ PublicKey = Annotated[
     str | None,
     typer.Option("--public-key", metavar="KEY", help="The user's own public key; we never see the private one."),
 ]
-COLUMNS = ("user", "device", "node", "protocol", "state", "online", "handshake_at", "received", "sent", "ipv4")
+COLUMNS = ("user", "device", "node", "state", "online", "handshake_at", "received", "sent", "ipv4", "protocol")
 
 
 @commands.command("add")
@@ -75,6 +75,9 @@ def add(
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
+_LOOKED_AT = 50
+
+
 def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str, str]]) -> None:
     """A file in the way is found before anything is changed."""
     import os
@@ -109,10 +112,13 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
         front.say(f"hint: vpnctl node check {name}")
     rows = hand_over(front, issued, **how)
     if len(issued) == 1:
-        what = f"{verb} {first.user.name}/{first.peer.device}: {read(by_id(first.peer.id))}"
+        what = f"{verb} {first.user.name}/{first.peer.device}{read(by_id(first.peer.id))}"
     else:
         nodes = ", ".join(sorted({each.node.name for each in issued}))
-        what = f"{verb} {len(issued)} peers: {nodes} agree with the database"
+        what = f"{verb} {len(issued)} peers; checked on {nodes}"
+        barred = [view for view in (by_id(each.peer.id) for each in issued[:_LOOKED_AT]) if view.reason]
+        for view in barred:
+            front.say(f"note: {view.user}/{view.device} cannot connect now: {view.reason}")
     return output.finish(front, settled, what, peers=rows)
 
 
@@ -267,6 +273,6 @@ def regen(
     return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
-commands.command("suspend")(peer_access.suspend)
-commands.command("resume")(peer_access.resume)
-commands.command("revoke")(peer_access.revoke)
+suspend = commands.command("suspend")(peer_access.suspend)
+resume = commands.command("resume")(peer_access.resume)
+revoke = commands.command("revoke")(peer_access.revoke)

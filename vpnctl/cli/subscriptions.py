@@ -28,7 +28,7 @@ Currency = Annotated[
     typer.Option("--currency", metavar="CODE", help="Of the payment; needed where the plan has several prices."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
-COLUMNS = ("user", "plan", "state", "source", "starts_at", "ends_at", "devices", "traffic", "payment")
+COLUMNS = ("user", "plan", "state", "ends_at", "starts_at", "source", "devices", "traffic", "payment")
 
 
 @commands.command("grant")
@@ -82,22 +82,37 @@ def _give(verb: object, dry_run: bool) -> int:
     front = current()
     make = cast("Callable[[App], Granted]", verb)
     if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: make(trial).node_ids))
+        would: list[Granted] = []
+
+        def trial(app: App) -> list[str]:
+            would.append(make(app))
+            return would[0].node_ids
+
+        code = output.show_preview(front, rehearse(front.app, trial))
+        if not front.json:
+            front.say(f"would be: {_told(would[0])}")
+            _say_kept(would[0])
+        return code
     granted = make(front.app)
     settled = settle(front.app, granted.node_ids)
-    row = granted.subscription
-    zone = front.settings.zone
     if granted.was_unlimited:
         front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
-    if row.payment and row.paid_amount is None and row.prices:
-        codes = ", ".join(sorted(row.prices))
-        front.say(f"note: nobody said in which currency it was paid ({codes}): revenue does not count it; --currency")
     _say_outside(granted)
-    if granted.kept is not None:
-        front.say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
+    _say_kept(granted)
+    return output.finish(front, settled, _told(granted), subscriptions=_views(granted.user.name))
+
+
+def _told(granted: Granted) -> str:
+    """Say from when until when."""
+    row, front = granted.subscription, current()
+    zone = front.settings.zone
     begins = "now" if row.starts_at <= front.app.clock() else f"{row.starts_at.astimezone(zone):%Y-%m-%d %H:%M}"
-    what = f"{granted.user.name}: {row.plan} from {begins} until {row.ends_at.astimezone(zone):%Y-%m-%d %H:%M}"
-    return output.finish(front, settled, what, subscriptions=_views(granted.user.name))
+    return f"{granted.user.name}: {row.plan} from {begins} until {row.ends_at.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def _say_kept(granted: Granted) -> None:
+    if granted.kept is not None:
+        current().say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
 
 
 def _say_outside(granted: Granted) -> None:
@@ -135,7 +150,7 @@ def cancel(name: Name, dry_run: DryRun = False) -> int:
     front.confirm(f"End the subscription of {name} now?")
     user, count, nodes = subscriptions.cancel(front.app, name)
     settled = settle(front.app, nodes)
-    what = f"{user.name}: {output.count(count, 'period')} cancelled; absence was read on every node"
+    what = f"{user.name}: {output.count(count, 'period')} cancelled; checked: no device of theirs is on a node any more"
     return output.finish(front, settled, what, subscriptions=_views(user.name))
 
 

@@ -172,7 +172,7 @@ def block(
     """Cut all devices of a person until `unblock`. Keys and addresses are kept."""
     from vpnctl.actions import users
 
-    return _switch(users.block, name, f"{name} is blocked: absence was read on every node", dry_run)
+    return _switch(users.block, name, f"{name} is blocked; checked: on no node any more", dry_run)
 
 
 @commands.command("unblock")
@@ -256,6 +256,7 @@ def migrate(
     if out is not None:
         out.mkdir(mode=0o700, exist_ok=True)
     rows = hand_over(front, [each.new for each in moved], out=out)
+    settle(front.app, [each.old_node.id for each in moved])  # the grace runs from the handing out on: they are told
     hours = front.settings.migration_grace_hours
     what = f"{who} may use {to}; an old peer ends at the first handshake there, or in {hours} h"
     return worst((output.finish(front, settled, what, peers=rows, left=left), _recap(left)))
@@ -313,7 +314,7 @@ def remove(
     front.confirm(f"Remove {view.name} and revoke {view.devices} devices{', erasing all data' if erase else ''}?")
     row, nodes = users.remove(front.app, name, erase=erase)
     settled = settle(front.app, nodes)
-    return output.finish(front, settled, f"removed {row.name}: absence was read on every node", users=[row.name])
+    return output.finish(front, settled, f"removed {row.name}; checked: on no node any more", users=[row.name])
 
 
 def _one(name: str) -> Any:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from vpnctl.actions import probes
 from vpnctl.actions.preview import drift
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.settle import Wish, settle_all
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import report
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import models
-from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Node
 
 SUMMARY = "settle every node, heal what is pending, finish migrations"
@@ -25,8 +24,4 @@ def run(app: App, order: Order | None = None) -> Report:
     if how.dry_run:
         return report("sync", drift(app, ids, Wish(scope=SYSTEM)), len(ids), dry_run=True)
     probes.ensure(app, ids)
-    settled = settle(app, ids, Wish(scope=SYSTEM, always=True))
-    reachable = {each.node_id for each in settled if each.code == 0}
-    with app.store.read() as tx:
-        again = [node_id for node_id in pending_nodes(tx, app.clock()) if node_id in reachable]
-    return report("sync", [*settled, *settle(app, again)], len(ids))
+    return report("sync", settle_all(app, ids, Wish(scope=SYSTEM, always=True)), len(ids))

@@ -241,6 +241,6 @@ def _aliens(tx: Tx) -> list[Attention]:
         .group_by(_node.name)
     )
     return [
-        Attention(node, f"{count} alien peers are kept there", f"vpnctl node show {node}", since)
+        Attention(node, f"alien peers are kept there: {count}", f"vpnctl node show {node}", since)
         for node, count, since in tx.execute(query)
     ]

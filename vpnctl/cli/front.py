@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -141,12 +141,12 @@ def paint(text: str, colour: str) -> str:
 _COLOURS = {"red": 31, "yellow": 33}
 
 
-def wrapped(text: str) -> str:
-    """Return text for stderr with lines broken at words where a terminal would break inside them.
+def wrapped(text: str, stream: TextIO | None = None) -> str:
+    """Return text for stderr (or another stream) with lines broken at words where a terminal would break inside them.
 
     A line that holds a command stays whole, so that it can be copied.
     """
-    if not sys.stderr.isatty():
+    if not (stream or sys.stderr).isatty():
         return text
     width = max(shutil.get_terminal_size().columns, 20)
     return "\n".join(line if "vpnctl " in line else _folded(line, width) for line in text.split("\n"))

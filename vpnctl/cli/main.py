@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
         return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "vpnctl"
-        return _fail(as_json, once(error.format_message()), 2, f"{where} --help")
+        return _fail(as_json, once(error.format_message()), 2, _hint(error, where))
     except click.ClickException as error:
         return _fail(as_json, error.format_message(), 2, "vpnctl --help")
     except (KeyboardInterrupt, click.Abort):
@@ -162,6 +162,14 @@ def main(argv: list[str] | None = None) -> int:  # noqa: PLR0911 - one per kind 
 
 def _interrupted(as_json: bool) -> int:
     return _fail(as_json, "interrupted", INTERRUPTED, "what was saved is settled by the next run: vpnctl node sync")
+
+
+def _hint(error: click.UsageError, where: str) -> str:
+    """Return what to type: most who give a list a name mean the option that narrows it."""
+    options = [word for param in error.ctx.command.params for word in param.opts] if error.ctx else []
+    if "unexpected extra argument" in error.format_message() and "--user" in options:
+        return f"{where} --user NAME   or: {where} --help"
+    return f"{where} --help"
 
 
 def once(text: str) -> str:

@@ -320,7 +320,7 @@ def retire(
     front = current()
     view = _view(name)
     if view is not None and view.state != "retired":
-        front.confirm(f"Retire {view.name} ({view.address}, {view.peers} peers)?")
+        front.confirm(f"Retire {view.name} ({view.address}, {output.count(view.peers, 'peer')})?")
     _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
     left = (
         ""

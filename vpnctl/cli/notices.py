@@ -60,7 +60,7 @@ def send(
     if missed:
         front.say(f"note: {missed} people have no Telegram id, or blocked the bot")
     if dry_run or not people:
-        what = f"it would reach {len(people)} people"
+        what = f"it would reach {output.count(len(people), 'person', 'people')}"
         return output.finish(front, [], what, changed=False, dry_run=True, people=len(people), missed=missed)
     front.confirm(f"Send this to {len(people)} people?")
     count = news.send(front.app, body, people)

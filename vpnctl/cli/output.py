@@ -44,12 +44,12 @@ def _told(row: Any, telling: Sequence[str]) -> bool:
     return any(getattr(row, name) for name in telling)
 
 
-def show_one(front: Front, row: Any, **more: Any) -> int:
-    """Print one object: as JSON, or a line per field."""
+def show_one(front: Front, row: Any, *, without: Sequence[str] = (), **more: Any) -> int:
+    """Print one object: as JSON, or a line per field, but for those that people have no use for."""
     if front.json:
         _dump(plain(row) | {key: plain(value) for key, value in more.items()})
         return 0
-    items = [(each.name, getattr(row, each.name)) for each in fields(row)]
+    items = [(each.name, getattr(row, each.name)) for each in fields(row) if each.name not in without]
     width = max(len(name) for name, _ in items)
     for name, value in items:
         sys.stdout.write(f"{name.replace('_', ' '):<{width}}  {_cell(front, name, value)}\n")
@@ -98,16 +98,21 @@ def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = Fals
     else:
         for each in settled:
             for change in each.changes:
-                sys.stdout.write(f"{each.node}: {clean(str(change))}\n")
+                line(f"{each.node}: {clean(str(change))}")
             if each.error:
                 warn(clean(each.error), each.hint)
             for note in each.notes:
-                sys.stdout.write(f"{each.node}: {clean(str(note))}\n    {clean(note.advice)}\n")
+                line(f"{each.node}: {clean(str(note))}\n    {clean(note.advice)}")
             if not (each.changes or each.notes or each.error):
                 front.say(f"{each.node}: agrees, nothing to change")
     codes = [each.code for each in settled]
     codes += [4] if drift and any(each.changes or each.notes for each in settled) else []
     return worst(codes)
+
+
+def line(text: str) -> None:
+    """Write a line of what was asked for to stdout; on a terminal it is broken at words."""
+    sys.stdout.write(wrapped(text, sys.stdout) + "\n")
 
 
 def warn(text: str, hint: str = "") -> None:

@@ -242,8 +242,10 @@ def verify(peer: Ref) -> int:
 
     front = current()
     found = work(front.app, peer)
-    output.show_one(front, found)
-    if found.advice and not front.json:
+    if front.json:
+        return output.show_one(front, found) or found.code
+    output.show_one(front, found, without=("code", "advice"))
+    if found.advice:
         front.say(f"hint: {clean(found.advice)}")
     return found.code
 

@@ -69,9 +69,9 @@ def doctor() -> int:
         output.dump(found)
     else:
         for check in found:
-            sys.stdout.write(f"{check.verdict:<5} {clean(check.what)}\n")
+            output.line(f"{check.verdict:<5} {clean(check.what)}")
             if check.hint:
-                sys.stdout.write(f"      {clean(check.hint)}\n")
+                output.line(f"      {clean(check.hint)}")
     return 9 if any(check.verdict == "FAIL" for check in found) else 0
 
 
@@ -98,7 +98,7 @@ def status(
         )
         for each in found.attention:
             since = f" (since {each.since:%Y-%m-%d %H:%M} UTC)" if each.since else ""
-            sys.stdout.write(f"! {clean(each.subject)}: {clean(each.what)}{since}\n    {clean(each.command)}\n")
+            output.line(f"! {clean(each.subject)}: {clean(each.what)}{since}\n    {clean(each.command)}")
         if not found.nodes:
             sys.stdout.write("no nodes yet\n    vpnctl node add NAME [USER@]HOST --provision\n")
         elif not found.attention:

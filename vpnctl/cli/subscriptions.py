@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -128,7 +128,7 @@ def _say_outside(granted: Granted) -> None:
         front.say(f"    vpnctl user migrate {row.user} --device {row.device} --to NODE")
 
 
-def _views(name: str) -> list[object]:
+def _views(name: str) -> list[Any]:
     from vpnctl.reports import tariffs
 
     front = current()
@@ -147,7 +147,8 @@ def cancel(name: Name, dry_run: DryRun = False) -> int:
     front = current()
     if dry_run:
         return output.show_preview(front, rehearse(front.app, lambda trial: subscriptions.cancel(trial, name)[2]))
-    front.confirm(f"End the subscription of {name} now?")
+    if any(row.ends_at > front.app.clock() and not row.cancelled_at for row in _views(name)):
+        front.confirm(f"End the subscription of {name} now?")
     user, count, nodes = subscriptions.cancel(front.app, name)
     settled = settle(front.app, nodes)
     what = f"{user.name}: {output.count(count, 'period')} cancelled; checked: no device of theirs is on a node any more"

@@ -162,7 +162,10 @@ def set_(
         "unlimited": unlimited,
     }
     row, nodes = users.change(front.app, name, details)
-    return output.finish(front, settle(front.app, nodes), f"changed {row.name}", users=_views([row]))
+    settled = settle(front.app, nodes)
+    views = _views([row])
+    access = f"; access: {views[0].access}" if unlimited is not None else ""
+    return output.finish(front, settled, f"changed {row.name}{access}", users=views)
 
 
 @commands.command("block")

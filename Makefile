@@ -15,8 +15,10 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Side by side: one process has the laboratory, where most of the time is waiting; the others share the rest.
+JOBS ?= 3
 test: $(READY) lint
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 demo: $(READY)
 	$(RUN) -m tests.demo $(ARGS)

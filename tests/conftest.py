@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -29,6 +30,13 @@ from vpnctl.settings import Settings
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1KgBwY8xy0jyuj"
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let pytest-xdist give all tests of the laboratory to one process, and every other module to one."""
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group("lab" if room == "lab" else str(item.path)))
 
 
 class Clock:
@@ -67,17 +75,33 @@ def fleet(clock: Clock) -> Fleet:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    return _settings(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def fresh_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an initialised state, made once: making it takes longer than most tests."""
+    home = tmp_path_factory.mktemp("fresh")
+    state.init(_settings(home), "cli:test")
+    return home
+
+
+def _settings(home: Path) -> Settings:
     env = {
-        "HOME": str(tmp_path),
-        "VPNCTL_STATE_DIR": str(tmp_path / "state"),
-        "VPNCTL_KEY_FILE": str(tmp_path / "keys/vault.key"),
+        "HOME": str(home),
+        "VPNCTL_STATE_DIR": str(home / "state"),
+        "VPNCTL_KEY_FILE": str(home / "keys/vault.key"),
     }
     return settings_module.load(None, env)
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock, fleet: Fleet) -> Iterator[App]:
-    state.init(settings, "cli:test")
+def app(settings: Settings, clock: Clock, fleet: Fleet, fresh_state: Path) -> Iterator[App]:
+    if settings.state_dir.exists():
+        state.init(settings, "cli:test")
+    else:
+        shutil.copytree(fresh_state / "state", settings.state_dir)
+        shutil.copytree(fresh_state / "keys", settings.key_file.parent)
     opened = open_app(settings, "cli:test")
     yield replace(opened, clock=clock, uptime=clock.uptime, connect=fleet.connect, shake=fleet.shake)
     opened.store.close()

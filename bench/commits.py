@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.support.postgres import NotHere, database, server
-from vpnctl.actions import users
+from vpnctl.actions.people import users
 from vpnctl.app import App
 from vpnctl.settings import load
 from vpnctl.store import vault

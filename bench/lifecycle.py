@@ -14,8 +14,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from vpnctl import settings as settings_module
-from vpnctl.actions import endpoints, state, transitions
-from vpnctl.actions.nodes import save
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.nodes import save
+from vpnctl.actions.sales import transitions
+from vpnctl.actions.service import state
 from vpnctl.app import App, open_app
 from vpnctl.remote.shell import Login
 from vpnctl.rules.ledger import Reading

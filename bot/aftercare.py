@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bot.pace import shared_pace
-from vpnctl.actions import delivery, handover
-from vpnctl.actions.settle import settle
+from vpnctl.actions.fleet.settle import settle
+from vpnctl.actions.talk import delivery, handover
 from vpnctl.app import App
 from vpnctl.errors import PENDING, VpnctlError, bug
 from vpnctl.store.queue import pending_nodes

@@ -12,14 +12,15 @@ from bot.incoming import Incoming
 from bot.routes import BUTTONS, COMMANDS, For, Route
 from bot.screen import LONGEST_TOAST, Screen, fitted, plain
 from bot.talk import Talk
-from vpnctl.actions import applicants, buttons, lockdown, updates, users
-from vpnctl.actions.buttons import Press
+from vpnctl.actions.people import applicants, users
+from vpnctl.actions.talk import buttons, lockdown, updates
+from vpnctl.actions.talk.buttons import Press
 from vpnctl.app import App
 from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError, WaitsAlready
 from vpnctl.rules.grammar import clean, display_name
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Received
-from vpnctl.words import LOCALES, Words, mark
+from vpnctl.texts.words import LOCALES, Words, mark
 
 FAILED = mark("That did not work; nothing was changed. Try again, or ask an admin.")
 SILENCE = Screen()

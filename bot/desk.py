@@ -16,7 +16,8 @@ from bot.conversation import Handled, handle, sorry
 from bot.incoming import Incoming, read, update_id
 from bot.pace import shared_pace
 from bot.wire import Wire
-from vpnctl.actions import updates, users
+from vpnctl.actions.people import users
+from vpnctl.actions.talk import updates
 from vpnctl.app import App
 from vpnctl.errors import Busy, VpnctlError, bug
 from vpnctl.remote.telegram import Fate

@@ -7,12 +7,12 @@ from dataclasses import replace
 from bot.handlers import home
 from bot.screen import Screen, grid, lines
 from bot.talk import Talk
-from vpnctl.actions import applicants, invites, users
+from vpnctl.actions.people import applicants, invites, users
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.access import Reason, why_not_person
 from vpnctl.store.people import person
 from vpnctl.store.rows import Applicant
-from vpnctl.words import mark
+from vpnctl.texts.words import mark
 
 DENIED = mark("Access denied.")
 

@@ -16,11 +16,11 @@ from bot.desk import Desk
 from bot.incoming import update_id
 from bot.routes import LISTED, LISTED_FOR_ADMINS
 from bot.wire import Got, Wire
-from vpnctl.actions import invites
+from vpnctl.actions.people import invites
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
-from vpnctl.words import LOCALES, Words
+from vpnctl.texts.words import LOCALES, Words
 
 WORKERS = 4
 POLL_SECONDS, WATCH = 25, 5.0

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from bot.screen import Rows, grid, label
-from vpnctl.actions import admins
+from vpnctl.actions.talk import admins
 from vpnctl.app import App
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import User
-from vpnctl.wording import Choice
-from vpnctl.words import Words
+from vpnctl.texts.wording import Choice
+from vpnctl.texts.words import Words
 
 PAGE = 8
 """Buttons of a list on one screen: what fits a phone, and far below what Telegram takes."""

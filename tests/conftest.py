@@ -19,10 +19,10 @@ import pytest
 from tests.fakenode import FakeNode, Fleet
 from tests.support.postgres import NotHere, server
 from vpnctl import settings as settings_module
-from vpnctl.actions import state
-from vpnctl.actions.endpoints import add as add_endpoint
-from vpnctl.actions.nodes import save
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet.endpoints import add as add_endpoint
+from vpnctl.actions.fleet.nodes import save
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.service import state
 from vpnctl.app import App, open_app
 from vpnctl.remote.shell import Login
 from vpnctl.rules.changes import SYSTEM
@@ -32,6 +32,7 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODkwca1K
 START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let pytest-xdist give all tests of the laboratory to one process, and every other module to one."""
     for item in items:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from bot.handlers import home
 from bot.screen import Screen, grid, label, lines
 from bot.talk import PAGE, Talk, rows
-from vpnctl import handout
-from vpnctl.actions import drafts, plans, requests, trials, users
+from vpnctl.actions.people import requests, users
+from vpnctl.actions.sales import plans, trials
+from vpnctl.actions.talk import drafts
 from vpnctl.errors import TrialUsed
 from vpnctl.reports import PeerView, mine, traffic
 from vpnctl.store.rows import Plan
-from vpnctl.wording import Choice
-from vpnctl.words import NATIVE, mark
+from vpnctl.texts import handout
+from vpnctl.texts.wording import Choice
+from vpnctl.texts.words import NATIVE, mark
 
 STATES = {
     "active": mark("working"),

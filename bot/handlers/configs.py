@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from bot.screen import Rows, Screen, grid, label
 from bot.talk import Talk, rows
-from vpnctl import handout
-from vpnctl.actions import requests
+from vpnctl.actions.people import requests
 from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import PeerView, mine
-from vpnctl.wording import Choice
-from vpnctl.words import Words, mark
+from vpnctl.texts import handout
+from vpnctl.texts.wording import Choice
+from vpnctl.texts.words import Words, mark
 
 KINDS = {
     "phone": mark("📱 Phone"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bot.screen import Screen, label, lines
 from bot.talk import Talk, rows
-from vpnctl import reports, status, wording
-from vpnctl.actions import requests
-from vpnctl.reports import asking, people
+from vpnctl import reports
+from vpnctl.actions.people import requests
+from vpnctl.reports import asking, people, status
 from vpnctl.rules.grammar import clean
-from vpnctl.wording import Choice
-from vpnctl.words import Words, mark
+from vpnctl.texts import wording
+from vpnctl.texts.wording import Choice
+from vpnctl.texts.words import Words, mark
 
 SHOWN, MANY = 20, 200
 VERDICTS = {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from bot.screen import Screen, grid, label, lines
 from bot.talk import PAGE, Talk, rows
-from vpnctl.actions import applicants, invites, plans, requests, subscriptions, users
+from vpnctl.actions.people import applicants, invites, requests, users
+from vpnctl.actions.sales import plans, subscriptions
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.reports import mine, people
 from vpnctl.reports.people import UserView
 from vpnctl.rules import grammar
 from vpnctl.rules.access import Reason
 from vpnctl.store.rows import User
-from vpnctl.wording import Choice
-from vpnctl.words import Words, mark
+from vpnctl.texts.wording import Choice
+from vpnctl.texts.words import Words, mark
 
 EXTENSIONS = (1, 7, 31)
 """Days; more at once is the command line's business."""

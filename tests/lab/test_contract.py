@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.fakenode import FakeNode
-from vpnctl.actions import peers, users
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
 from vpnctl.app import open_app
 from vpnctl.remote import node as node_script
 from vpnctl.rules.changes import SYSTEM
@@ -71,11 +71,11 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
 
     replace_login = Login("twin", "local", "twin", 0, "root", "")
     monkeypatch.setattr(node_script, "call", both)
-    from vpnctl.actions import endpoints
+    from vpnctl.actions.fleet import endpoints
 
     endpoints.add(app, "fi", "wireguard", {})
     with app.store.read() as tx:
-        from vpnctl.actions import find
+        from vpnctl.store import find
 
         ids = [find.node(tx, "fi").id]
     system = Wish(scope=SYSTEM, always=True, prove=True)

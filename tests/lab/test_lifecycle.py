@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.network import FAR_V4
 from vpnctl import jobs
-from vpnctl.actions import subscriptions
+from vpnctl.actions.sales import subscriptions
 from vpnctl.app import open_app
 from vpnctl.rules.months import next_month
 

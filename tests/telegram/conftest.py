@@ -13,8 +13,8 @@ from bot.pace import Pace
 from bot.wire import Wire
 from tests.telegram import oracle
 from tests.telegram.server import NAME, TOKEN, BotApi, Person
-from vpnctl.actions import delivery, updates
-from vpnctl.actions.settle import settle
+from vpnctl.actions.fleet.settle import settle
+from vpnctl.actions.talk import delivery, updates
 from vpnctl.app import App
 from vpnctl.rules.secret import Secret
 

@@ -13,7 +13,9 @@ from bot.screen import LONGEST, fitted
 from tests.telegram.conftest import ADMIN, make_bot, right_picture
 from tests.telegram.server import NAME, TOKEN
 from tests.telegram.test_journeys import devices, offer
-from vpnctl.actions import subscriptions, updates, users
+from vpnctl.actions.people import users
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.talk import updates
 from vpnctl.store import models
 from vpnctl.store.rows import Button, Peer, Received, User
 
@@ -312,8 +314,8 @@ def test_who_is_not_let_in_reaches_no_command(bot, serve, mallory, api, command)
 
 @pytest.mark.parametrize("action", sorted(BUTTONS))
 def test_who_is_not_let_in_reaches_no_button_even_one_of_their_own(bot, serve, mallory, action):
-    from vpnctl.actions import buttons
-    from vpnctl.wording import Choice
+    from vpnctl.actions.talk import buttons
+    from vpnctl.texts.wording import Choice
 
     node = serve("fi")
     users.add(bot.app, ["victim"])
@@ -339,8 +341,8 @@ def test_who_is_not_let_in_reaches_no_button_even_one_of_their_own(bot, serve, m
 
 @pytest.mark.parametrize("action", sorted(name for name, route in BUTTONS.items() if route.whom is For.ADMIN))
 def test_a_user_reaches_no_button_of_admins_even_one_of_their_own(inside, ivan, action):
-    from vpnctl.actions import buttons
-    from vpnctl.wording import Choice
+    from vpnctl.actions.talk import buttons
+    from vpnctl.texts.wording import Choice
 
     users.add(inside.app, ["victim"])
     with inside.app.store.write() as tx:

@@ -11,7 +11,8 @@ from bot.desk import Desk
 from tests.telegram.conftest import make_bot
 from tests.telegram.server import TOKEN
 from tests.telegram.test_journeys import devices, offer
-from vpnctl.actions import updates, users
+from vpnctl.actions.people import users
+from vpnctl.actions.talk import updates
 from vpnctl.errors import Busy
 from vpnctl.store import models
 from vpnctl.store.engine import Store

@@ -11,7 +11,9 @@ import pytest
 from tests.telegram.conftest import ADMIN, make_bot
 from tests.telegram.test_journeys import devices, offer, person
 from vpnctl import jobs
-from vpnctl.actions import delivery, requests, subscriptions, updates, users
+from vpnctl.actions.people import requests, users
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.talk import delivery, updates
 from vpnctl.errors import Busy, Conflict
 from vpnctl.remote import http
 from vpnctl.store import models, outbox
@@ -155,7 +157,7 @@ def test_one_chat_that_is_full_holds_up_nobody_else(inside, ivan, admin, api, cl
 
 
 def test_a_lockdown_stops_a_config_that_was_chosen_already(inside, ivan, monkeypatch):
-    from vpnctl.actions import lockdown
+    from vpnctl.actions.talk import lockdown
 
     inside.say(ivan, "/get_config")
     ivan.press("Phone")
@@ -325,7 +327,7 @@ def test_turning_away_twice_says_who_did(bot, ivan, admin, cli):
 def test_one_nodes_nonsense_keeps_no_other_node_from_being_read(bot, serve, monkeypatch):
     serve("fi")
     serve("de")
-    from vpnctl.actions import metering
+    from vpnctl.actions.fleet import metering
 
     real = metering._read
 
@@ -615,7 +617,7 @@ def test_a_config_is_not_sent_after_access_has_ended(inside, ivan, clock):
     ivan.press("📱")
     inside.fetch()
     inside.handle()
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
 
     settle(inside.app, inside.nodes)
     clock.forward(days=30, minutes=6)

@@ -8,12 +8,15 @@ import pytest
 
 from tests.telegram.conftest import make_bot, right_picture
 from vpnctl import jobs
-from vpnctl.actions import inventory, lockdown, requests, subscriptions, users
-from vpnctl.actions.find import user as find_user
-from vpnctl.actions.inventory_form import parse
+from vpnctl.actions.people import requests, users
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
+from vpnctl.actions.talk import lockdown
 from vpnctl.errors import Conflict
 from vpnctl.reports import peers
 from vpnctl.store import models
+from vpnctl.store.find import user as find_user
 from vpnctl.store.rows import Peer, Subscription, User
 
 PLANS = """
@@ -473,7 +476,7 @@ def test_what_a_handler_did_is_undone_when_it_fails(bot, serve, ivan, admin, mon
     def broken(*_args):
         raise Conflict("no")
 
-    monkeypatch.setattr("vpnctl.actions.handover.send", broken)
+    monkeypatch.setattr("vpnctl.actions.talk.handover.send", broken)
     assert "nothing was changed" in bot.press(ivan, "Phone")
     assert devices(bot.app) == []
     assert bot.nodes == set()

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from tests.telegram.test_journeys import offer
-from vpnctl import words
-from vpnctl.actions import subscriptions, users
+from vpnctl.actions.people import users
+from vpnctl.actions.sales import subscriptions
+from vpnctl.texts import words
 
 LATIN = re.compile(r"[A-Za-z]{4,}")
 NAMES = re.compile(

@@ -18,7 +18,8 @@ from bot import apart
 from bot import run as running
 from tests.telegram.conftest import ADMIN, right_picture
 from tests.telegram.server import NAME, TOKEN
-from vpnctl.actions import invites, updates
+from vpnctl.actions.people import invites
+from vpnctl.actions.talk import updates
 from vpnctl.errors import Busy, Conflict, InvalidInput, StateTrouble, Unreachable
 from vpnctl.rules.secret import Secret
 from vpnctl.store import models

@@ -10,7 +10,8 @@ import pytest
 from tests.telegram.conftest import right_picture
 from tests.telegram.test_journeys import offer
 from vpnctl import jobs
-from vpnctl.actions import applicants, subscriptions, users
+from vpnctl.actions.people import applicants, users
+from vpnctl.actions.sales import subscriptions
 
 DOCUMENT = Path(__file__).parents[2] / "docs/bot.md"
 BEGIN, END = "<!-- screens: written by `make docs` -->\n", "<!-- end of screens -->\n"

@@ -39,7 +39,7 @@ def test_no_command_shows_a_traceback_or_values_for_a_bug(service, monkeypatch):
     def broken(*_args, **_more):
         raise KeyError("a secret value")
 
-    monkeypatch.setattr("vpnctl.actions.users.add", broken)
+    monkeypatch.setattr("vpnctl.actions.people.users.add", broken)
     run = service("user", "add", "alice")
     assert run.code == 1
     assert "a bug in vpnctl: KeyError" in run.err

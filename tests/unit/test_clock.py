@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from vpnctl import jobs
-from vpnctl.actions import clock as guard
-from vpnctl.actions import inventory, peers, subscriptions, users
-from vpnctl.actions.inventory_form import parse
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet import clock as guard
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.errors import Stopped
 from vpnctl.rules.clockjump import Tick, jumped, tick
 

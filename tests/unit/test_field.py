@@ -16,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import START
-from vpnctl.actions import aliens, inventory, peers, selfcheck, subscriptions, users
-from vpnctl.actions import clock as guard
-from vpnctl.actions.inventory_form import export, parse
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet import aliens
+from vpnctl.actions.fleet import clock as guard
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.service import inventory, selfcheck
+from vpnctl.actions.service.inventory_form import export, parse
 from vpnctl.app import open_app
 from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.rules import grammar, money, yamldoc
@@ -559,7 +562,7 @@ HOST_KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbeUjQt/bDeAK6smLQiZsG7ODk
 def test_what_is_exported_and_applied_is_the_same_again(tmp_path_factory, body):
     import yaml
 
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
 
     def fresh():
         home = tmp_path_factory.mktemp("i")
@@ -794,7 +797,7 @@ def test_a_peer_that_this_database_never_knew_keeps_its_preshared_key(app, serve
     users.add(app, ["carol"])
     carol = peers.add(app, [Wanted("carol")])[0]
     settle(app, [node.id])
-    from vpnctl.actions.nodes import _adopt_token
+    from vpnctl.actions.fleet.nodes import _adopt_token
 
     with old.store.read() as tx:
         row = tx.one(Node)
@@ -809,7 +812,7 @@ def test_whoever_pays_during_a_trial_with_something_granted_behind_it_has_no_gap
     text = PLANS + "  - {name: trial, days: 7, trial: true}\n"
     inventory.apply(app, *parse(text, "plans"))
     users.add(app, ["alice"])
-    from vpnctl.actions import trials
+    from vpnctl.actions.sales import trials
 
     trials.start(app, "alice")
     clock.forward(days=1)
@@ -901,7 +904,7 @@ def test_what_older_versions_noted_of_keys_is_purged_whole_or_cut(app):
 
 
 def test_known_people_are_served_before_strangers(app):
-    from vpnctl.actions import updates
+    from vpnctl.actions.talk import updates
 
     users.add(app, ["ivan"], telegram_id=7)
     updates.receive(app, [(number, 1000 + number, {}) for number in range(50)])

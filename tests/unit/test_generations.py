@@ -103,7 +103,7 @@ def test_an_interrupted_handing_out_says_how_to_get_the_config(pair, monkeypatch
     def interrupt(*_args, **_more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vpnctl.actions.settle.settle", interrupt)
+    monkeypatch.setattr("vpnctl.actions.fleet.settle.settle", interrupt)
     said = pair("peer", "regen", "alice/phone")
     assert (said.code, "vpnctl peer config alice/phone" in said.err) == (130, True)
 

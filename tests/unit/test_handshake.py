@@ -207,7 +207,8 @@ def test_a_psk_mismatch_is_said_at_once():
 
 
 def test_every_first_message_is_later_than_the_one_before_whatever_the_clock_does(app, serve, clock, fleet):
-    from vpnctl.actions import find, probes
+    from vpnctl.actions.fleet import probes
+    from vpnctl.store import find
 
     node = serve()
     with app.store.read() as tx:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import HOST_KEY
 from vpnctl import jobs
-from vpnctl.actions import health
-from vpnctl.actions.endpoints import add as add_endpoint
-from vpnctl.actions.nodes import save
+from vpnctl.actions.fleet import health
+from vpnctl.actions.fleet.endpoints import add as add_endpoint
+from vpnctl.actions.fleet.nodes import save
 from vpnctl.remote.shell import Login
 from vpnctl.rules.health import (
     Look,
@@ -191,9 +191,9 @@ def test_a_node_is_found_up_down_degraded_and_blocked(app, serve, clock):
 
 
 def test_sessions_that_end_together_while_the_node_answers_are_a_block(app, serve, clock):
-    from vpnctl.actions import peers, users
-    from vpnctl.actions.issue import Wanted
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.people import peers, users
+    from vpnctl.actions.people.issue import Wanted
 
     node = serve()
     users.add(app, [f"u{number}" for number in range(10)])
@@ -225,7 +225,7 @@ def hundred(app, fleet):
             save(tx, app, Login(f"n{number}", "ssh", f"n{number}.example.org", 22, "root", HOST_KEY), None, {})
             for number in range(100)
         ]
-    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.actions.fleet.settle import Wish, settle
     from vpnctl.rules.changes import SYSTEM
 
     for node in nodes:

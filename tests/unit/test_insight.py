@@ -10,8 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vpnctl import jobs
-from vpnctl.actions import inventory, subscriptions, trials, users
-from vpnctl.actions.inventory_form import parse
+from vpnctl.actions.people import users
+from vpnctl.actions.sales import subscriptions, trials
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.cli import charts
 from vpnctl.reports import business
 from vpnctl.rules.planning import Load, estimate

@@ -71,7 +71,7 @@ def test_a_move_to_a_node_that_is_down_hands_out_nothing_and_lets_no_grace_run(s
 
 
 def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(service, fleet, clock, app):
-    from vpnctl.actions import migration
+    from vpnctl.actions.people import migration
 
     service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
     service("user", "add", "alice")

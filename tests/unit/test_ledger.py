@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpnctl.actions import peers, users
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.metering import sweep
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet.metering import sweep
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
 from vpnctl.reports import traffic as report
 from vpnctl.rules import months
 from vpnctl.rules.ledger import FASTEST, Reading, gained, spread, stale

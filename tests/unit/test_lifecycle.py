@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from freezegun import freeze_time
 
 from vpnctl import jobs
-from vpnctl.actions import clock as guard
-from vpnctl.actions import inventory, peers, plans, subscriptions, trials, users
-from vpnctl.actions.inventory_form import parse
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.settle import settle
+from vpnctl.actions.fleet import clock as guard
+from vpnctl.actions.fleet.settle import settle
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import plans, subscriptions, trials
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.app import open_app
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.reports import people, tariffs
@@ -356,7 +358,7 @@ def test_three_days_of_sleep_end_as_three_days_of_runs(shop, frozen):
 
 
 def test_a_run_killed_between_two_batches_is_completed_by_the_next(shop, frozen, monkeypatch):
-    from vpnctl.actions import transitions
+    from vpnctl.actions.sales import transitions
     from vpnctl.store import events
 
     monkeypatch.setattr(transitions, "BATCH", 2)

@@ -23,11 +23,14 @@ from tests.conftest import HOST_KEY, Clock
 from tests.fakenode import Fleet
 from vpnctl import jobs
 from vpnctl import settings as settings_module
-from vpnctl.actions import endpoints, inventory, migration, peers, state, subscriptions, trials, users
-from vpnctl.actions.inventory_form import parse
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.nodes import save
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.nodes import save
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import migration, peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import subscriptions, trials
+from vpnctl.actions.service import inventory, state
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.app import open_app
 from vpnctl.errors import Conflict, NotFound, Stopped
 from vpnctl.remote.shell import Login

@@ -11,15 +11,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vpnctl import jobs, wording
-from vpnctl.actions import clock as guard
-from vpnctl.actions import delivery, nodes, users
+from vpnctl import jobs
+from vpnctl.actions.fleet import clock as guard
+from vpnctl.actions.fleet import nodes
+from vpnctl.actions.people import users
+from vpnctl.actions.talk import delivery
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Fate
 from vpnctl.rules.secret import Secret
 from vpnctl.store import models, outbox
 from vpnctl.store.outbox import TECH, Message
 from vpnctl.store.rows import Notice, User
+from vpnctl.texts import wording
 
 TOKEN = "123456:" + "Abc-_9" * 6
 
@@ -121,7 +124,7 @@ def test_too_many_requests_stop_the_run_and_the_rest_waits_as_long_as_telegram_s
 
 def test_who_blocked_the_bot_is_noted_and_written_to_no_more(post, api):
     users.add(post, ["alice"], telegram_id=77)
-    from vpnctl.actions import news
+    from vpnctl.actions.talk import news
 
     with post.store.read() as tx:
         people, missed = news.recipients(tx, [], ["alice"])
@@ -210,8 +213,8 @@ def test_rent_and_capacity_are_told_to_every_admin_once(post, serve, clock, api)
     due = (clock() + timedelta(days=6)).date()
     nodes.change(post, "fi", {"rent_due": due.isoformat(), "capacity": 4})
     users.add(post, [f"u{number}" for number in range(4)])
-    from vpnctl.actions import peers
-    from vpnctl.actions.issue import Wanted
+    from vpnctl.actions.people import peers
+    from vpnctl.actions.people.issue import Wanted
 
     peers.add(post, [Wanted(f"u{number}") for number in range(4)])
     for _ in range(2):

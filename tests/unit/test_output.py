@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from vpnctl.actions.inventory_form import export
+from vpnctl.actions.service.inventory_form import export
 from vpnctl.cli import front
 from vpnctl.rules import grammar
 

@@ -18,9 +18,11 @@ import pytest
 
 from tests.support.postgres import database
 from tests.unit.test_store import NOW, serve
-from vpnctl.actions import inventory, migration, peers, subscriptions, users
-from vpnctl.actions.inventory_form import parse
-from vpnctl.actions.issue import Wanted
+from vpnctl.actions.people import migration, peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, VpnctlError
 from vpnctl.settings import load

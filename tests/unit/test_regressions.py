@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.conftest import _fp
-from vpnctl.actions import endpoints
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store.rows import Endpoint
 
@@ -80,7 +80,7 @@ def test_addresses_that_are_none_stop_that_node_only_and_are_not_stored(service,
 
 
 def test_a_bug_at_one_node_does_not_keep_the_others_from_being_settled(service, fleet, monkeypatch):
-    from vpnctl.actions import settle as module
+    from vpnctl.actions.fleet import settle as module
 
     service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
     real_look = module.look
@@ -285,7 +285,7 @@ def test_an_address_of_the_state_that_is_none_is_said(service, monkeypatch, vari
     ("name", "value"), [("ssh_key", "v1.{id}.AAAA"), ("ssh_key", "v1.{id}.!"), ("recovery_copy", "!!!")]
 )
 def test_damaged_sealed_values_are_trouble_and_no_bug(app, settings, name, value):
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
     from vpnctl.errors import StateTrouble
 
     key = state.new_recovery(app)

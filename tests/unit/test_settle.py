@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from vpnctl.actions import aliens, find, migration, node_lock, peers, users
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.preview import drift, rehearse
-from vpnctl.actions.settle import Wish, settle
+from vpnctl.actions.fleet import aliens, node_lock
+from vpnctl.actions.fleet.preview import drift, rehearse
+from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.people import migration, peers, users
+from vpnctl.actions.people.issue import Wanted
 from vpnctl.errors import VpnctlError
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.ledger import FASTEST
-from vpnctl.store import models
+from vpnctl.store import find, models
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Alien, Node, Peer
 

@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.support.postgres import database
-from vpnctl import jobs, status
+from vpnctl import jobs
 from vpnctl.actions import (
     endpoints,
     inventory,
@@ -30,14 +30,14 @@ from vpnctl.actions import (
     trials,
     users,
 )  # fmt: skip
-from vpnctl.actions.inventory_form import parse
-from vpnctl.actions.issue import Wanted
-from vpnctl.actions.nodes import save
+from vpnctl.actions.fleet.nodes import save
 from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, StateTrouble
 from vpnctl.remote.shell import Login
-from vpnctl.reports import business, figures, notices, people, tariffs
+from vpnctl.reports import business, figures, notices, people, status, tariffs
 from vpnctl.reports import traffic as report
 from vpnctl.rules.access import Reason, why_not_person
 from vpnctl.rules.ledger import Reading

@@ -6,8 +6,9 @@ import uuid
 
 import pytest
 
-from vpnctl.actions import peers, state, users
-from vpnctl.actions.issue import Wanted
+from vpnctl.actions.people import peers, users
+from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.service import state
 from vpnctl.errors import Busy, InvalidInput, StateTrouble
 from vpnctl.rules.secret import Secret
 from vpnctl.store import models, recovery, vault

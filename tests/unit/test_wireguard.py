@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import cannot
-from vpnctl import handout
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.protocols.wireguard import PLUGIN, public_key
 from vpnctl.rules.secret import Secret
+from vpnctl.texts import handout
 
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="

@@ -18,13 +18,13 @@ from babel.messages.pofile import read_po
 
 from bot.routes import LISTED, LISTED_FOR_ADMINS
 from bot.screen import plain
-from vpnctl.words import LOCALES, NATIVE, Words
+from vpnctl.texts.words import LOCALES, NATIVE, Words
 
 ROOT = Path(__file__).parents[2]
-CATALOGUES = {each: ROOT / f"vpnctl/locales/{each}/LC_MESSAGES/vpnctl.po" for each in LOCALES if each != "en"}
+CATALOGUES = {each: ROOT / f"vpnctl/texts/locales/{each}/LC_MESSAGES/vpnctl.po" for each in LOCALES if each != "en"}
 KEYWORDS = {"say": None, "many": (1, 2), "mark": None, "choice": None}
 SOURCES = [
-    *(ROOT / f"vpnctl/{name}.py" for name in ("words", "wording", "handout", "actions/applicants")),
+    *(ROOT / f"vpnctl/{name}.py" for name in ("texts/words", "texts/wording", "texts/handout", "actions/people/applicants")),
     *sorted((ROOT / "bot").rglob("*.py")),
 ]
 TAGS = re.compile(r"</?[a-z]+>")
@@ -158,5 +158,5 @@ def test_the_wheel_carries_the_compiled_catalogues_and_the_bot(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for locale in CATALOGUES:
-        assert f"vpnctl/locales/{locale}/LC_MESSAGES/vpnctl.mo" in names
+        assert f"vpnctl/texts/locales/{locale}/LC_MESSAGES/vpnctl.mo" in names
     assert {"bot/run.py", "vpnctl/cli/bot.py"} <= set(names)

@@ -25,7 +25,7 @@ def invite(
 
     Whoever opens it first is that person, without captcha and approval. It works once.
     """
-    from vpnctl.actions import invites
+    from vpnctl.actions.people import invites
 
     front = current()
     bot = invites.find_bot(front.app)
@@ -56,7 +56,7 @@ def uninvite(
     invite: Annotated[str, typer.Argument(metavar="ID", help="The invitation's id, or how it begins.")],
 ) -> int:
     """Make an invitation worthless that nobody used yet."""
-    from vpnctl.actions import invites
+    from vpnctl.actions.people import invites
 
     front = current()
     row = invites.withdraw(front.app, invite)
@@ -65,7 +65,7 @@ def uninvite(
 
 def approve(name: Name) -> int:
     """Let somebody in who asked the bot for access. Unlimited as long as there are no plans."""
-    from vpnctl.actions import applicants
+    from vpnctl.actions.people import applicants
 
     front = current()
     row = applicants.approve(front.app, name, again=True)
@@ -74,7 +74,7 @@ def approve(name: Name) -> int:
 
 def reject(name: Name) -> int:
     """Turn somebody away who asked the bot for access; `user approve` takes it back."""
-    from vpnctl.actions import applicants
+    from vpnctl.actions.people import applicants
 
     front = current()
     row = applicants.reject(front.app, name)

@@ -55,7 +55,7 @@ def aftercare() -> int:
 @commands.command("lockdown")
 def lockdown() -> int:
     """Silence the bot at once: nobody gets in, no button acts, no config leaves. Devices stay connected."""
-    from vpnctl.actions import lockdown
+    from vpnctl.actions.talk import lockdown
 
     front = current()
     lockdown.lock(front.app)
@@ -65,7 +65,7 @@ def lockdown() -> int:
 @commands.command("unlock")
 def unlock() -> int:
     """Let the bot speak again."""
-    from vpnctl.actions import lockdown
+    from vpnctl.actions.talk import lockdown
 
     front = current()
     lockdown.unlock(front.app)
@@ -75,7 +75,8 @@ def unlock() -> int:
 @commands.command("show")
 def show() -> int:
     """Show the bot's state: its name, the lock, what waits."""
-    from vpnctl.actions import invites, lockdown, updates
+    from vpnctl.actions.people import invites
+    from vpnctl.actions.talk import lockdown, updates
     from vpnctl.reports import asking, notices, people
 
     front = current()

@@ -63,7 +63,7 @@ def complete_states(incomplete: str) -> list[str]:
 
 def complete_protocols(incomplete: str) -> list[str]:
     """Return the protocols that begin with what was typed, for the shell."""
-    from vpnctl.actions.endpoints import PROTOCOLS
+    from vpnctl.actions.fleet.endpoints import PROTOCOLS
 
     return [name for name in PROTOCOLS if name.startswith(incomplete)]
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vpnctl import handout
 from vpnctl.cli import output
 from vpnctl.cli.front import Front
 from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
+from vpnctl.texts import handout
 
 if TYPE_CHECKING:
-    from vpnctl.actions.issue import Issued
+    from vpnctl.actions.people.issue import Issued
     from vpnctl.rules.secret import Secret
 
 
@@ -31,7 +31,7 @@ def hand_over(
 
     What is noted comes after what is printed: killed between the two, a config counts as undelivered.
     """
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     rows = []
     several = len(issued) > 1

@@ -51,7 +51,7 @@ def add(
     dry_run: DryRun = False,
 ) -> int:
     """Serve one more protocol on a node."""
-    from vpnctl.actions import endpoints
+    from vpnctl.actions.fleet import endpoints
 
     options = {
         "interface": interface, "port": port, "pool_v4": pool_v4, "pool_v6": pool_v6, "dns": dns, "mtu": mtu,
@@ -65,8 +65,8 @@ def add(
 
 
 def _preview(verb: Any) -> int:
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import Wish
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import Wish
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
@@ -75,7 +75,7 @@ def _preview(verb: Any) -> int:
 
 def _settle(node_id: str, what: str, interface: str) -> int:
     from vpnctl import reports
-    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.actions.fleet.settle import Wish, settle
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
@@ -93,7 +93,7 @@ def list_(
 ) -> int:
     """List endpoints."""
     from vpnctl import reports
-    from vpnctl.actions import find
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
@@ -107,7 +107,7 @@ def list_(
 def show(node: Node, interface: Interface) -> int:
     """Show one endpoint."""
     from vpnctl import reports
-    from vpnctl.actions import find
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
@@ -129,7 +129,7 @@ def set_(
     dry_run: DryRun = False,
 ) -> int:
     """Change an endpoint. What stands in clients' files is only changed with --yes or an answer."""
-    from vpnctl.actions import endpoints
+    from vpnctl.actions.fleet import endpoints
 
     options = {
         "port": port,
@@ -152,7 +152,7 @@ def set_(
 
 def _ask(node: str, interface: str, port: int | None) -> None:
     from vpnctl import reports
-    from vpnctl.actions import find
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
@@ -170,7 +170,7 @@ def remove(
     dry_run: DryRun = False,
 ) -> int:
     """Stop serving a protocol and remove its files from the node."""
-    from vpnctl.actions import endpoints
+    from vpnctl.actions.fleet import endpoints
 
     front = current()
     if dry_run:

@@ -20,9 +20,9 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Add and change what a YAML file says. What is missing from the file stays."""
-    from vpnctl.actions import inventory
-    from vpnctl.actions.inventory_form import parse
-    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.actions.fleet.settle import Wish, settle
+    from vpnctl.actions.service import inventory
+    from vpnctl.actions.service.inventory_form import parse
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
@@ -66,7 +66,7 @@ def export(
     users: Annotated[bool, typer.Option("--users", help="People too.")] = False,
 ) -> int:
     """Print nodes, endpoints and plans as YAML. No keys and no secrets."""
-    from vpnctl.actions import inventory_form
+    from vpnctl.actions.service import inventory_form
 
     front = current()
     text = inventory_form.export(front.app, users=users)

@@ -30,10 +30,11 @@ def sync(
     ] = False,
 ) -> int:
     """Make nodes agree with the database, in everything, and prove it."""
-    from vpnctl.actions import aliens, clock, find, probes
-    from vpnctl.actions.preview import drift, rehearse
-    from vpnctl.actions.settle import Wish, settle_all
+    from vpnctl.actions.fleet import aliens, clock, probes
+    from vpnctl.actions.fleet.preview import drift, rehearse
+    from vpnctl.actions.fleet.settle import Wish, settle_all
     from vpnctl.rules.changes import SYSTEM
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
@@ -66,9 +67,10 @@ def sync(
 
 def check(names: Names = None) -> int:
     """Compare nodes with the database, and shake hands with them as clients do. Exit 4 when something is not right."""
-    from vpnctl.actions import find, preview
-    from vpnctl.actions.settle import Wish
+    from vpnctl.actions.fleet import preview
+    from vpnctl.actions.fleet.settle import Wish
     from vpnctl.rules.changes import SYSTEM
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
@@ -92,7 +94,7 @@ def measure(
 
     front = current()
     if not history:
-        from vpnctl.actions.measure import measure as work
+        from vpnctl.actions.fleet.measure import measure as work
 
         found, settled = work(front.app, name, seconds)
         if front.json:

@@ -81,7 +81,7 @@ def add(
     provision: Annotated[bool, typer.Option("--provision", help="Go on with `node provision`.")] = False,
 ) -> int:
     """Get in, pin the host key, install our SSH key, and record the server."""
-    from vpnctl.actions import nodes
+    from vpnctl.actions.fleet import nodes
     from vpnctl.errors import InvalidInput
 
     front = current()
@@ -153,7 +153,7 @@ def _view(name: str) -> Any:
 @commands.command("key")
 def key() -> int:
     """Print our public SSH key, to be put into a server's authorized_keys by hand."""
-    from vpnctl.actions import nodes
+    from vpnctl.actions.fleet import nodes
 
     sys.stdout.write(nodes.public_line(current().app) + "\n")
     return 0
@@ -176,8 +176,7 @@ def list_(retired: Annotated[bool, typer.Option("--retired", help="Retired ones 
 def show(name: Name) -> int:
     """Show one node, its endpoints and its aliens."""
     from vpnctl import reports
-    from vpnctl.actions import find
-    from vpnctl.store import models
+    from vpnctl.store import find, models
     from vpnctl.store.rows import Alien
 
     front = current()
@@ -214,7 +213,7 @@ def set_(
     rent_due: RentDue = None,
 ) -> int:
     """Change details of a node."""
-    from vpnctl.actions import nodes
+    from vpnctl.actions.fleet import nodes
     from vpnctl.rules import grammar
 
     front = current()
@@ -254,7 +253,7 @@ def provision(
 
 
 def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry_run: bool) -> int:
-    from vpnctl.actions import provision as work
+    from vpnctl.actions.fleet import provision as work
     from vpnctl.rules import grammar
 
     front = current()
@@ -296,7 +295,7 @@ def trust(
     ] = None,
 ) -> int:
     """Pin the host key that a reinstalled server shows now."""
-    from vpnctl.actions import nodes
+    from vpnctl.actions.fleet import nodes
 
     front = current()
     new = nodes.NewNode(name, None, host_key_fp, _text(known_hosts), None, _means(identity, password_stdin, agent))
@@ -315,7 +314,7 @@ def retire(
     destroyed: Annotated[bool, typer.Option("--destroyed", help="The machine is gone: contact nothing.")] = False,
 ) -> int:
     """Take a node out of service and remove what we installed there."""
-    from vpnctl.actions import nodes
+    from vpnctl.actions.fleet import nodes
 
     front = current()
     view = _view(name)

@@ -50,7 +50,7 @@ def send(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many people it would reach.")] = False,
 ) -> int:
     """Send a message to people by Telegram, such as before maintenance of a node."""
-    from vpnctl.actions import news
+    from vpnctl.actions.talk import news
     from vpnctl.rules import grammar
 
     front = current()

@@ -17,27 +17,27 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would ch
 
 def suspend(peer: Ref, dry_run: DryRun = False) -> int:
     """Cut a device for now; key and address are kept."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     return _switch(peers.suspend, peer, "suspended", dry_run)
 
 
 def resume(peer: Ref, dry_run: DryRun = False) -> int:
     """Let a suspended device in again."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     return _switch(peers.resume, peer, "resumed", dry_run)
 
 
 def revoke(peer: Ref, dry_run: DryRun = False) -> int:
     """Revoke a device for good. It ends only when its absence was read on the node."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     return _switch(peers.revoke, peer, "revoked", dry_run)
 
 
 def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
 
     front = current()
     if dry_run:
@@ -91,7 +91,7 @@ def read(view: Any) -> str:
 
 
 def preview(verb: Any) -> int:
-    from vpnctl.actions.preview import rehearse
+    from vpnctl.actions.fleet.preview import rehearse
 
     front = current()
     return output.show_preview(front, rehearse(front.app, verb))

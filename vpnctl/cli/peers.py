@@ -54,8 +54,8 @@ def add(
     dry_run: DryRun = False,
 ) -> int:
     """Give people a device: keys, an address, a config on stdout. Exit 3 when the node has not got it yet."""
-    from vpnctl.actions import peers
-    from vpnctl.actions.issue import Wanted
+    from vpnctl.actions.people import peers
+    from vpnctl.actions.people.issue import Wanted
     from vpnctl.cli.lines import read_lines
     from vpnctl.errors import InvalidInput
     from vpnctl.rules import grammar
@@ -82,8 +82,8 @@ def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str
     """A file in the way is found before anything is changed."""
     import os
 
-    from vpnctl import handout
     from vpnctl.errors import InvalidInput
+    from vpnctl.texts import handout
 
     if png is not None and len(devices) > 1:
         raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
@@ -99,7 +99,7 @@ def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str
 
 def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
     """Settle, then hand out: the config is printed even while the node has not got it, with exit 3."""
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
     from vpnctl.cli.deliver import hand_over
 
     front = current()
@@ -143,10 +143,9 @@ def list_(
 ) -> int:
     """List devices: the state that was observed, who is online, traffic."""
     from vpnctl import reports
-    from vpnctl.actions import find
-    from vpnctl.actions.settle import Wish, settle
+    from vpnctl.actions.fleet.settle import Wish, settle
     from vpnctl.errors import worst
-    from vpnctl.store import models, queue
+    from vpnctl.store import find, models, queue
 
     front = current()
     where: list[Any] = [queue.unproven(front.app.clock())] if pending else []
@@ -192,8 +191,7 @@ def show(peer: Ref) -> int:
 
 def _view(text: str) -> Any:
     from vpnctl import reports
-    from vpnctl.actions import find
-    from vpnctl.store import models
+    from vpnctl.store import find, models
 
     front = current()
     with front.app.store.read() as tx:
@@ -206,7 +204,7 @@ def set_(
     peer: Ref, device: Annotated[str, typer.Option("--device", metavar="NEW", help="A new name for the device.")]
 ) -> int:
     """Rename a device."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     front = current()
     owner, row, _ = peers.change(front.app, peer, device)
@@ -216,7 +214,7 @@ def set_(
 @commands.command("config")
 def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: Steps = False) -> int:
     """Hand out a config again: the one place that reveals a stored private key."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
     from vpnctl.cli.deliver import hand_over
 
     front = current()
@@ -238,7 +236,7 @@ def verify(peer: Ref) -> int:
 
     Exit 0 when all is as it should be, 4 when the node differs, 10 when it does not answer.
     """
-    from vpnctl.actions.verify import verify as work
+    from vpnctl.actions.fleet.verify import verify as work
 
     front = current()
     found = work(front.app, peer)
@@ -264,7 +262,7 @@ def regen(
     dry_run: DryRun = False,
 ) -> int:
     """Give a device new keys; the old key is cut at once, in one atomic change."""
-    from vpnctl.actions import peers
+    from vpnctl.actions.people import peers
 
     front = current()
     if dry_run:

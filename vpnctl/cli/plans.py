@@ -32,7 +32,7 @@ def list_() -> int:
 @commands.command("show")
 def show(name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.", autocompletion=complete_plans)]) -> int:
     """Show one plan."""
-    from vpnctl.actions import plans
+    from vpnctl.actions.sales import plans
     from vpnctl.reports import tariffs
 
     front = current()

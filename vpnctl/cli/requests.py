@@ -11,7 +11,7 @@ from vpnctl.cli import output
 from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
-    from vpnctl.actions.subscriptions import Paid
+    from vpnctl.actions.sales.subscriptions import Paid
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What people asked the bot for."
@@ -44,7 +44,7 @@ def grant(
     currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Of the payment.")] = None,
 ) -> int:
     """Grant a request. A config that comes of it is sent by Telegram once its peer was read on the node."""
-    from vpnctl.actions import subscriptions
+    from vpnctl.actions.sales import subscriptions
 
     return _decide(request, granted=True, paid=subscriptions.payment(paid, currency))
 
@@ -56,8 +56,8 @@ def refuse(request: Id) -> int:
 
 
 def _decide(start: str, *, granted: bool, paid: Paid | None = None) -> int:
-    from vpnctl.actions import requests
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.people import requests
 
     front = current()
     with front.app.store.joint() as store, store.read() as tx:

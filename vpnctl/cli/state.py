@@ -18,7 +18,7 @@ commands = typer.Typer(add_completion=False, rich_markup_mode=None)
 @commands.command("init")
 def init() -> int:
     """Create the state: key file, database, SSH key, recovery key. What exists is kept."""
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
     from vpnctl.settings import other_state
 
     front = current()
@@ -61,7 +61,7 @@ def _database() -> str:
 @commands.command("doctor")
 def doctor() -> int:
     """Check this machine, keys, nodes and timers. Nothing is changed. Exit 9 when something is broken."""
-    from vpnctl.actions import doctor as checks
+    from vpnctl.actions.service import doctor as checks
 
     front = current()
     found = checks.examine(front.settings)
@@ -82,8 +82,8 @@ def status(
     """Show the service on one page: what needs attention, and what to type."""
     from dataclasses import replace
 
-    from vpnctl.actions import selfcheck
-    from vpnctl.status import page
+    from vpnctl.actions.service import selfcheck
+    from vpnctl.reports.status import page
 
     front = current()
     with front.app.store.read() as tx:

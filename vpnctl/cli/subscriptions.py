@@ -13,7 +13,7 @@ from vpnctl.cli.completion import complete_plans, complete_states, complete_user
 from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
-    from vpnctl.actions.subscriptions import Granted
+    from vpnctl.actions.sales.subscriptions import Granted
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Access by time: grant, extend, cancel."
@@ -44,7 +44,7 @@ def grant(
 
     A bigger plan than the one that runs takes effect now; the unused days of that one follow behind it.
     """
-    from vpnctl.actions import subscriptions
+    from vpnctl.actions.sales import subscriptions
 
     paying = subscriptions.payment(paid, currency)
     return _give(lambda app: subscriptions.grant(app, name, plan, paid=paying, queue=queue), dry_run)
@@ -65,7 +65,7 @@ def extend(
     dry_run: DryRun = False,
 ) -> int:
     """Add a further period: from now, or from the end of the last one if that is later."""
-    from vpnctl.actions import subscriptions
+    from vpnctl.actions.sales import subscriptions
 
     paying = subscriptions.payment(paid, currency)
     return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paying), dry_run)
@@ -75,8 +75,8 @@ def _give(verb: object, dry_run: bool) -> int:
     from collections.abc import Callable
     from typing import cast
 
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import settle
     from vpnctl.app import App
 
     front = current()
@@ -140,9 +140,9 @@ def _views(name: str) -> list[Any]:
 @commands.command("cancel")
 def cancel(name: Name, dry_run: DryRun = False) -> int:
     """End a person's access now, and all periods to come. Devices keep key and address."""
-    from vpnctl.actions import subscriptions
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.sales import subscriptions
 
     front = current()
     if dry_run:
@@ -189,7 +189,7 @@ def list_(
     within = timedelta(hours=ending) if ending else None
     with front.app.store.read() as tx:
         if user is not None:
-            from vpnctl.actions import find
+            from vpnctl.store import find
 
             find.user(tx, user)
         rows = tariffs.subscriptions(

@@ -42,11 +42,11 @@ def show(
 
     Days and months before the first traffic are left out, but for --json.
     """
-    from vpnctl.actions import find
     from vpnctl.cli.charts import bar, traffic_series, write_png
     from vpnctl.errors import InvalidInput
     from vpnctl.reports import traffic
     from vpnctl.rules.grammar import human_size
+    from vpnctl.store import find
 
     front = current()
     if top not in ("", "user", "node"):

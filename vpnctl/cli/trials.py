@@ -23,8 +23,8 @@ def start(
     name: Annotated[str, typer.Argument(metavar="USER", help="User name.", autocompletion=complete_users)],
 ) -> int:
     """Start a person's trial. Once a person, also after the account was deleted."""
-    from vpnctl.actions import trials
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.sales import trials
 
     front = current()
     granted = trials.start(front.app, name)

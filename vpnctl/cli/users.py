@@ -14,7 +14,7 @@ from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
-    from vpnctl.actions import migration
+    from vpnctl.actions.people import migration
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove."
@@ -53,7 +53,7 @@ def add(
     unlimited: Limited = None,
 ) -> int:
     """Add people, approved. As long as there are no plans they are unlimited; with plans, grant one or say so."""
-    from vpnctl.actions import users
+    from vpnctl.actions.people import users
     from vpnctl.cli.lines import read_lines
     from vpnctl.errors import InvalidInput
 
@@ -118,9 +118,8 @@ def show(name: Name) -> int:
     import sys
 
     from vpnctl import reports
-    from vpnctl.actions import find
     from vpnctl.reports import people
-    from vpnctl.store import models
+    from vpnctl.store import find, models
 
     front = current()
     with front.app.store.read() as tx:
@@ -148,8 +147,8 @@ def set_(
     unlimited: Limited = None,
 ) -> int:
     """Change details of a person."""
-    from vpnctl.actions import users
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.people import users
 
     front = current()
     details = {
@@ -173,7 +172,7 @@ def block(
     name: Name, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False
 ) -> int:
     """Cut all devices of a person until `unblock`. Keys and addresses are kept."""
-    from vpnctl.actions import users
+    from vpnctl.actions.people import users
 
     return _switch(users.block, name, f"{name} is blocked; checked: on no node any more", dry_run)
 
@@ -183,14 +182,14 @@ def unblock(
     name: Name, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False
 ) -> int:
     """Let a blocked person in again."""
-    from vpnctl.actions import users
+    from vpnctl.actions.people import users
 
     return _switch(users.unblock, name, f"{name} may connect again", dry_run)
 
 
 def _switch(verb: Any, name: str, what: str, dry_run: bool) -> int:
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import settle
 
     front = current()
     if dry_run:
@@ -221,9 +220,9 @@ def migrate(
     new one's first handshake, or until the grace is over. Of several people, those who cannot be moved are named
     and left (exit 5), all others are moved. Run again after a crash: it finishes, without duplicates.
     """
-    from vpnctl.actions import migration
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.people import migration
     from vpnctl.cli.deliver import hand_over
     from vpnctl.errors import InvalidInput, worst
 
@@ -278,7 +277,7 @@ def _recap(left: Sequence[Any]) -> int:
 
 def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool, ask: bool) -> list[str]:
     """Return the people to move; with --all everybody on the node of --from, after a question."""
-    from vpnctl.actions import migration
+    from vpnctl.actions.people import migration
     from vpnctl.errors import InvalidInput
 
     front = current()
@@ -306,9 +305,9 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Remove a person and revoke all their devices."""
-    from vpnctl.actions import users
-    from vpnctl.actions.preview import rehearse
-    from vpnctl.actions.settle import settle
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.fleet.settle import settle
+    from vpnctl.actions.people import users
 
     front = current()
     if dry_run:
@@ -321,8 +320,8 @@ def remove(
 
 
 def _one(name: str) -> Any:
-    from vpnctl.actions import find
     from vpnctl.reports import people
+    from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:

@@ -21,7 +21,7 @@ commands = typer.Typer(
 @commands.command("rotate")
 def rotate() -> int:
     """Seal everything with a fresh key and forget the old one. Interrupted, run it again."""
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
 
     front = current()
     front.confirm("Rotate the key that seals all secrets? Stop the bot and timers first.")
@@ -32,7 +32,7 @@ def rotate() -> int:
 @commands.command("confirm")
 def confirm() -> int:
     """Prove that you hold the recovery key: type it, or pipe it in."""
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
 
     front = current()
     state.confirm_recovery(front.app, front.read_secret("recovery key", "stdin"))
@@ -42,7 +42,7 @@ def confirm() -> int:
 @commands.command("recover")
 def recover() -> int:
     """Write the key file anew, with the recovery key (typed, or piped in)."""
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
 
     front = current()
     state.recover_vault(front.settings, front.read_secret("recovery key", "stdin"))
@@ -54,7 +54,7 @@ def renew(
     show: Annotated[bool, typer.Option("--show", help="Needed: the new key is printed on stdout.")] = False,
 ) -> int:
     """Make a new recovery key and print it; the old one opens nothing any more."""
-    from vpnctl.actions import state
+    from vpnctl.actions.service import state
     from vpnctl.errors import InvalidInput
 
     front = current()

@@ -17,7 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions import alerts, clock
+from vpnctl.actions.fleet import clock
+from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
 from vpnctl.rules.grammar import clean

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vpnctl.actions import alerts
-from vpnctl.actions.preview import drift
-from vpnctl.actions.settle import Wish
+from vpnctl.actions.fleet.preview import drift
+from vpnctl.actions.fleet.settle import Wish
+from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.rules.changes import SYSTEM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vpnctl.actions import transitions
+from vpnctl.actions.sales import transitions
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import pending, report

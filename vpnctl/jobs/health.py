@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vpnctl.actions import health
+from vpnctl.actions.fleet import health
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.rules.health import BAD_AFTER, GOOD_AFTER, Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnctl.actions import delivery
+from vpnctl.actions.talk import delivery
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.reports import notices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpnctl.actions import reminders
+from vpnctl.actions.sales import reminders
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vpnctl.actions.fleet.preview import drift
+from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled
-from vpnctl.actions.preview import drift
-from vpnctl.actions.settle import Wish, settle
 from vpnctl.app import App
 from vpnctl.errors import PENDING, worst
 from vpnctl.jobs import Order, Report

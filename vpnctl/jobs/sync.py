@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vpnctl.actions import probes
-from vpnctl.actions.preview import drift
-from vpnctl.actions.settle import Wish, settle_all
+from vpnctl.actions.fleet import probes
+from vpnctl.actions.fleet.preview import drift
+from vpnctl.actions.fleet.settle import Wish, settle_all
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import report

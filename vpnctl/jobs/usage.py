@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vpnctl.actions import transitions
-from vpnctl.actions.metering import sweep
+from vpnctl.actions.fleet.metering import sweep
+from vpnctl.actions.sales import transitions
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import pending, report

@@ -7,9 +7,9 @@ from datetime import datetime, tzinfo
 
 import sqlalchemy as sa
 
-from vpnctl import wording
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
+from vpnctl.texts import wording
 
 _table = models.notice.c
 

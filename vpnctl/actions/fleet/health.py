@@ -1,0 +1,276 @@
+"""Looking after nodes: one look at each, what it means, and one merged message about what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet import probes
+from vpnctl.actions.fleet.desired import View, load, login
+from vpnctl.actions.fleet.settle import look as look_at
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.talk import alerts
+from vpnctl.app import App
+from vpnctl.errors import VpnctlError, bug
+from vpnctl.remote.probe import Handshake
+from vpnctl.remote.probe import Verdict as Sign
+from vpnctl.rules import health, vitals
+from vpnctl.rules.access import ONLINE
+from vpnctl.rules.changes import PEOPLE
+from vpnctl.rules.health import Look, State, Verdict
+from vpnctl.rules.observed import Observed
+from vpnctl.store import events, models, outbox
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Health, Measurement, Node
+
+PER_HOUR = 20
+_LASTS = 3
+_OWN = "health:own_network"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look at one node. `signs` maps interface to how the handshake ended."""
+
+    node: Node
+    look: Look
+    error: str = ""
+    signs: dict[str, Handshake | None] = field(default_factory=dict)
+    vitals: vitals.Vitals | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a round came out."""
+
+    verdicts: dict[str, str]
+    said: tuple[str, ...]
+    own_network: bool
+
+
+def check(app: App) -> Checked:
+    """Look at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
+    found = look(app)
+    own = health.own_network([each.look for each in found])
+    with app.store.write() as tx:
+        before = {row.node_id: row for row in tx.all(Health)}
+        quiet = _messages_last_hour(tx, app) >= PER_HOUR
+        lines = _own_network(tx, app, own, found)
+        verdicts = {}
+        for each in found:
+            verdict, line = _remember(tx, app, each, before.get(each.node.id), own=own, quiet=quiet)
+            verdicts[each.node.name] = verdict
+            lines += [line] if line else []
+        if lines:
+            round_ = str(uuid.uuid4())
+            outbox.enqueue(tx, alerts.everybody(app, "health", round_, "round", {"lines": lines}), app.clock())
+        for each in found:
+            outbox.enqueue(tx, _warnings(tx, app, each, before.get(each.node.id)), app.clock())
+    return Checked(verdicts, tuple(lines), own)
+
+
+def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
+    """Look at nodes side by side, without changing them."""
+    if nodes is None:
+        with app.store.read() as tx:
+            nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
+    if not nodes:
+        return []
+    with (
+        app.progress("nodes", len(nodes)) as advance,
+        ThreadPoolExecutor(min(app.settings.parallel, len(nodes))) as pool,
+    ):
+
+        def one(node: Node) -> Found:
+            try:
+                return _look(app, node)
+            finally:
+                advance()
+
+        return list(pool.map(one, nodes))
+
+
+def _look(app: App, node: Node) -> Found:
+    """Shake hands and log in at the same time: a dead node costs one deadline, not two."""
+    with app.store.read() as tx:
+        view = load(tx, node.id, app.clock(), people=False)
+    with ThreadPoolExecutor(1) as pool:
+        shaking = pool.submit(probes.shake_all, app, node)
+        try:
+            observed: Observed | None = _observe(app, view)
+            error = ""
+        except VpnctlError as trouble:
+            observed, error = None, trouble.what
+        except Exception as trouble:  # noqa: BLE001 - one node's answer must not keep the others from being judged
+            observed, error = None, bug(trouble)
+        signs = shaking.result()
+    answered = [sign.verdict in (Sign.OK, Sign.PSK_MISMATCH) for sign in signs.values() if sign is not None]
+    handshake = all(answered) if answered else None
+    if observed is None:
+        return Found(node, Look(False, False, handshake, 0), error, signs)
+    serving = all(each.interface in observed.links for each in view.endpoints if each.removed_at is None)
+    signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
+    return Found(node, Look(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
+
+
+def _observe(app: App, view: View) -> Observed:
+    with app.store.read() as tx:
+        where = login(tx, view.node)
+    shell = app.connect(where)
+    try:
+        return look_at(app, view, shell, PEOPLE, ("look-health",))
+    finally:
+        shell.close()
+
+
+def _online(view: View, observed: Observed) -> int:
+    """Count live sessions by the node's own clock. Our probe's do not count: it never sends a packet."""
+    since = observed.clock - ONLINE.total_seconds()
+    ours = {endpoint.interface: endpoint.probe_public for endpoint in view.endpoints}
+    return sum(
+        peer.handshake >= since
+        for interface, link in observed.links.items()
+        for key, peer in link.peers.items()
+        if key != ours.get(interface)
+    )
+
+
+def _remember(
+    tx: Tx, app: App, found: Found, before: Health | None, *, own: bool, quiet: bool
+) -> tuple[str, str | None]:
+    """Store the new state of a node; return (verdict, what is to be said of it)."""
+    now = app.clock()
+    state = _state(before) if before else health.begin(now)
+    dead = not found.look.ssh and not found.look.handshake
+    if own and dead:
+        return str(state.verdict), None  # the fault is ours: it says nothing about the node
+    verdict = health.judge(found.look, before.online if before else 0)
+    after = health.step(state, verdict, now)
+    what, told = health.alert(after, now)
+    if what is not None and quiet:
+        what, told = None, after
+    online = found.look.online if verdict is Verdict.UP or before is None else before.online
+    _save(tx, app, found, before, told, online)
+    if after.verdict is not state.verdict:
+        was, becomes = {"verdict": str(state.verdict)}, {"verdict": str(after.verdict), "why": _why(found, verdict)}
+        events.record(tx, stamp(app), "node.health", ("node", found.node.id, found.node.name), was, becomes)
+    return str(after.verdict), None if what is None else _line(found, what, _why(found, verdict))
+
+
+def _state(row: Health) -> State:
+    return State(
+        Verdict(row.verdict), row.since, row.streak, row.history, row.flapping, row.alerted, row.alerted_at, row.alerts
+    )
+
+
+def _save(tx: Tx, app: App, found: Found, before: Health | None, state: State, online: int) -> None:
+    row = Health(
+        node_id=found.node.id,
+        verdict=str(state.verdict),
+        since=state.since,
+        streak=state.streak,
+        history=state.history,
+        flapping=state.flapping,
+        checked_at=app.clock(),
+        online=online,
+        sample=_sample(found, before),
+        alerted=state.alerted,
+        alerted_at=state.alerted_at,
+        alerts=state.alerts,
+    )
+    if before is None:
+        tx.insert(row)
+    else:
+        tx.update(Health, models.node_health.c.node_id == row.node_id, **vars(row))
+
+
+def _sample(found: Found, before: Health | None) -> dict[str, Any]:
+    warned = (before.sample.get("warned") or {}) if before else {}
+    body: dict[str, Any] = dataclasses.asdict(found.vitals) if found.vitals else {}
+    return body | {
+        "ssh": found.look.ssh,
+        "error": found.error,
+        "handshake": {key: str(sign.verdict) if sign else "no probe peer" for key, sign in found.signs.items()},
+        "milliseconds": {key: sign.milliseconds for key, sign in found.signs.items() if sign},
+        "warned": {name: warned.get(name, 0) + 1 for name in vitals.warnings(found.vitals)},
+    }
+
+
+def _why(found: Found, verdict: Verdict) -> str:
+    if not found.look.ssh:
+        return found.error + ("; its tunnel answers" if found.look.handshake else "")
+    if not found.look.serving:
+        return "an interface is not up"
+    if verdict is Verdict.BLOCKED:
+        silent = [
+            f"{name}: {sign.verdict}" for name, sign in found.signs.items() if sign and sign.verdict is not Sign.OK
+        ]
+        return "SSH answers, UDP does not" + f" ({', '.join(silent)})" if silent else "people's sessions ended together"
+    return "SSH, interfaces and handshake answer"
+
+
+def _line(found: Found, what: str, why: str) -> str:
+    name = found.node.name
+    if what == "flapping":
+        return f"{name} keeps changing between up and down; nothing more is said until that ends"
+    if what == "blocked":
+        return f"{name} is blocked: {why}. Move people away: vpnctl user migrate USER --to NODE"
+    return f"{name} is {what}: {why}"
+
+
+def _own_network(tx: Tx, app: App, own: bool, found: Sequence[Found]) -> list[str]:
+    """Say once that the fault is on our side, and once that it is over."""
+    was = bool(tx.meta(_OWN))
+    if own == was:
+        return []
+    tx.set_meta(_OWN, app.clock().isoformat() if own else "")
+    dead = sum(1 for each in found if not each.look.ssh and not each.look.handshake)
+    if own:
+        return [
+            f"{dead} of {len(found)} nodes do not answer at once: it is rather the network of the operator's machine"
+        ]
+    return ["the network of the operator's machine is back"]
+
+
+def _messages_last_hour(tx: Tx, app: App) -> int:
+    table = models.notice.c
+    recent = (table.kind == "health", table.created_at > app.clock() - timedelta(hours=1))
+    return tx.execute(sa.select(sa.func.count(sa.distinct(table.subject_id))).where(*recent)).scalar() or 0
+
+
+def _warnings(tx: Tx, app: App, found: Found, before: Health | None) -> list[outbox.Message]:
+    """Resources that run short: each once a day, and only when it lasts where it comes and goes."""
+    today = f"{app.clock():%Y%m%d}"
+    warned = _sample(found, before)["warned"]
+    words = vitals.warnings(found.vitals) | _slow(tx, app, found.node)
+    ready = [name for name in words if name not in vitals.LASTING or warned.get(name, 0) >= _LASTS]
+    return [
+        message
+        for name in ready
+        for message in alerts.technical(
+            app, "resource", found.node.id, f"{name}:{today}", {"node": found.node.name, "what": words[name]}
+        )
+    ]
+
+
+def _slow(tx: Tx, app: App, node: Node) -> dict[str, str]:
+    """Compare the last measurement with the operator's minimum."""
+    table, settings = models.measurement.c, app.settings
+    week = app.clock() - timedelta(days=7)
+    rows = tx.all(Measurement, table.node_id == node.id, table.at > week, order=table.at.desc(), limit=1)
+    if not rows:
+        return {}
+    last, found = rows[0], {}
+    if settings.max_latency_ms and last.latency_ms is not None and last.latency_ms > settings.max_latency_ms:
+        found["latency"] = f"measured latency {last.latency_ms:.0f} ms, wanted at most {settings.max_latency_ms} ms"
+    speed = min((each for each in (last.down_mbit, last.up_mbit) if each is not None), default=None)
+    if settings.min_throughput_mbit and speed is not None and speed < settings.min_throughput_mbit:
+        found["throughput"] = f"measured {speed:.0f} Mbit/s, wanted at least {settings.min_throughput_mbit} Mbit/s"
+    return found

@@ -1,0 +1,145 @@
+"""Measuring the way to a node and through its tunnel. Nothing is left behind on the node.
+
+For the tunnel our probe peer gets an address for as long as that takes: through the database and a settle, as
+everything on a node. Killed meanwhile, the address ends by itself and the next sync takes it away.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from vpnctl.actions.fleet import probes
+from vpnctl.actions.fleet.desired import load, login
+from vpnctl.actions.fleet.settle import Wish, look, settle
+from vpnctl.actions.outcome import Settled
+from vpnctl.app import App
+from vpnctl.errors import Conflict, NodeFailed, Unreachable
+from vpnctl.remote import probe
+from vpnctl.remote.probe import Verdict
+from vpnctl.remote.shell import Shell
+from vpnctl.remote.tunnel import PAYLOAD, Tunnel
+from vpnctl.rules import grammar
+from vpnctl.rules.addresses import server_address
+from vpnctl.rules.changes import PEOPLE
+from vpnctl.store import find, models
+from vpnctl.store.rows import Endpoint, Measurement, Node, Peer
+
+HANDSHAKES = 10
+BULK = 8 * 1024 * 1024
+"""Bytes that go through SSH each way."""
+MEASURING = timedelta(minutes=2)
+PORT = 40001
+_POUR = "exec 3>/dev/udp/{own}/{port}; timeout {seconds} dd if=/dev/zero bs={size} >&3 2>/dev/null; true"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found, `direct` and through the `tunnel`; megabits a second of payload."""
+
+    node: str
+    way: str
+    latency_ms: float | None
+    loss: float | None
+    down_mbit: float | None
+    up_mbit: float | None
+
+
+def measure(app: App, name: str, seconds: float) -> tuple[list[Measured], list[Settled]]:
+    """Measure a node and keep the figures. Return them, and how settling the node came out afterwards."""
+    with app.store.read() as tx:
+        node = find.node(tx, name)
+        endpoint = next(iter(find.endpoints(tx, node)), None)
+        where = login(tx, node)
+    if endpoint is None or endpoint.digest is None:
+        raise Conflict(f"{name} serves nothing yet", f"vpnctl node provision {name}")
+    _refuse_taken(app, endpoint)
+    probes.ensure(app, [node.id])
+    shell = app.connect(where)
+    try:
+        found = [_direct(app, node, endpoint, shell)]
+        settled = _address(app, endpoint, until=app.clock() + MEASURING)
+        try:
+            if any(each.code for each in settled):
+                raise NodeFailed(settled[0].error, settled[0].hint)
+            found.append(_tunnel(app, node, endpoint, shell, seconds))
+        finally:
+            settled = _address(app, endpoint, until=None)
+    finally:
+        shell.close()
+    with app.store.write() as tx:
+        for each in found:
+            figures = {name: getattr(each, name) for name in ("way", "latency_ms", "loss", "down_mbit", "up_mbit")}
+            tx.insert(Measurement(id=str(uuid.uuid4()), node_id=node.id, at=app.clock(), **figures))
+    return found, settled
+
+
+def _refuse_taken(app: App, endpoint: Endpoint) -> None:
+    table = models.peer.c
+    with app.store.read() as tx:
+        if tx.one(Peer, table.endpoint_id == endpoint.id, table.ipv4 == probes.address(endpoint)) is not None:
+            raise Conflict("the pool is full: no address is left to measure with", "vpnctl endpoint add …")
+
+
+def _direct(app: App, node: Node, endpoint: Endpoint, shell: Shell) -> Measured:
+    """Latency and loss by handshakes over UDP; throughput through SSH, which is a lower bound."""
+    shaken = []
+    for _ in range(HANDSHAKES):
+        shaken.append(probes.shake(app, node.public_host, endpoint))
+        time.sleep(probe.SPACING)
+    times = [each.milliseconds for each in shaken if each is not None and each.milliseconds is not None]
+    began = time.monotonic()
+    shell.run(("true",))
+    trip = time.monotonic() - began
+    began = time.monotonic()
+    shell.run(("head", "-c", str(BULK), "/dev/zero"))
+    down = time.monotonic() - began - trip
+    began = time.monotonic()
+    shell.run(("wc", "-c"), bytes(BULK))
+    up = time.monotonic() - began - trip
+    loss = 1 - len(times) / HANDSHAKES
+    return Measured(node.name, "direct", median(times) if times else None, loss, _mbit(BULK, down), _mbit(BULK, up))
+
+
+def _address(app: App, endpoint: Endpoint, *, until: datetime | None) -> list[Settled]:
+    """Give the probe peer an address until then, or take it back with None."""
+    with app.store.write() as tx:
+        tx.update(Endpoint, models.endpoint.c.id == endpoint.id, measuring_until=until)
+    return settle(app, [endpoint.node_id], Wish(always=True))
+
+
+def _tunnel(app: App, node: Node, endpoint: Endpoint, shell: Shell, seconds: float) -> Measured:
+    own = probes.address(endpoint)
+    server = str(server_address(grammar.network(endpoint.pool_v4)))
+    line = probe.connect(node.public_host, endpoint.port)
+    with line, ThreadPoolExecutor(1) as pool:
+        shaken = probe.shake_on(line, probes.identity(app, endpoint), lambda: probes.later(app, endpoint.id))
+        if shaken.verdict is not Verdict.OK:
+            raise Unreachable(f"{node.name}: no handshake: {shaken.verdict}", f"vpnctl node check {node.name}")
+        tunnel = Tunnel(line, shaken, own, server)
+        echo = tunnel.ping()
+        script = _POUR.format(own=own, port=PORT, seconds=f"{seconds:g}", size=PAYLOAD)
+        pouring = pool.submit(shell.run, ("bash", "-c", script), b"", seconds + 10)
+        total, took = tunnel.drink(PORT, seconds + 3)
+        pouring.result()
+        before = _received(app, node, endpoint, shell)
+        tunnel.pour(seconds)
+        up = _mbit(_received(app, node, endpoint, shell) - before, seconds)
+    return Measured(node.name, "tunnel", echo.milliseconds, echo.loss, _mbit(total, took), up)
+
+
+def _received(app: App, node: Node, endpoint: Endpoint, shell: Shell) -> int:
+    """Return the bytes that the node counts as received from our probe peer."""
+    with app.store.read() as tx:
+        view = load(tx, node.id, app.clock(), people=False)
+    peers = look(app, view, shell, PEOPLE).links[endpoint.interface].peers
+    found = peers.get(endpoint.probe_public or "")
+    return found.rx if found else 0
+
+
+def _mbit(amount: int, seconds: float) -> float | None:
+    return round(amount * 8 / 1e6 / seconds, 1) if seconds > 0 and amount > 0 else None

@@ -1,0 +1,51 @@
+"""Reading nodes without changing them: traffic and handshakes go into the ledger."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from vpnctl.actions.fleet import node_lock, proof
+from vpnctl.actions.fleet.desired import load, login
+from vpnctl.actions.fleet.settle import look
+from vpnctl.actions.outcome import Settled
+from vpnctl.app import App
+from vpnctl.errors import VpnctlError, bug
+from vpnctl.rules.changes import PEOPLE
+from vpnctl.store import models
+from vpnctl.store.rows import Node
+
+
+def sweep(app: App) -> list[Settled]:
+    """Read every node side by side and book what is read. Code 3 for a node that could not be read."""
+    with app.store.read() as tx:
+        nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
+    if not nodes:
+        return []
+
+    def one(node: Node) -> Settled:
+        try:
+            with node_lock.hold(app, node):
+                _read(app, node)
+            return Settled(node.id, node.name, 0)
+        except VpnctlError as error:
+            return Settled(node.id, node.name, 3, error=error.what, hint=error.hint)
+        except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being read
+            return Settled(node.id, node.name, 1, error=f"{node.name}: {bug(error)}", hint="please report this line")
+
+    with ThreadPoolExecutor(min(app.settings.parallel, len(nodes))) as pool:
+        return list(pool.map(one, nodes))
+
+
+def _read(app: App, node: Node) -> None:
+    with app.store.read() as tx:
+        where, looked = login(tx, node), load(tx, node.id, app.clock(), people=False)
+    shell = app.connect(where)
+    try:
+        observed = look(app, looked, shell, PEOPLE)
+    finally:
+        shell.close()
+    with app.store.read() as tx:
+        view = load(tx, node.id, app.clock())
+        proof.check_token(tx, view.node, observed)
+    with app.store.write() as tx:
+        proof.book(tx, view, observed, app.clock())

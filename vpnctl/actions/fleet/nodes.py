@@ -1,0 +1,268 @@
+"""Verbs on nodes: get in and pin, change details, trust anew, retire."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.desired import load
+from vpnctl.actions.fleet.desired import login as login_of
+from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
+from vpnctl.actions.fleet.settle import Wish, look, settle
+from vpnctl.actions.outcome import Settled, stamp
+from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
+from vpnctl.errors import Conflict, InvalidInput, VpnctlError
+from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
+from vpnctl.remote import enroll
+from vpnctl.remote.shell import Login
+from vpnctl.rules import grammar
+from vpnctl.rules.changes import PEOPLE, SYSTEM
+from vpnctl.rules.secret import Secret
+from vpnctl.store import events, find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node
+from vpnctl.store.vault import NIL
+
+MAX_CAPACITY = 1_000_000
+
+
+@dataclass(frozen=True)
+class NewNode:
+    """A server to be added."""
+
+    name: str
+    target: str | None
+    """`[USER@]HOST[:PORT]`, or None for the machine itself."""
+    host_key_fp: str | None = None
+    known_hosts: str | None = None
+    """The text of a known_hosts file."""
+    jump: str | None = None
+    means: enroll.Means = field(default_factory=enroll.Means)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def add(app: App, new: NewNode, confirm: Confirm) -> Node:
+    """Get in, pin the host key, install our key, check for root, and only then save."""
+    name = grammar.name(new.name, "node name")
+    details = checked_details(new.details)
+    with app.store.read() as tx:
+        _refuse_taken(tx, name)
+        jump = find.node(tx, new.jump) if new.jump else None
+        via = login_of(tx, jump) if jump else None
+    if new.target is None:
+        login = Login(name, "local", "localhost", 0, "root", "", known=False)
+        if "public_host" not in details:
+            raise InvalidInput("clients must know how to reach this machine", "give --public-host NAME_OR_ADDRESS")
+    else:
+        where = grammar.target(new.target)
+        login = Login(name, "ssh", where.host, where.port, where.login, "", via, known=False)
+        login = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
+        if new.means:
+            enroll.install_key(login, new.means, public_line(app), ssh_key(app))
+    shell = app.connect(login)
+    try:
+        enroll.check_root(shell, login)
+    finally:
+        shell.close()
+    with app.store.write() as tx:
+        return save(tx, app, login, jump, details)
+
+
+def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:
+    """Insert a node with a pinned host key; Conflict when the name is taken."""
+    row = Node(
+        **{
+            "id": str(uuid.uuid4()),
+            "name": login.node,
+            "region": "",
+            "kind": login.kind,
+            "host": login.host,
+            "port": login.port,
+            "login": login.user,
+            "host_key": login.host_key,
+            "jump_id": jump.id if jump else None,
+            "public_host": login.host,
+            "created_at": app.clock(),
+            **details,
+        }
+    )
+    _refuse_taken(tx, row.name)
+    tx.insert(row)
+    after = {"kind": row.kind, "host": row.host, "port": row.port, "public_host": row.public_host}
+    events.record(tx, stamp(app), "node.add", ("node", row.id, row.name), None, after)
+    return row
+
+
+def _refuse_taken(tx: Tx, name: str) -> None:
+    if tx.one(Node, models.node.c.name == name, models.node.c.retired_at.is_(None)) is not None:
+        raise Conflict(f"node {name!r} exists already", f"vpnctl node show {name}")
+
+
+def change(app: App, name: str, details: dict[str, Any]) -> Node:
+    """Change details of a node; those that are None stay."""
+    values = checked_details(details)
+    with app.store.write() as tx:
+        row = find.node(tx, name)
+        new = {key: value for key, value in values.items() if getattr(row, key) != value}
+        if new:
+            tx.update(Node, models.node.c.id == row.id, **new)
+            if "public_host" in new:
+                served = (models.endpoint.c.node_id == row.id, models.endpoint.c.removed_at.is_(None))
+                tx.update(Endpoint, *served, clients_changed_at=app.clock())
+            before = {key: _plain(getattr(row, key)) for key in new}
+            after = {key: _plain(value) for key, value in new.items()}
+            events.record(tx, stamp(app), "node.set", ("node", row.id, row.name), before, after)
+        return find.node(tx, name)
+
+
+def checked_details(details: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given of a node's details, in canonical form."""
+    values = {key: value for key, value in details.items() if value is not None}
+    for key in ("public_host", "host"):
+        if key in values:
+            values[key] = grammar.host(values[key])
+    if "region" in values:
+        values["region"] = grammar.free_text(values["region"], "region")
+    if not 0 <= values.get("capacity", 0) <= MAX_CAPACITY:
+        raise InvalidInput(f"a capacity is a number of peers, up to {MAX_CAPACITY}", "for example 200")
+    if values.get("traffic_limit") is not None:
+        values["traffic_limit"] = grammar.size(str(values["traffic_limit"]))
+    if isinstance(values.get("rent_due"), str):
+        try:
+            values["rent_due"] = date.fromisoformat(values["rent_due"])
+        except ValueError:
+            raise InvalidInput(
+                f"'{grammar.clean(values['rent_due'])}' is not a date", "for example 2027-01-31"
+            ) from None
+    return values
+
+
+def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None = None) -> Node:
+    """Pin the host key that the server shows now, vouched for as in `add`; or accept a foreign token as ours.
+
+    Accepting a token means: the other controller is gone, this database is the truth from now on.
+    """
+    with app.store.read() as tx:
+        row = find.node(tx, name)
+        login = login_of(tx, row)
+    if token is not None:
+        _check_shown(app, row, token)
+        _adopt_token(app, row, token)
+        return row
+    vouched = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
+    from vpnctl.remote import ssh
+
+    before = {"host_key": ssh.fingerprint(row.host_key)}
+    after = {"host_key": ssh.fingerprint(vouched.host_key)}
+    if new.means:
+        enroll.install_key(vouched, new.means, public_line(app), ssh_key(app))
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == row.id, host_key=vouched.host_key)
+        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), before, after)
+        return find.node(tx, name)
+
+
+def _check_shown(app: App, row: Node, token: str) -> None:
+    """The token that is accepted must be the one that the node shows."""
+    with app.store.read() as tx:
+        where, view = login_of(tx, row), load(tx, row.id, app.clock(), people=False)
+    shell = app.connect(where)
+    try:
+        shown = look(app, view, shell, PEOPLE).token
+    finally:
+        shell.close()
+    if shown != token:
+        raise Conflict(
+            f"{row.name} shows the token {shown}, not {grammar.clean(token, 40)}", f"vpnctl node check {row.name}"
+        )
+
+
+def _adopt_token(app: App, row: Node, token: str) -> None:
+    if not (token.isascii() and token.isalnum() and len(token) <= 40):  # noqa: PLR2004
+        raise InvalidInput("that is not a node token", "copy it from the error message")
+    with app.store.write() as tx:
+        known = tx.execute(sa.select(models.token.c.seq).where(models.token.c.value == token)).first()
+        if known is None:
+            tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
+        tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
+        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
+
+
+def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False) -> tuple[Node, Settled]:
+    """Take a node out of service: remove what we installed on it, then forget how to log in.
+
+    With `destroyed` the machine is gone: nothing is contacted, and its peers count as absent on the operator's word.
+    """
+    with app.store.write() as tx:
+        row = find.node(tx, name)
+        behind = tx.one(Node, models.node.c.jump_id == row.id, models.node.c.retired_at.is_(None))
+        if behind is not None:
+            raise Conflict(f"node {behind.name} is reached through {row.name}", f"retire {behind.name} first")
+        for endpoint in find.endpoints(tx, row):
+            endpoints.dissolve(tx, app, row, endpoint, revoke=revoke)
+    outcome = Settled(row.id, row.name, 0)
+    if not destroyed:
+        outcome = settle(app, [row.id], Wish(scope=SYSTEM, always=True))[0]
+        outcome = _clear(app, row) if outcome.code == 0 else outcome
+    if outcome.code == 0:
+        _forget(app, row, destroyed=destroyed)
+    return row, outcome
+
+
+def _clear(app: App, row: Node) -> Settled:
+    """Remove what every node has of ours, our key last."""
+    with app.store.read() as tx:
+        login = login_of(tx, row)
+    try:
+        shell = app.connect(login)
+        try:
+            shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN), seconds=20)
+            shell.run(("rmdir", "--ignore-fail-on-non-empty", "/etc/vpnctl", "/var/lib/vpnctl"), seconds=20)
+            shell.run(("systemctl", "daemon-reload"), seconds=30)
+            if login.kind == "ssh":
+                enroll.remove_key(shell, login, public_line(app))
+        finally:
+            shell.close()
+    except VpnctlError as error:
+        return Settled(row.id, row.name, 3, error=error.what, hint=error.hint)
+    return Settled(row.id, row.name, 0)
+
+
+def _forget(app: App, row: Node, *, destroyed: bool) -> None:
+    now = app.clock()
+    of_node = sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == row.id)
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == row.id, retired_at=now, last_error=None, last_error_code=None)
+        if destroyed:
+            gone = sa.update(models.peer).where(
+                models.peer.c.endpoint_id.in_(of_node), models.peer.c.absent_at.is_(None)
+            )
+            tx.execute(gone.values(absent_at=now, present_at=None))
+        after = {"destroyed": destroyed}
+        events.record(tx, stamp(app), "node.retire", ("node", row.id, row.name), None, after)
+
+
+def _way_key(app: App, login: Login) -> Secret | None:
+    """Return the key that opens the way to a server behind another node."""
+    return ssh_key(app) if login.via else None
+
+
+def ssh_key(app: App) -> Secret:
+    """Return our private SSH key."""
+    with app.store.read() as tx:
+        return app.vault.open("meta.ssh_key", NIL, tx.meta(SSH_KEY) or "")
+
+
+def public_line(app: App) -> str:
+    """Return our public SSH key as a line of authorized_keys."""
+    with app.store.read() as tx:
+        return tx.meta(SSH_PUBLIC) or ""
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,79 @@
+"""Whether packets pass a node: what to try there, what it means, and what is remembered of it.
+
+A handshake proves less: hosts with Docker or ufw answer it and drop what comes after (facts F26). So a packet of a
+throw-away peer goes in at the tunnel, must leave the node, and its answer must come back (remote/path.sh).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet.desired import View, desired
+from vpnctl.app import App
+from vpnctl.remote import plan
+from vpnctl.rules import grammar
+from vpnctl.rules.observed import Observed
+from vpnctl.rules.path import PathCode, path_words
+from vpnctl.store import models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node
+
+_LOOKED_AT = 64
+"""How many addresses from the pool's end are looked at for a free one."""
+_SMALL = 4
+
+
+def tries(app: App, view: View) -> tuple[str, ...]:
+    """Return what the node script is to try for each endpoint of the node."""
+    with app.store.read() as tx:
+        free = {each.interface: _free(tx, each) for each in view.endpoints if each.removed_at is None}
+    return plan.paths(desired(app, replace(view, peers=(), aliens=())), free)
+
+
+def _free(tx: Tx, endpoint: Endpoint) -> tuple[str | None, str | None]:
+    """Return addresses at the end of the pools that nobody has, (IPv4, IPv6); None where a pool has none left there."""
+    return (
+        _last_free(tx, endpoint, endpoint.pool_v4, models.peer.c.ipv4),
+        _last_free(tx, endpoint, endpoint.pool_v6, models.peer.c.ipv6),
+    )
+
+
+def _last_free(tx: Tx, endpoint: Endpoint, text: str | None, column: sa.Column[str]) -> str | None:
+    if text is None:
+        return None
+    pool = grammar.network(text)
+    low, high = 2, pool.num_addresses - (3 if pool.num_addresses > _SMALL else 2)  # `measure` has the one after it
+    near = [str(pool.network_address + number) for number in range(max(low, high - _LOOKED_AT), high + 1)]
+    here = (models.peer.c.endpoint_id == endpoint.id, column.in_(near))
+    taken = set(tx.execute(sa.select(column).where(*here)).scalars())
+    kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
+    for networks in tx.execute(sa.select(models.alien.c.allowed_ips).where(*kept)).scalars():
+        taken |= {each.partition("/")[0] for each in networks.split(", ")}
+    return next((each for each in reversed(near) if each not in taken), None)
+
+
+def fault(observed: Observed) -> str:
+    """Return in words why packets do not pass; empty when they do, or when nothing was tried."""
+    for link, found in sorted(observed.paths.items()):
+        for each in found:
+            if each.code not in (PathCode.OK, PathCode.BUSY):
+                return f"{link}: {path_words(each)}"
+    return ""
+
+
+def columns(observed: Observed, now: datetime) -> dict[str, Any]:
+    """Return what to remember on the node; nothing where nothing was tried."""
+    tried = [each for found in observed.paths.values() for each in found if each.code is not PathCode.BUSY]
+    return {"path_error": fault(observed) or None, "path_at": now} if tried else {}
+
+
+def record(app: App, node: Node, observed: Observed) -> None:
+    """Remember what was found, where nothing else is written."""
+    values = columns(observed, app.clock())
+    if values:
+        with app.store.write() as tx:
+            tx.update(Node, models.node.c.id == node.id, **values)

@@ -1,0 +1,310 @@
+"""What was read on a node becomes rows: tokens, aliens, presence and absence, traffic, errors."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet import paths
+from vpnctl.actions.fleet.desired import View
+from vpnctl.actions.outcome import stamp
+from vpnctl.app import App
+from vpnctl.errors import Distrust, NodeFailed, VpnctlError
+from vpnctl.protocols.host import TOKEN
+from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.desired import Desired, Link
+from vpnctl.rules.ledger import Reading
+from vpnctl.rules.observed import Observed, SeenPeer, psk_differs
+from vpnctl.store import events, models, traffic
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node, Peer
+
+_CHUNK = 500
+_LATEST = 2**32
+"""Unix seconds; what a node says beyond it is no time."""
+NONE, ODD = "-", "?"
+"""What stands for a node without a token, and for one whose token no vpnctl can have written."""
+
+
+def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
+    """Return whether the node was rolled back: it shows an older token of ours than it did, or none any more.
+
+    Raises Distrust when the node is driven by another controller, or our database is an old copy.
+    """
+    if observed.token == NONE:
+        return node.token is not None
+    if observed.token == ODD:
+        raise Distrust(
+            f"{node.name}: what stands in {TOKEN} there was not written by any vpnctl; nothing was written",
+            f"who wrote it? If nobody else drives the node: rm {TOKEN} there, then vpnctl node sync {node.name}",
+        )
+    table = models.token.c
+    query = sa.select(table.seq).where(table.node_id == node.id)
+    shown = tx.execute(query.where(table.value == observed.token)).scalar()
+    if shown is None:
+        raise Distrust(
+            f"{node.name} was changed by another controller, or by a newer copy of this database; nothing was written",
+            "use the newest database; if the other one is gone for good: vpnctl node trust "
+            f"{node.name} --token {observed.token}",
+        )
+    proven = tx.execute(query.where(table.value == node.token)).scalar()
+    return proven is not None and shown < proven
+
+
+def record_rollback(app: App, node: Node, observed: Observed) -> None:
+    """Note once that the node went back in time (a snapshot, a reinstallation); settling heals it."""
+    after = {"shows": "no token" if observed.token == NONE else "an older token"}
+    with app.store.write() as tx:
+        tx.update(Node, models.node.c.id == node.id, token=None if observed.token == NONE else observed.token)
+        events.record(tx, stamp(app), "node.rolled_back", ("node", node.id, node.name), None, after)
+
+
+def check_server_keys(view: View, want: Desired, observed: Observed) -> Desired:
+    """Return what is wanted, without removed endpoints that never were there: what has their name is somebody's own.
+
+    Raise Distrust when the node serves with a key that is not ours: it is never overwritten. A file whose key cannot
+    be read is damaged; it is mended where it was proven to be ours before.
+    """
+    node = view.node
+    proven = {endpoint.id for endpoint in view.endpoints if endpoint.digest is not None}
+    mine = []
+    for link in want.links:
+        fine = {"", link.public_key} | ({"unknown"} if link.endpoint_id in proven else set())
+        seen = observed.links.get(link.interface)
+        up = seen is not None and seen.public_key not in ("", link.public_key)
+        found = observed.files.get(link.config.path)
+        key = observed.facts.get(f"key:{link.config.path}", "")
+        filed = found is not None and found[0] != link.config.digest and key not in fine
+        if (up or filed) and link.removed and link.endpoint_id not in proven:
+            continue
+        if up:
+            raise _foreign(node, link, f"{link.interface} is up with another server key", observed)
+        if filed:
+            raise _foreign(node, link, f"{link.config.path} holds another server key", observed)
+        mine.append(link)
+    return replace(want, links=tuple(mine))
+
+
+def check_ports(node: Node, want: Desired, observed: Observed) -> None:
+    """Raise NodeFailed when something else listens on a port of ours before our interface is up."""
+    used = observed.facts.get("udp_ports", "").split()
+    for link in want.links:
+        if not link.removed and link.interface not in observed.links and str(link.port) in used:
+            raise NodeFailed(
+                f"{node.name}: UDP port {link.port} is used by another program",
+                f"vpnctl endpoint set {node.name} {link.interface} --port {_free_port(link.port, observed)}",
+            )
+
+
+def _foreign(node: Node, link: Link, what: str, observed: Observed) -> Distrust:
+    return Distrust(
+        f"{node.name}: {what}; nothing was written",
+        f"serve beside it: vpnctl endpoint remove {node.name} {link.interface}, then "
+        f"vpnctl endpoint add {node.name} {link.protocol} --interface {_free_name(link.interface, observed)} "
+        f"--port {_free_port(link.port, observed)}",
+    )
+
+
+def _free_name(taken: str, observed: Observed) -> str:
+    """Return an interface name like that one, which was not seen on the node."""
+    stem = taken.rstrip("0123456789")
+    return next(name for number in range(7, 1000) if (name := f"{stem}{number}") not in {taken, *observed.links})
+
+
+def _free_port(taken: int, observed: Observed) -> int:
+    """Return a port near that one on which nothing was seen."""
+    used = {taken, *(link.port for link in observed.links.values())}
+    used |= {int(each) for each in observed.facts.get("udp_ports", "").split()}
+    return next(number for number in range(51830, 65535) if number not in used)
+
+
+def prepare(app: App, view: View, observed: Observed) -> str:
+    """Commit a fresh token before the node hears of it, and what was counted there before anything is changed.
+
+    A peer that is removed now takes its counters with it; this was the last look at them.
+    """
+    value = secrets.token_hex(16)
+    with app.store.write() as tx:
+        tx.execute(sa.insert(models.token).values(node_id=view.node.id, value=value, issued_at=app.clock()))
+        book(tx, view, observed, app.clock())
+    return value
+
+
+def book(tx: Tx, view: View, observed: Observed, now: datetime) -> None:
+    """Write the traffic and the handshakes that were read."""
+    for endpoint in view.endpoints:
+        peers = [peer for peer in view.peers if peer.endpoint_id == endpoint.id]
+        _book(tx, endpoint.id, peers, observed, endpoint.interface)
+        live = observed.links[endpoint.interface].peers if endpoint.interface in observed.links else {}
+        _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+
+
+def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, interface: str) -> None:
+    seen = observed.links.get(interface)
+    if seen is None:
+        return
+    found = [(peer, seen.peers[peer.public_key]) for peer in peers if peer.public_key in seen.peers]
+    traffic.book(
+        tx,
+        endpoint_id,
+        [
+            traffic.Meter(
+                peer.id,
+                peer.user_id,
+                peer.present_at or observed.read_at,
+                Reading(observed.boot_id, seen.index, row.rx, row.tx, min(row.handshake, _LATEST), observed.read_at),
+            )
+            for peer, row in found
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was wanted of a node in a scope, and what was read there."""
+
+    want: Desired
+    observed: Observed
+    scope: str
+    fresh: str = ""
+    """The token that an apply has issued: read on the node, it has moved the fence."""
+
+
+def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
+    """Write what was read. Presence and absence are written when they change, and only from what was seen."""
+    want, observed = read.want, read.observed
+    now = app.clock()
+    endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
+    wanted = {link.endpoint_id for link in want.links}
+    with app.store.write() as tx:
+        _record_node(tx, view.node, observed, now, read.fresh)
+        for endpoint in view.endpoints:
+            if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
+                tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
+        for link in want.links:
+            peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
+            _record_peers(tx, app, link, peers, observed, view.owners)
+            values: dict[str, Any] = {"digest": link.config.digest, "proven_at": now}
+            known = endpoints[link.endpoint_id]
+            # Where the endpoint itself changed, having read people's part of it proves nothing. And what was
+            # compared with the node is the row as it was then: a change that came meanwhile is not proven.
+            if agreed and (read.scope == SYSTEM or known.proven_at is not None):
+                table = models.endpoint.c
+                same = (table.changed_at == known.changed_at, _same(table.removed_at, known.removed_at))
+                tx.update(Endpoint, table.id == link.endpoint_id, *same, **values)
+
+
+def _same(column: Any, value: datetime | None) -> Any:
+    return column.is_(None) if value is None else column == value
+
+
+def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime, fresh: str) -> None:
+    if node.fence_at is not None and observed.token == fresh:
+        same = (models.node.c.id == node.id, models.node.c.fence_at == node.fence_at)
+        tx.update(Node, *same, fence_at=None)  # what was decided since is to be told yet
+    tx.update(
+        Node,
+        models.node.c.id == node.id,
+        token=None if observed.token == NONE else observed.token,
+        boot_id=observed.boot_id,
+        seen_at=now,
+        last_error=None,
+        last_error_code=None,
+        **paths.columns(observed, now),
+    )
+
+
+def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, owners: dict[str, str]) -> None:
+    now = app.clock()
+    seen = observed.links.get(link.interface)
+    live = seen.peers if seen is not None else {}
+    file = observed.files.get(link.config.path)
+    settled = file is None if link.removed else file is not None and file[0] == link.config.digest
+    sight = {peer.id: _presence(link, peer, live.get(peer.public_key), settled) for peer in peers}
+    _update(tx, [peer for peer in peers if sight[peer.id] == "present"], present_at=now, absent_at=None)
+    _update(tx, [peer for peer in peers if sight[peer.id] == "lost"], present_at=None)
+    _update(tx, [peer for peer in peers if sight[peer.id] == "back"], absent_at=None)
+    absent = [peer for peer in peers if sight[peer.id] == "absent"]
+    _update(tx, absent, absent_at=now, present_at=None)
+    # The end of a peer that was replaced is its own; who was blocked or whose time is over comes back with it.
+    over = [peer for peer in absent if peer.expires_at is not None and peer.expires_at <= now]
+    replaced = [peer for peer in over if peer.retiring_at is not None and peer.revoked_at is None]
+    _update(tx, replaced, revoked_at=now, secret_sealed=None, psk_sealed=None)
+    gone = [peer for peer in absent if peer in replaced or peer.revoked_at is not None]
+    labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]
+    events.record_all(tx, stamp(app), "peer.seen_absent", [(label, None, None) for label in labels])
+    _book(tx, link.endpoint_id, peers, observed, link.interface)
+    traffic.forget(tx, [peer.id for peer in absent])
+    _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+
+
+def _presence(link: Link, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
+    """Return what is news about a peer: `present`, `absent`, `lost`, `back`, or nothing.
+
+    Present and absent are proofs: live state and file must both say so, or a reboot would say otherwise.
+    """
+    want = link.peers.get(peer.public_key)
+    if want is not None and found is not None:
+        right = want.allowed_ips == found.allowed_ips and not psk_differs(want.psk, found.psk, file_is_ours=settled)
+        return "present" if settled and right and peer.present_at is None else ""
+    if want is None and found is None:
+        return "absent" if settled and peer.absent_at is None else ""
+    if want is not None:
+        return "lost" if peer.present_at is not None else ""
+    return "back" if peer.absent_at is not None else ""
+
+
+def _update(tx: Tx, peers: list[Peer], **values: Any) -> None:
+    for start in range(0, len(peers), _CHUNK):
+        ids = [peer.id for peer in peers[start : start + _CHUNK]]
+        tx.update(Peer, models.peer.c.id.in_(ids), **values)
+
+
+def _record_handshakes(tx: Tx, seen: list[tuple[Peer, SeenPeer]], now: datetime) -> None:
+    """A handshake that was seen stays seen, whatever a rebooted node says later."""
+    newer = []
+    for peer, found in seen:
+        at = datetime.fromtimestamp(min(found.handshake, _LATEST), UTC) if found.handshake else None
+        if at is not None and (peer.handshake_at is None or at > peer.handshake_at):
+            newer.append((peer, at))
+    if newer:
+        table = models.peer
+        statement = (
+            sa.update(table).where(table.c.id == sa.bindparam("peer_id")).values(handshake_at=sa.bindparam("at"))
+        )
+        tx.execute(statement, [{"peer_id": peer.id, "at": at} for peer, at in newer])
+    for peer, _ in newer:
+        _finish_migration(tx, peer, now)
+
+
+def _finish_migration(tx: Tx, peer: Peer, now: datetime) -> None:
+    """The successor shook hands: the peer that it replaces ends now."""
+    if peer.replaces_id is not None:
+        table = models.peer.c
+        tx.update(
+            Peer,
+            table.id == peer.replaces_id,
+            table.retiring_at.is_not(None),
+            table.revoked_at.is_(None),
+            sa.or_(table.expires_at.is_(None), table.expires_at > now),
+            expires_at=now,
+        )
+
+
+def failed(app: App, node_id: str, error: VpnctlError) -> None:
+    """Note on the node why it is not settled; a change of the reason is an event."""
+    try:
+        with app.store.write() as tx:
+            node = tx.one(Node, models.node.c.id == node_id)
+            if node is None or node.last_error == error.what:
+                return
+            tx.update(Node, models.node.c.id == node_id, last_error=error.what, last_error_code=error.code)
+            after = {"error": error.what, "code": error.code}
+            events.record(tx, stamp(app), "node.unsettled", ("node", node.id, node.name), None, after)
+    except VpnctlError:
+        return  # the reason is on its way to the operator already; a database that cannot note it changes nothing

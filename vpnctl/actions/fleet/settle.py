@@ -1,0 +1,318 @@
+"""Make nodes agree with the database, and prove it. Nothing else ever changes a node.
+
+Per node: connect, observe, read the database, desired, changes; nothing to change: done, nothing was written.
+Else commit a fresh token, apply, and record what was read afterwards. Because the database is read after the
+observation, and because the node refuses a plan made for another token, whoever applies last has read the
+newest database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof
+from vpnctl.actions.fleet.desired import View, desired, load, login
+from vpnctl.actions.outcome import Settled
+from vpnctl.app import App
+from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
+from vpnctl.remote import node as node_script
+from vpnctl.remote import plan
+from vpnctl.remote.shell import Shell
+from vpnctl.rules.brake import FREE, SHARE, held_back
+from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, InterfaceMissing, PacketsLost
+from vpnctl.rules.desired import Desired
+from vpnctl.rules.difference import difference
+from vpnctl.rules.observed import Observed
+from vpnctl.store import models
+from vpnctl.store.queue import pending_nodes
+from vpnctl.store.rows import Node
+
+TRIES = 6
+_TELLING = (Stopped.code, Distrust.code, StateTrouble.code)
+"""Codes that say more than that something is pending: nobody but the operator can mend that."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to settle."""
+
+    scope: str = PEOPLE
+    always: bool = False
+    """Go there even if nothing is pending."""
+    cut_all: bool = False
+    """Lift the brake."""
+    prove: bool = False
+    """Send a packet through each endpoint, and see it leave the node and its answer come back."""
+    ask_nodes: bool = False
+    """Nobody knows yet whether our clock is right: where a node's differs, time cuts nobody there."""
+    distrust: str = ""
+    """Why the clock cannot be trusted; then time cuts nobody. `settle` finds out by itself."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is wanted of a node, what was found, and the difference."""
+
+    want: Desired
+    changes: tuple[Change, ...]
+    held: int
+    """Peers that the brake keeps although their time is over."""
+    notes: tuple[Change, ...] = ()
+    """What is not vpnctl's to change, with advice."""
+
+
+def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[Settled]:
+    """Settle nodes side by side; a dead one delays nobody. Never raises for a node: its outcome says what happened."""
+    ids = sorted(set(node_ids))
+    if not ids:
+        return []
+    how = wish or Wish()
+    if not how.cut_all:
+        ask = clock.unnoted(app)
+        how = replace(how, ask_nodes=ask, distrust=clock.backward(app) if ask else clock.jump(app))
+    with app.progress("nodes", len(ids)) as advance:
+
+        def one(node_id: str) -> Settled:
+            try:
+                return _settle(app, node_id, how)
+            finally:
+                advance()
+
+        if len(ids) == 1:
+            return [one(ids[0])]
+        with ThreadPoolExecutor(min(app.settings.parallel, len(ids))) as pool:
+            return list(pool.map(one, ids))
+
+
+def settle_all(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
+    """Settle nodes; then, once more, those where what was read on another one has just ended a peer.
+
+    A first handshake on a new node ends the peer on the old one. A node stands in the list once, as it came out last.
+    """
+    settled = settle(app, node_ids, wish)
+    reachable = {each.node_id for each in settled if each.code == 0}
+    with app.store.read() as tx:
+        again = [node_id for node_id in pending_nodes(tx, app.clock()) if node_id in reachable]
+    later = {each.node_id: each for each in settle(app, again)}
+    return [_joined(each, later.get(each.node_id)) for each in settled]
+
+
+def _joined(first: Settled, later: Settled | None) -> Settled:
+    return first if later is None else replace(later, changes=first.changes + later.changes, notes=first.notes)
+
+
+def _settle(app: App, node_id: str, wish: Wish) -> Settled:
+    name = node_id
+    try:
+        with app.store.read() as tx:
+            node = tx.one(Node, models.node.c.id == node_id)
+            assert node is not None  # noqa: S101
+            name = node.name
+        with node_lock.hold(app, node):
+            if not wish.always and not _pending(app, node_id):
+                return Settled(node_id, name, 0)
+            return _converge(app, node_id, wish)
+    except VpnctlError as error:
+        proof.failed(app, node_id, error)
+        code = error.code if error.code in _TELLING else PENDING
+        return Settled(node_id, name, code, error=error.what, hint=error.hint)
+    except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being settled
+        return Settled(node_id, name, 1, error=f"{name}: {bug(error)}", hint="please report this line")
+
+
+def _pending(app: App, node_id: str) -> bool:
+    with app.store.read() as tx:
+        return bool(pending_nodes(tx, app.clock(), node_id))
+
+
+def _converge(app: App, node_id: str, wish: Wish) -> Settled:
+    with app.store.read() as tx:
+        node = tx.one(Node, models.node.c.id == node_id)
+        assert node is not None  # noqa: S101
+        where = login(tx, node)
+    shell = app.connect(where)
+    try:
+        for attempt in range(TRIES):
+            settled = _attempt(app, node_id, shell, wish)
+            if settled is not None:
+                return settled
+            time.sleep(0.05 * attempt)
+        raise Busy(f"{node.name} kept changing while we looked", "another controller is at work; try again")
+    finally:
+        shell.close()
+
+
+def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None:
+    """Observe and, where needed, apply once. None: the node moved meanwhile, look again."""
+    with app.store.read() as tx:
+        looked = load(tx, node_id, app.clock(), people=False)
+    tries = paths.tries(app, looked) if wish.prove else ()
+    observed = _observe(app, looked, shell, wish.scope, tries)
+    with app.store.read() as tx:
+        view = load(tx, node_id, app.clock())
+        rolled_back = proof.check_token(tx, view.node, observed)
+    if view.endpoints != looked.endpoints:
+        return None
+    if rolled_back:
+        proof.record_rollback(app, view.node, observed)
+    if wish.ask_nodes and not wish.distrust:
+        wish = replace(wish, distrust=clock.against(app, view.node.name, observed.clock))
+    found = compare(app, view, observed, wish)
+    if wish.scope == PEOPLE:
+        _check_up(view.node.name, found.changes)
+    round_ = _Round(app, shell, view, wish.scope, tries, observed, found)
+    if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
+        after = round_.apply()
+        if after is None:
+            return None
+        observed = after
+    else:
+        proof.record(app, view, proof.Read(found.want, observed, wish.scope), agreed=True)
+    if found.held:
+        why = wish.distrust or "that many at once needs a word from you"
+        name = view.node.name
+        raise Stopped(
+            f"{name}: {found.held} peers are due to be cut by time alone; {why}",
+            f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
+        )
+    return _outcome(view, found, observed, wish.scope)
+
+
+def _observe(app: App, looked: View, shell: Shell, scope: str, tries: tuple[str, ...]) -> Observed:
+    """Look; peers in a file of ours that this database does not know are looked at once more: their keys are kept."""
+    observed = look(app, looked, shell, scope, tries)
+    unknown = aliens.unsealed(app, looked.node.id, observed)
+    if unknown:
+        observed = look(app, looked, shell, scope, (*tries, *plan.psks(unknown)))
+    aliens.record(app, looked.node.id, looked.node.name, observed)
+    return observed
+
+
+def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> Settled:
+    """Return how a node came out that was last read to be `observed`."""
+    node_id, name = view.node.id, view.node.name
+    if found.want.sealed:
+        names = ", ".join(found.want.sealed[:5])
+        error = f"{name}: the secrets of {names} do not open with this key file; they were left out, all else was done"
+        hint = f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}"
+        return Settled(node_id, name, StateTrouble.code, found.changes, error, hint)
+    lost = paths.fault(observed)
+    notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), scope)[1]
+    if lost:
+        causes = (each.advice for each in notes if not isinstance(each, PacketsLost))
+        hint = next(causes, f"vpnctl node provision {name}")
+        return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
+    return Settled(node_id, name, 0, found.changes, notes=notes)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One node as it was read, what is wanted of it, and the difference: what applying needs."""
+
+    app: App
+    shell: Shell
+    view: View
+    scope: str
+    tries: tuple[str, ...]
+    observed: Observed
+    found: Comparison
+
+    def apply(self) -> Observed | None:
+        """Apply, read again, record; return what was read. None: the node is not as observed any more."""
+        app, view, want, name = self.app, self.view, self.found.want, self.view.node.name
+        fresh = proof.prepare(app, view, self.observed)
+        answer = self._send(plan.apply(want, self.observed, self.found.changes, fresh, self.scope))
+        if answer.refused == "moved":
+            return None
+        if answer.refused:
+            raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
+        left = _split(difference(want, answer.observed, _alien_keys(view), name), self.scope)[0]
+        read = proof.Read(want, answer.observed, self.scope, fresh)
+        proof.record(app, view, read, agreed=not left and not answer.failed)
+        if answer.failed:
+            why = node_script.scrubbed(answer.failed, [link.config for link in want.links])
+            raise NodeFailed(f"{name}: {why}", f"mend that on the node, then: vpnctl node sync {name}")
+        if left:
+            raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
+        return answer.observed
+
+    def _send(self, orders: plan.Plan) -> node_script.Answer:
+        app, view = self.app, self.view
+        looks = (*plan.look(self.found.want, self.scope, _digests(view)), *self.tries)
+        with contextlib.ExitStack() as shown:
+
+            @functools.cache
+            def waiting() -> None:
+                shown.enter_context(app.progress(f"{view.node.name}: apt is in use there, waiting", 1))
+
+            target = node_script.Target(self.shell, view.node.name, _protocols(view))
+            return node_script.call(target, orders, looks, app.clock(), waiting)
+
+
+def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
+    """Read the node and change nothing on it; where `more` asks for a test by packets, that leaves nothing behind."""
+    want = desired(app, replace(view, peers=(), aliens=()))
+    looks = (*plan.look(want, scope, _digests(view)), *more)
+    target = node_script.Target(shell, view.node.name, _protocols(view))
+    return node_script.call(target, plan.Plan(()), looks, app.clock()).observed
+
+
+def _digests(view: View) -> dict[str, str | None]:
+    return {endpoint.id: endpoint.digest for endpoint in view.endpoints}
+
+
+def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
+    """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
+    distrust = bool(wish.distrust)
+    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
+    want = desired(app, view, held, ipv6=observed.ipv6)
+    want = proof.check_server_keys(view, want, observed)
+    if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
+        raise StateTrouble(
+            f"{view.node.name}: {len(want.sealed)} devices' secrets do not open with this key file; nothing was done",
+            "bring the right key file back: vpnctl doctor",
+        )
+    proof.check_ports(view.node, want, observed)
+    changes, notes = _split(difference(want, observed, _alien_keys(view), view.node.name), wish.scope)
+    return Comparison(want, changes, len(held), notes)
+
+
+def _present(view: View, observed: Observed) -> list[str]:
+    """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
+    interface = {endpoint.id: endpoint.interface for endpoint in view.endpoints}
+    live = {name: link.peers for name, link in observed.links.items()}
+    return [
+        peer.id
+        for peer in view.peers
+        if peer.present_at is not None or peer.public_key in live.get(interface[peer.endpoint_id], {})
+    ]
+
+
+def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """Return (what this scope changes, what is not ours to change)."""
+    mine = (
+        change
+        for change in changes
+        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, InterfaceMissing))
+    )
+    return tuple(mine), tuple(change for change in changes if not change.mends)
+
+
+def _check_up(name: str, changes: Iterable[Change]) -> None:
+    """People's business needs a running interface; starting one is the business of provision and sync."""
+    down = next((change for change in changes if isinstance(change, InterfaceMissing)), None)
+    if down is not None:
+        raise NodeFailed(f"{name}: {down.interface} is not up", f"vpnctl node sync {name}")
+
+
+def _alien_keys(view: View) -> list[str]:
+    return [alien.public_key for alien in view.aliens]
+
+
+def _protocols(view: View) -> dict[str, str]:
+    return {endpoint.interface: endpoint.protocol for endpoint in view.endpoints}

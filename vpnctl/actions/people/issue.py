@@ -1,0 +1,293 @@
+"""Issuing peers: where there is room, which address, which keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.sales import plans
+from vpnctl.app import App
+from vpnctl.errors import Conflict, LimitReached, NotFound
+from vpnctl.protocols import plugin
+from vpnctl.rules import addresses, grammar
+from vpnctl.rules.secret import Secret
+from vpnctl.store import events, find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Alien, Endpoint, Node, Peer, Subscription, User
+
+_CHUNK = 500
+QUARANTINE = timedelta(hours=24)
+"""An address is not given to somebody else until this long after its peer was seen absent."""
+
+Place = tuple[Endpoint, Node]
+"""Where a peer lives."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A peer to be added."""
+
+    user: str
+    device: str = "main"
+    node: str | None = None
+    protocol: str = "wireguard"
+    public_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A peer that now exists in the database. `secret` is its private key if we made it, whatever is stored."""
+
+    user: User
+    peer: Peer
+    endpoint: Endpoint
+    node: Node
+    secret: Secret | None
+    psk: Secret | None
+    elsewhere: tuple[str, ...] = ()
+    """Further nodes that are concerned, by id."""
+
+    @property
+    def node_ids(self) -> list[str]:
+        """The nodes to settle."""
+        return [self.node.id, *self.elsewhere]
+
+
+def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
+    """Add peers inside a transaction. Raises NotFound, or Conflict: taken device name, device limit, full pool."""
+    room = Room(tx, app)
+    room.prepare([wish.user for wish in wanted])
+    issued = []
+    for wish in wanted:
+        owner = room.user(wish.user)
+        device = grammar.name(wish.device, "device name")
+        room.claim(owner, device)
+        where = room.endpoint(wish)
+        issued.append(mint(app, owner, device, where, room.addresses(where[0]), wish.public_key))
+    refuse_known_keys(tx, [each for each, wish in zip(issued, wanted, strict=True) if wish.public_key])
+    tx.insert_all([each.peer for each in issued])
+    events.record_all(
+        tx,
+        stamp(app),
+        "peer.add",
+        [
+            (("peer", each.peer.id, f"{each.user.name}/{each.peer.device}"), None, {"node": each.node.name})
+            for each in issued
+        ],
+    )
+    return issued
+
+
+class Room:
+    """What there is room for, read once for many peers."""
+
+    def __init__(self, tx: Tx, app: App) -> None:
+        self._tx = tx
+        self._app = app
+        self._users: dict[str, User] = {}
+        self._devices: dict[str, list[str]] = {}
+        self._endpoints: dict[tuple[str, str], Place] = {}
+        self._load: Counter[str] = Counter()
+        self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
+        self._terms: dict[str, Subscription | None] = {}
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Read many users and their devices at once; a single one is read when it is asked for."""
+        wanted = sorted(set(names)) if len(names) > 1 else []
+        users, peers = models.user.c, models.peer.c
+        for start in range(0, len(wanted), _CHUNK):
+            part = wanted[start : start + _CHUNK]
+            found = self._tx.all(User, users.name.in_(part), users.removed_at.is_(None))
+            self._users |= {user.name: user for user in found}
+            self._devices |= {user.id: [] for user in found}
+            live = (peers.revoked_at.is_(None), peers.retiring_at.is_(None))
+            query = sa.select(peers.user_id, peers.device).where(peers.user_id.in_([user.id for user in found]), *live)
+            for user_id, device in self._tx.execute(query):
+                self._devices[user_id].append(device)
+
+    def user(self, name: str) -> User:
+        if name not in self._users:
+            self._users[name] = find.user(self._tx, name)
+        return self._users[name]
+
+    def claim(self, owner: User, device: str) -> None:
+        """Refuse a device name in use and a user at the limit."""
+        if owner.id not in self._devices:
+            table = models.peer.c
+            where = (table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None))
+            self._devices[owner.id] = list(self._tx.execute(sa.select(table.device).where(*where)).scalars())
+        devices = self._devices[owner.id]
+        if device in devices:
+            raise Conflict(
+                f"{owner.name}/{device} exists already",
+                f"another name: --device NAME   a new key for it: vpnctl peer regen {owner.name}/{device}",
+            )
+        limit = self._limit(owner)
+        if limit is not None and len(devices) >= limit:
+            raise LimitReached(
+                f"{owner.name} has {len(devices)} of {limit} devices",
+                f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
+            )
+        devices.append(device)
+
+    def _limit(self, owner: User) -> int | None:
+        """Return how many devices are allowed: the user's own limit, else the plan's."""
+        terms = self.terms(owner)
+        return owner.device_limit if owner.device_limit is not None else terms.devices if terms else None
+
+    def terms(self, owner: User) -> Subscription | None:
+        """Return the subscription that covers now, None for who is unlimited or has none."""
+        from vpnctl.actions.sales import subscriptions
+
+        if owner.unlimited:
+            return None
+        if owner.id not in self._terms:
+            rows = subscriptions.of(self._tx, owner)
+            self._terms[owner.id] = subscriptions.covering(rows, self._app.clock())
+        return self._terms[owner.id]
+
+    def endpoint(self, wish: Wanted) -> Place:
+        """Return where the peer goes: on the named node, else on the one with most room."""
+        choices = self._choices(wish)
+        terms = self.terms(self.user(wish.user))
+        if terms is not None and terms.locations:
+            choices = [pair for pair in choices if plans.serves(terms.locations, pair[1].name, pair[1].region)]
+            if not choices:
+                raise Conflict(
+                    f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
+                    "choose a node that the plan names, or another plan: vpnctl plan list",
+                )
+        # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
+        best = max(
+            choices,
+            key=lambda pair: (pair[1].path_error is None, _spare(pair[1], self._load[pair[1].id]), pair[1].name),
+        )
+        self._load[best[1].id] += 1
+        return best
+
+    def _choices(self, wish: Wanted) -> list[Place]:
+        if not self._endpoints:
+            self._read_endpoints()
+        plugin(wish.protocol)
+        if wish.node is not None:
+            find.node(self._tx, wish.node)
+        choices = [
+            pair
+            for pair in self._endpoints.values()
+            if pair[0].protocol == wish.protocol
+            and (pair[1].name == wish.node if wish.node else pair[1].draining_at is None)
+        ]
+        if not choices and wish.node:
+            raise Conflict(
+                f"node {wish.node} does not serve {wish.protocol}",
+                f"vpnctl node provision {wish.node} --protocol {wish.protocol}",
+            )
+        if not choices:
+            raise NotFound(f"no node serves {wish.protocol} yet", "vpnctl node add NAME HOST --provision")
+        return choices
+
+    def _read_endpoints(self) -> None:
+        table = models.node.c
+        nodes = {node.id: node for node in self._tx.all(Node, table.retired_at.is_(None))}
+        for endpoint in self._tx.all(
+            Endpoint, models.endpoint.c.removed_at.is_(None), order=models.endpoint.c.interface
+        ):
+            if endpoint.node_id in nodes:
+                self._endpoints.setdefault((endpoint.node_id, endpoint.protocol), (endpoint, nodes[endpoint.node_id]))
+        live = sa.select(models.endpoint.c.node_id, sa.func.count()).join(
+            models.peer, models.peer.c.endpoint_id == models.endpoint.c.id
+        )
+        for node_id, count in self._tx.execute(
+            live.where(models.peer.c.revoked_at.is_(None)).group_by(models.endpoint.c.node_id)
+        ):
+            self._load[node_id] = count
+
+    def addresses(self, endpoint: Endpoint) -> tuple[str, str | None]:
+        """Return the next free address pair of the endpoint's pools."""
+        if endpoint.id not in self._free:
+            taken = _taken(self._tx, self._app, endpoint)
+            v4 = addresses.free(grammar.network(endpoint.pool_v4), taken[4])
+            v6 = addresses.free(grammar.network(endpoint.pool_v6), taken[6]) if endpoint.pool_v6 else None
+            self._free[endpoint.id] = (v4, v6)
+        v4, pool6 = self._free[endpoint.id]
+        return next(v4), next(pool6) if pool6 else None
+
+
+def _spare(node: Node, load: int) -> tuple[int, int]:
+    """Nodes without a stated capacity count as roomy; among them the emptier one comes first."""
+    return (node.capacity - load if node.capacity is not None else 10**9, -load)
+
+
+def _taken(tx: Tx, app: App, endpoint: Endpoint) -> dict[int, set[str]]:
+    """Return the addresses in use, after taking back those whose quarantine is over."""
+    table = models.peer.c
+    tx.update(
+        Peer,
+        table.endpoint_id == endpoint.id,
+        table.revoked_at.is_not(None),
+        table.absent_at < app.clock() - QUARANTINE,
+        ipv4=None,
+        ipv6=None,
+    )
+    taken: dict[int, set[str]] = defaultdict(set)
+    for ipv4, ipv6 in tx.execute(sa.select(table.ipv4, table.ipv6).where(table.endpoint_id == endpoint.id)):
+        taken[4] |= {ipv4} if ipv4 else set()
+        taken[6] |= {ipv6} if ipv6 else set()
+    for alien in tx.all(Alien, models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None)):
+        for text in filter(None, alien.allowed_ips.split(", ")):
+            network = grammar.network(text)
+            if network.num_addresses == 1:
+                taken[network.version].add(str(network.network_address))
+    return taken
+
+
+def mint(
+    app: App,
+    owner: User,
+    device: str,
+    where: Place,
+    pair: tuple[str | None, str | None],
+    public_key: str | None,
+) -> Issued:
+    """Make keys and the row of a new peer with this pair of addresses. Nothing is written."""
+    endpoint, node = where
+    protocol = plugin(endpoint.protocol)
+    peer_id = str(uuid.uuid4())
+    psk = protocol.psk()
+    secret: Secret | None = None
+    if public_key is None:
+        secret, public_key = protocol.keypair()
+    else:
+        public_key = grammar.key(public_key, "public key")
+    stored = (
+        app.vault.seal("peer.secret", peer_id, secret) if secret and app.settings.client_secrets == "store" else None
+    )
+    peer = Peer(
+        id=peer_id,
+        endpoint_id=endpoint.id,
+        user_id=owner.id,
+        device=device,
+        public_key=public_key,
+        own_key=secret is None,
+        secret_sealed=stored,
+        psk_sealed=app.vault.seal("peer.psk", peer_id, psk),
+        ipv4=pair[0],
+        ipv6=pair[1],
+        created_at=app.clock(),
+    )
+    return Issued(owner, peer, endpoint, node, secret, psk)
+
+
+def refuse_known_keys(tx: Tx, issued: Sequence[Issued]) -> None:
+    """A key that was here before, revoked or alien, does not come back under another name."""
+    for each in issued:
+        for table in (models.peer.c, models.alien.c):
+            same = (table.endpoint_id == each.endpoint.id, table.public_key == each.peer.public_key)
+            if tx.execute(sa.select(table.id).where(*same)).first() or each.peer.public_key == each.endpoint.public_key:
+                raise Conflict("that public key is or was in use on this node", "make a new key pair: wg genkey")

@@ -1,0 +1,161 @@
+"""Moving people: make before break, resumable at every step.
+
+Issue on the target, settle it, deliver; the old peer lives until the new one's first handshake, or until the
+grace after confirmed delivery is over. Undelivered, the old peer stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet.desired import peer_spec
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people.issue import Issued, Wanted, issue
+from vpnctl.actions.people.peers import place, supersede
+from vpnctl.app import App
+from vpnctl.errors import Conflict, NotFound, StateTrouble
+from vpnctl.rules.access import Reason, why_not
+from vpnctl.store import events, find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.people import person, standing
+from vpnctl.store.rows import Node, Peer, User
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One device on its way: the peer on the target, and the one that it replaces."""
+
+    new: Issued
+    old: Peer
+    old_node: Node
+
+
+@dataclass(frozen=True)
+class Left:
+    """Somebody who was left where they are, and why, with what to type."""
+
+    user: str
+    why: str
+    hint: str
+
+
+def start_all(
+    app: App, names: Sequence[str], target: str, *, device: str | None = None, source: str | None = None
+) -> tuple[list[Moved], list[Left]]:
+    """Issue successors for everybody who can be moved, in one transaction; whoever cannot is left and named.
+
+    A mistake in the wish itself (no such node) is raised, for it concerns everybody. Run again it finishes what was
+    begun.
+    """
+    moved: list[Moved] = []
+    left: list[Left] = []
+    with app.store.joint() as store:
+        with store.read() as tx:
+            _goal(tx, target, source)
+        for name in names:
+            try:
+                moved += start(replace(app, store=store), name, target, device=device, source=source)
+            except (Conflict, NotFound, StateTrouble) as error:
+                left.append(Left(name, error.what, error.hint))
+    return moved, left
+
+
+def _goal(tx: Tx, target: str, source: str | None) -> tuple[Node, str | None]:
+    """Return (target, id of the source); Conflict when nobody can be moved so."""
+    goal = find.node(tx, target)
+    if goal.draining_at is not None:
+        raise Conflict(f"node {goal.name} is being drained", "choose another target")
+    from_id = find.node(tx, source).id if source else None
+    if from_id == goal.id:
+        raise Conflict("source and target are the same node", "vpnctl node list")
+    return goal, from_id
+
+
+def start(app: App, name: str, target: str, *, device: str | None = None, source: str | None = None) -> list[Moved]:
+    """Issue successors on `target` for each live peer of the user that is elsewhere.
+
+    Run again it returns the same successors: no duplicate. An empty list means that everybody is there already.
+    """
+    with app.store.write() as tx:
+        owner = find.user(tx, name)
+        goal, from_id = _goal(tx, target, source)
+        moved = _underway(tx, app, owner, goal)
+        movable = [pair for pair in _elsewhere(tx, app, owner, goal) if from_id in (None, pair[1].id)]
+        for old, node in movable:
+            if device is None or old.device == device:
+                moved.append(_move(tx, app, owner, old, node, goal))
+        if device is not None and all(each.old.device != device for each in moved):
+            raise NotFound(
+                f"{owner.name}/{device} has nothing to move to {goal.name}", f"vpnctl peer list --user {owner.name}"
+            )
+    return [each for each in moved if device in (None, each.old.device)]
+
+
+def _elsewhere(tx: Tx, app: App, owner: User, goal: Node) -> list[tuple[Peer, Node]]:
+    table = models.peer.c
+    who = person(tx, owner, app.clock())
+    found = []
+    for peer in tx.all(
+        Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None), order=table.device
+    ):
+        node = place(tx, peer)[1]
+        if node.id != goal.id and why_not(standing(who, peer), app.clock()) is not Reason.EXPIRED:
+            found.append((peer, node))
+    return found
+
+
+def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
+    """Return moves to `goal` that an earlier run began and nobody has finished."""
+    table = models.peer.c
+    moved = []
+    for peer in tx.all(
+        Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.replaces_id.is_not(None), order=table.device
+    ):
+        endpoint, node = place(tx, peer)
+        old = tx.one(Peer, table.id == peer.replaces_id)
+        if node.id == goal.id and old is not None and old.revoked_at is None:
+            secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
+            issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).psk)
+            moved.append(Moved(issued, old, place(tx, old)[1]))
+    return moved
+
+
+def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
+    protocol = place(tx, old)[0].protocol
+    in_use, elsewhere = supersede(tx, app, owner, old)
+    own_key = old.public_key if old.own_key else None
+    limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
+    new = issue(tx, app, [limitless])[0]
+    kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
+    peer = replace(new.peer, **kept)  # type: ignore[arg-type]
+    tx.update(Peer, models.peer.c.id == peer.id, **kept)
+    before, after = {"node": node.name}, {"node": goal.name, "replaces": in_use.id}
+    events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
+    return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node)
+
+
+def everybody(tx: Tx, source: str) -> list[str]:
+    """Return the names of all who have a device on a node that is not on its way elsewhere."""
+    table = models.peer.c
+    query = (
+        sa.select(models.user.c.name)
+        .join(models.peer, table.user_id == models.user.c.id)
+        .join(models.endpoint, models.endpoint.c.id == table.endpoint_id)
+        .where(models.endpoint.c.node_id == find.node(tx, source).id, table.revoked_at.is_(None))
+        .distinct()
+        .order_by(models.user.c.name)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def nodes(moved: Sequence[Moved]) -> list[str]:
+    """Return the ids of the target nodes."""
+    return sorted({each.new.node.id for each in moved})
+
+
+def concerned(moved: Sequence[Moved]) -> list[str]:
+    """Return the ids of the target nodes and of those where older peers end by it."""
+    return sorted({node_id for each in moved for node_id in each.new.node_ids})

@@ -1,0 +1,161 @@
+"""What users ask for: a device, new keys, another server, a plan. Done at once, or after an admin's word."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people import migration, peers
+from vpnctl.actions.people.issue import Issued, Wanted
+from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.talk import alerts, handover
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput, NotFound, TooOften, WaitsAlready
+from vpnctl.rules import grammar
+from vpnctl.store import events, models, outbox
+from vpnctl.store.engine import Tx
+from vpnctl.store.outbox import USER, Message
+from vpnctl.store.rows import Request, User
+
+_table = models.request.c
+DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"
+HOURLY = 10
+"""Configs that one person may get in an hour."""
+OPEN = 5
+"""Requests of one person that may wait at a time."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What became of a wish: `waits` for an admin, or done, with the nodes to be settled."""
+
+    waits: bool
+    node_ids: tuple[str, ...] = ()
+
+
+def want(app: App, user: User, kind: str, details: dict[str, Any]) -> Asked:
+    """Do what a user wants, or ask the admins: always for a plan, for configs where the setting says so."""
+    with app.store.write() as tx:
+        if kind == PLAN or app.settings.approve_configs:
+            _ask(tx, app, user, kind, details)
+            return Asked(waits=True)
+        _limit(tx, app, user)
+    return Asked(False, tuple(_perform(app, user, kind, details)))
+
+
+def again(app: App, user: User, peer_id: str) -> None:
+    """Send the config of a device once more; Conflict when its key is not kept."""
+    with app.store.write() as tx:
+        _limit(tx, app, user)
+        handover.send(tx, app, [peers.reveal_id(app, peer_id)])
+
+
+def _limit(tx: Tx, app: App, user: User) -> None:
+    table = models.notice.c
+    where = (
+        table.user_id == user.id,
+        table.kind == handover.FILE,
+        table.created_at > app.clock() - timedelta(hours=1),
+    )
+    if (tx.execute(sa.select(sa.func.count()).where(*where)).scalar() or 0) >= HOURLY:
+        raise TooOften(f"{HOURLY} configs an hour are enough")
+
+
+def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> None:
+    """Enqueue a request for the admins; the same one is asked once as long as it waits."""
+    waiting = tx.all(Request, _table.user_id == user.id, _table.decided_at.is_(None))
+    if any((each.kind, each.details) == (kind, details) for each in waiting):
+        return
+    if len(waiting) >= OPEN:
+        raise WaitsAlready("enough requests wait already")
+    row = Request(id=str(uuid.uuid4()), user_id=user.id, kind=kind, details=details, created_at=app.clock())
+    tx.insert(row)
+    events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
+    told = {"user": user.name, "id": row.id, "kind": kind, **details}
+    outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
+
+
+def _perform(
+    app: App, user: User, kind: str, details: dict[str, Any], paid: subscriptions.Paid | None = None
+) -> list[str]:
+    """Do it, and enqueue the configs that come of it; return the nodes to settle."""
+    if kind == PLAN:
+        granted = subscriptions.grant(app, user.name, details["plan"], paid=paid)
+        tell_access(app, granted)
+        return granted.node_ids
+    made = _issue(handover.keeping(app), user, kind, details)
+    with app.store.write() as tx:
+        handover.send(tx, app, made)
+    return sorted({node_id for each in made for node_id in each.node_ids})
+
+
+def _issue(app: App, user: User, kind: str, details: dict[str, Any]) -> list[Issued]:
+    if kind == DEVICE:
+        return peers.add(app, [Wanted(user.name, details["device"], protocol=details["protocol"])])
+    if kind == REGEN:
+        return [peers.regen(app, f"{user.name}/{details['device']}")]
+    moved = migration.start(app, user.name, details["node"], device=details["device"])
+    return [each.new for each in moved]
+
+
+def tell_access(app: App, granted: subscriptions.Granted) -> None:
+    """Tell a user until when access lasts now."""
+    row = granted.subscription
+    if granted.user.telegram_id is not None:
+        details = {"plan": row.plan, "ends_at": row.ends_at.isoformat()}
+        with app.store.write() as tx:
+            outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
+
+
+def decide(
+    app: App, request_id: str, *, granted: bool, paid: subscriptions.Paid | None = None
+) -> tuple[Request, User, list[str]]:
+    """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price.
+
+    Return (request, user, nodes to settle).
+    """
+    with app.store.joint() as store, store.read() as tx:
+        inside = replace(app, store=store)
+        row = tx.one(Request, _table.id == request_id)
+        user = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None)) if row else None
+        if row is None or user is None:
+            raise NotFound("there is no such request (any more)", "vpnctl request list")
+        if paid is not None and row.kind != PLAN:
+            raise Conflict("only a plan is paid for", "leave --paid out")
+        decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": granted}
+        if not tx.update(Request, _table.id == row.id, _table.decided_at.is_(None), **decision):
+            word = "granted" if row.granted else "refused"
+            raise Conflict(f"it was {word} already, by {row.decided_by}", "vpnctl request list --all")
+        verb = "request.grant" if granted else "request.refuse"
+        events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})
+        if not granted and user.telegram_id is not None:
+            details = {"kind": row.kind, **row.details}
+            outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
+        return row, user, _perform(inside, user, row.kind, row.details, paid) if granted else []
+
+
+def named(tx: Tx, start: str) -> Request:
+    """Return the request whose id begins so; NotFound when there is none, or several."""
+    if not re.fullmatch(r"[0-9a-f-]{1,36}", start):
+        raise InvalidInput(f"'{grammar.clean(start)}' is not a request's id", "vpnctl request list")
+    found = tx.all(Request, _table.id.startswith(start, autoescape=True), limit=2)
+    if len(found) != 1:
+        raise NotFound(f"there is no one request {start!r}", "vpnctl request list")
+    return found[0]
+
+
+def device_name(tx: Tx, user: User, kind: str) -> str:
+    """Return a free device name of that kind: `phone`, `phone-2`…"""
+    table = models.peer.c
+    where = (table.user_id == user.id, table.revoked_at.is_(None))
+    taken = set(tx.execute(sa.select(table.device).where(*where)).scalars())
+    asked = tx.all(Request, _table.user_id == user.id, _table.decided_at.is_(None), _table.kind == DEVICE)
+    taken |= {each.details["device"] for each in asked}
+    wish = grammar.name(kind, "device name")
+    return next(name for number in range(1, 1002) if (name := wish if number == 1 else f"{wish}-{number}") not in taken)

@@ -1,0 +1,316 @@
+"""Access by time: grant, extend, cancel. Each granted period is a row with a copy of its plan."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people.users import expect_change, nodes_of
+from vpnctl.actions.sales import plans
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput, NotFound
+from vpnctl.rules import grammar
+from vpnctl.rules.access import why_not_person
+from vpnctl.rules.lifecycle import Span, next_start
+from vpnctl.store import events, find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.people import person
+from vpnctl.store.queue import fence
+from vpnctl.store.rows import Plan, Subscription, User
+
+_table = models.subscription.c
+TRIAL, PAYMENT, GRANT = "trial", "payment", "grant"
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A payment: its reference, and the currency where somebody said it."""
+
+    reference: str
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was left of a plan when a bigger one took its place: it follows behind."""
+
+    plan: str
+    left: timedelta
+
+    @property
+    def days_left(self) -> str:
+        """In words."""
+        days = max(1, round(self.left / timedelta(days=1)))
+        return f"{days} day" if days == 1 else f"{days} days"
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A period that was granted, whose it is, and the nodes that it concerns."""
+
+    subscription: Subscription
+    user: User
+    node_ids: list[str]
+    was_unlimited: bool = False
+    kept: Kept | None = None
+
+
+def payment(reference: str | None, currency: str | None) -> Paid | None:
+    """Return what was paid, as typed; InvalidInput for a currency without a payment."""
+    if reference is None:
+        if currency is not None:
+            raise InvalidInput("a currency belongs to a payment", "--paid REF --currency CODE")
+        return None
+    return Paid(grammar.reference(reference), plans.currency(currency) if currency is not None else None)
+
+
+def of(tx: Tx, user: User) -> list[Subscription]:
+    """Return all periods of a user, the earliest first."""
+    return tx.all(Subscription, _table.user_id == user.id, order=_table.starts_at)
+
+
+def span(row: Subscription) -> Span:
+    """Return what the states look at."""
+    return Span(row.starts_at, row.ends_at, row.cancelled_at, row.converted_at)
+
+
+def covering(rows: list[Subscription], now: datetime) -> Subscription | None:
+    """Return the period that covers `now`, the last to end if several do."""
+    valid = [row for row in rows if row.cancelled_at is None and row.starts_at <= now < row.ends_at]
+    return max(valid, key=lambda row: row.ends_at, default=None)
+
+
+def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, queue: bool = False) -> Granted:
+    """Grant a plan's days, from now or behind what the user has already.
+
+    A bigger plan than the one that runs takes effect now, unless it is to `queue`; what is left of that one follows
+    behind it. `paid` converts a running trial, which ends it now. Access of somebody who was unlimited is by
+    subscription from now on.
+    """
+    with app.store.write() as tx:
+        terms = plans.for_sale(tx, plan)
+        return add(tx, app, find.user(tx, name), terms, Sale("subscription.grant", _paid(paid), upgrade=not queue))
+
+
+def extend(
+    app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: Paid | str | None = None
+) -> Granted:
+    """Add a further period behind the last one: of `plan`, or of the same plan as it is sold today.
+
+    `days` gives another length, on the terms of the last period. Conflict when there is nothing to extend, or when
+    a further period follows already and the setting `extend_once` is on.
+    """
+    with app.store.write() as tx:
+        user = find.user(tx, name)
+        rows = [row for row in of(tx, user) if row.cancelled_at is None]
+        if not rows:
+            raise Conflict(f"{name} has no subscription", f"vpnctl subscription grant {name} --plan PLAN")
+        last = max(rows, key=lambda row: row.ends_at)
+        if app.settings.extend_once and any(row.starts_at > app.clock() for row in rows):
+            raise Conflict(
+                f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
+            )
+        terms = _terms(tx, covering(rows, app.clock()) or last, plan, days)
+        return add(tx, app, user, terms, Sale("subscription.extend", _paid(paid)))
+
+
+def _paid(paid: Paid | str | None) -> Paid | None:
+    return Paid(paid) if isinstance(paid, str) else paid
+
+
+def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Plan:
+    if days is None:
+        return plans.for_sale(tx, plan or last.plan)
+    if not 1 <= days <= plans.MAX_DAYS:
+        raise InvalidInput(f"{days} days are out of range", f"1 to {plans.MAX_DAYS}")
+    if plan is not None:
+        return replace(plans.for_sale(tx, plan), days=days)
+    copied = ("devices", "traffic", "locations", "prices", "created_at")
+    same: dict[str, Any] = {key: getattr(last, key) for key in copied}
+    return Plan(id="", name=last.plan, title="", days=days, trial=False, on_sale=True, **same)
+
+
+@dataclass(frozen=True)
+class Sale:
+    """How a period comes about: the verb of its event, what was paid, whether it is a trial.
+
+    With `upgrade`, a bigger plan than the running one begins now.
+    """
+
+    verb: str
+    paid: Paid | None = None
+    trial: bool = False
+    upgrade: bool = False
+
+
+def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
+    """Add a period inside a transaction."""
+    paid = sale.paid
+    now = app.clock()
+    before = why_not_person(person(tx, user, now), now)
+    rows = of(tx, user)
+    amount, currency = _price(terms, paid) if paid else (None, None)
+    if paid is not None:
+        _refuse_known_payment(tx, grammar.reference(paid.reference))
+        converted = [_convert(tx, app, user, row) for row in rows]
+        gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
+        rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
+    kept = _make_way(tx, app, user, rows, terms) if sale.upgrade else None
+    starts = now if kept else next_start([span(row) for row in rows], now)
+    row = Subscription(
+        id=str(uuid.uuid4()),
+        user_id=user.id,
+        plan=terms.name,
+        days=terms.days,
+        devices=terms.devices,
+        traffic=terms.traffic,
+        locations=terms.locations,
+        prices=terms.prices,
+        source=TRIAL if sale.trial else PAYMENT if paid else GRANT,
+        payment=paid.reference if paid else None,
+        starts_at=starts,
+        ends_at=starts + timedelta(days=terms.days),
+        created_at=now,
+        paid_amount=amount,
+        paid_currency=currency,
+    )
+    tx.insert(row)
+    if user.unlimited:
+        tx.update(User, models.user.c.id == user.id, unlimited=False)
+    after: dict[str, Any] = {
+        "plan": row.plan,
+        "source": row.source,
+        "starts_at": _text(row.starts_at),
+        "ends_at": _text(row.ends_at),
+    }
+    after |= {"payment": paid.reference, "amount": amount, "currency": currency} if paid else {}
+    ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
+    was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
+    events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, after)
+    _flip(tx, app, user, before)
+    return Granted(row, user, nodes_of(tx, user), user.unlimited, kept)
+
+
+def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
+    """Return (amount, currency) of a payment for a plan; (None, None) for a plan without prices."""
+    codes = ", ".join(sorted(terms.prices))
+    if paid.currency is not None and paid.currency not in terms.prices:
+        raise InvalidInput(f"plan {terms.name} has no price in {paid.currency}", f"it has: {codes or 'none'}")
+    if paid.currency is None and len(terms.prices) > 1:
+        raise InvalidInput(
+            f"in which currency was {terms.name} paid? It has several prices", f"give --currency: {codes}"
+        )
+    code = paid.currency or next(iter(terms.prices), None)
+    return (terms.prices[code], code) if code is not None else (None, None)
+
+
+def bigger(terms: Plan, than: Subscription) -> bool:
+    """Return whether a plan gives more than a running one: more traffic or devices, and less of neither."""
+
+    def rank(number: int | None) -> float:
+        return float("inf") if number is None else number
+
+    more = (rank(terms.traffic) - rank(than.traffic) if terms.traffic != than.traffic else 0,
+            rank(terms.devices) - rank(than.devices) if terms.devices != than.devices else 0)  # fmt: skip
+    narrower = bool(terms.locations) and not set(than.locations or ["anywhere"]) <= set(terms.locations)
+    return min(more) >= 0 and max(more) > 0 and not narrower
+
+
+def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Plan) -> Kept | None:
+    """End the running period now if the new plan is a bigger one; its rest, and what follows, moves behind the new."""
+    now = app.clock()
+    running = covering(rows, now)
+    if running is None or running.source == TRIAL or not bigger(terms, running):
+        return None
+    left, days = running.ends_at - now, timedelta(days=terms.days)
+    for row in rows:
+        if row.cancelled_at is None and row.starts_at > now:
+            moved = {"starts_at": row.starts_at + days, "ends_at": row.ends_at + days}
+            tx.update(Subscription, _table.id == row.id, **moved)
+    tx.update(Subscription, _table.id == running.id, ends_at=now, noted=2)
+    rest = replace(
+        running,
+        id=str(uuid.uuid4()),
+        days=max(1, -(-left // timedelta(days=1))),
+        source=GRANT,
+        payment=None,
+        paid_amount=None,
+        paid_currency=None,
+        starts_at=now + days,
+        ends_at=now + days + left,
+        noted=0,
+        created_at=now,
+    )
+    tx.insert(rest)
+    was, after = {"ends_at": _text(running.ends_at)}, {"ends_at": _text(now), "rest_until": _text(rest.ends_at)}
+    events.record(tx, stamp(app), "subscription.upgrade", ("subscription", running.id, user.name), was, after)
+    return Kept(running.plan, left)
+
+
+def _closed_up(tx: Tx, rows: list[Subscription], gap: timedelta, now: datetime) -> list[Subscription]:
+    """Bring forward what waits behind a trial that ended early, or the person would have nothing in between."""
+    if not gap:
+        return rows
+    moved = []
+    for row in rows:
+        if row.cancelled_at is None and row.starts_at > now:
+            new = replace(row, starts_at=row.starts_at - gap, ends_at=row.ends_at - gap)
+            tx.update(Subscription, _table.id == row.id, starts_at=new.starts_at, ends_at=new.ends_at)
+            moved.append(new)
+        else:
+            moved.append(row)
+    return moved
+
+
+def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:
+    """A trial that still runs ends now: what was bought begins at once."""
+    now = app.clock()
+    if row.source != TRIAL or row.cancelled_at is not None or row.ends_at <= now:
+        return row
+    tx.update(Subscription, _table.id == row.id, ends_at=now, converted_at=now)
+    was = {"ends_at": _text(row.ends_at)}
+    events.record(tx, stamp(app), "trial.convert", ("subscription", row.id, user.name), was, {"ends_at": _text(now)})
+    return replace(row, ends_at=now, converted_at=now)
+
+
+def _refuse_known_payment(tx: Tx, reference: str) -> None:
+    there = tx.one(Subscription, _table.payment == reference)
+    if there is not None:
+        owner = tx.one(User, models.user.c.id == there.user_id)
+        whose = f" --user {owner.name}" if owner and owner.removed_at is None else ""
+        raise Conflict(f"payment {reference} was used already", f"vpnctl subscription list{whose}")
+
+
+def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
+    """End access now, and with it all periods to come. Return (user, periods cancelled, nodes to settle)."""
+    with app.store.write() as tx:
+        user, now = find.user(tx, name), app.clock()
+        before = why_not_person(person(tx, user, now), now)
+        live = [row for row in of(tx, user) if row.cancelled_at is None and row.ends_at > now]
+        if not live:
+            raise NotFound(
+                f"{name} has no subscription that could be cancelled", f"vpnctl subscription list --user {name}"
+            )
+        for row in live:
+            tx.update(Subscription, _table.id == row.id, cancelled_at=now, noted=2)
+            was = {"ends_at": _text(row.ends_at)}
+            events.record(tx, stamp(app), "subscription.cancel", ("subscription", row.id, user.name), was)
+        _flip(tx, app, user, before)
+        return user, len(live), nodes_of(tx, user)
+
+
+def _flip(tx: Tx, app: App, user: User, before: object) -> None:
+    """Where the answer to "may connect" changed, the devices must be proven anew."""
+    now = app.clock()
+    after = why_not_person(person(tx, find.user(tx, user.name), now), now)
+    if (before is None) != (after is None):
+        expect_change(tx, now, models.peer.c.user_id == user.id)
+    else:
+        fence(tx, now, models.peer.c.user_id == user.id, models.peer.c.revoked_at.is_(None))
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The service itself: its state, its checks, its inventory."""

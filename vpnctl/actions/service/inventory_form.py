@@ -1,0 +1,170 @@
+"""The form of an inventory file: what may stand in it, with file and line of what may not, and YAML out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vpnctl.actions.fleet import endpoints
+from vpnctl.app import App
+from vpnctl.errors import InvalidInput
+from vpnctl.rules import grammar, yamldoc
+from vpnctl.store import find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node, Plan, User
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EndpointEntry(_Strict):
+    """One endpoint of a node."""
+
+    protocol: str
+    interface: str
+    port: int
+    pool: str
+    pool_v6: str | None = None
+    dns: str = endpoints.DEFAULT_DNS
+    mtu: int = endpoints.DEFAULT_MTU
+    allowed_ips: str = endpoints.ALL_TRAFFIC
+    keepalive: int = endpoints.DEFAULT_KEEPALIVE
+    isolation: bool = True
+    forward_rule: str = "none"
+
+
+class NodeEntry(_Strict):
+    """One server."""
+
+    name: str
+    host: str | None = None
+    local: bool = False
+    host_key: str = ""
+    jump: str | None = None
+    public_host: str | None = None
+    region: str | None = None
+    capacity: int | None = None
+    rent_due: str | None = None
+    traffic_limit: int | str | None = None
+    endpoints: list[EndpointEntry] = Field(default_factory=list)
+
+
+class UserEntry(_Strict):
+    """One person."""
+
+    name: str
+    display_name: str | None = None
+    telegram_id: int | None = None
+    locale: str | None = None
+    devices: int | None = None
+    unlimited: bool | None = None
+    blocked: bool | None = None
+    note: str | None = None
+
+
+class PlanEntry(_Strict):
+    """One tariff. Traffic is a text such as `100 GiB`; prices are minor units."""
+
+    name: str
+    title: str = ""
+    days: int
+    devices: int | None = None
+    traffic: int | str | None = None
+    locations: list[str] = Field(default_factory=list)
+    prices: dict[str, int] = Field(default_factory=dict)
+    trial: bool = False
+    on_sale: bool = True
+
+
+class Inventory(_Strict):
+    """A whole file."""
+
+    nodes: list[NodeEntry] = Field(default_factory=list)
+    users: list[UserEntry] = Field(default_factory=list)
+    plans: list[PlanEntry] = Field(default_factory=list)
+
+
+def parse(text: str, name: str) -> tuple[Inventory, yamldoc.Document]:
+    """Return the inventory in `text`. Raises InvalidInput with file, line, and what was expected."""
+    document = yamldoc.load(text, name)
+    try:
+        return Inventory.model_validate(document.data or {}), document
+    except ValidationError as error:
+        problems = []
+        for each in error.errors()[:5]:
+            path = tuple(each["loc"])
+            label = ".".join(str(part) for part in path)
+            message = (
+                "unknown key"
+                if each["type"] == "extra_forbidden"
+                else each["msg"].lower().replace("input should be", "expected")
+            )
+            problems.append(f"{document.where(path)}: {grammar.clean(label)}: {message}")
+        raise InvalidInput("; ".join(problems), "inventory/README.md describes every key") from None
+
+
+def export(app: App, *, users: bool = False) -> str:
+    """Return the inventory as YAML: nodes and endpoints without keys, plans, and people if asked for."""
+    import yaml
+
+    with app.store.read() as tx:
+        rows = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.created_at)
+        names = {row.id: row.name for row in rows}
+        body: dict[str, Any] = {"nodes": [_node_entry(tx, row, names) for row in rows]}
+        if users:
+            people = tx.all(User, models.user.c.removed_at.is_(None), order=models.user.c.name)
+            body["users"] = [_user_entry(row) for row in people]
+        tariffs = tx.all(Plan, order=models.plan.c.created_at)
+        if tariffs:
+            body["plans"] = [_plan_entry(row) for row in tariffs]
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
+    host = f"[{row.host}]" if ":" in row.host else row.host
+    where = (
+        {"local": True} if row.kind == "local" else {"host": f"{row.login}@{host}:{row.port}", "host_key": row.host_key}
+    )
+    entry = {
+        "name": row.name,
+        **where,
+        "jump": names.get(row.jump_id or ""),
+        "public_host": row.public_host,
+        "region": row.region,
+        "capacity": row.capacity,
+        "rent_due": row.rent_due.isoformat() if row.rent_due else None,
+        "traffic_limit": _amount(row.traffic_limit),
+        "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
+    }
+    return {key: value for key, value in entry.items() if value not in (None, "")}
+
+
+def _amount(number: int | None) -> str | None:
+    return grammar.written_size(number) if number is not None else None
+
+
+def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
+    names = [name for name in EndpointEntry.model_fields if name != "pool"]
+    entry = {name: getattr(row, name) for name in names} | {"pool": row.pool_v4}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _plan_entry(row: Plan) -> dict[str, Any]:
+    entry = {name: getattr(row, name) for name in PlanEntry.model_fields} | {"traffic": _amount(row.traffic)}
+    return {key: value for key, value in entry.items() if value not in (None, "", [], {})}
+
+
+def _user_entry(row: User) -> dict[str, Any]:
+    entry = {
+        "name": row.name,
+        "display_name": row.display_name,
+        "telegram_id": row.telegram_id,
+        "locale": row.locale,
+        "devices": row.device_limit,
+        "unlimited": row.unlimited,
+        "blocked": row.blocked_at is not None,
+        "note": row.note,
+    }
+    return {key: value for key, value in entry.items() if value not in (None, "")}

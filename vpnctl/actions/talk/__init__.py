@@ -1,0 +1,1 @@
+"""What people and admins are told, and what they press."""

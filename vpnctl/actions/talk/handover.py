@@ -1,0 +1,90 @@
+"""Handing configs to people by Telegram: a notice names the peer, and what it carries is made when it is sent.
+
+A config is sent only once its peer was read on the node. Where the setting keeps no client secrets, a key that we
+made is kept sealed until both messages are sent, and then forgotten.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from vpnctl.actions.people import peers
+from vpnctl.actions.people.issue import Issued
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput
+from vpnctl.remote.http import Part
+from vpnctl.store import models, outbox
+from vpnctl.store.engine import Tx
+from vpnctl.store.outbox import USER, Message
+from vpnctl.store.rows import Peer
+from vpnctl.texts import handout
+
+FILE, QR = "config_file", "config_qr"
+VALID = timedelta(days=30)
+_notice = models.notice.c
+
+
+def keeping(app: App) -> App:
+    """Return the app as it must be while a config is on its way: keys that are made are kept until they were sent."""
+    return replace(app, settings=replace(app.settings, client_secrets="store"))
+
+
+def send(tx: Tx, app: App, issued: Sequence[Issued]) -> None:
+    """Enqueue file and QR code of each peer, each time anew."""
+    messages = []
+    for each in issued:
+        if each.secret is None and not each.peer.own_key:
+            raise Conflict(f"the private key of {each.user.name}/{each.peer.device} was not kept", "peer regen")
+        key = secrets.token_hex(8)
+        where, app_name = each.node.region or each.node.name, handout.APP_NAMES[each.endpoint.protocol]
+        details = {"device": each.peer.device, "node": where, "app": app_name}
+        kinds = (FILE,) if each.peer.own_key else (FILE, QR)
+        until = app.clock() + VALID
+        messages += [Message(USER, kind, each.peer.id, key, details, each.user.id, valid_until=until) for kind in kinds]
+    outbox.enqueue(tx, messages, app.clock())
+
+
+def delayed(app: App, node_id: str) -> None:
+    """Tell who waits for a config from a node that it does not answer now; once for each config."""
+    peer, endpoint = models.peer.c, models.endpoint.c
+    query = (
+        sa.select(_notice.subject_id, _notice.key, _notice.user_id, _notice.details)
+        .join(models.peer, peer.id == _notice.subject_id)
+        .join(models.endpoint, endpoint.id == peer.endpoint_id)
+        .where(_notice.kind == FILE, _notice.sent_at.is_(None), _notice.failed_at.is_(None))
+        .where(peer.present_at.is_(None), peer.revoked_at.is_(None), endpoint.node_id == node_id)
+    )
+    with app.store.write() as tx:
+        messages = [
+            Message(USER, "delayed", row.subject_id, row.key, {"device": row.details["device"]}, row.user_id)
+            for row in tx.execute(query)
+        ]
+        outbox.enqueue(tx, messages, app.clock())
+
+
+def package(app: App, kind: str, peer_id: str) -> Part:
+    """Return what a notice carries. Conflict when there is nothing (any more) to send."""
+    issued = peers.reveal_id(app, peer_id)
+    config = peers.config(issued)
+    name = handout.file_name(issued.user.name, issued.peer.device, peer_id)
+    if kind == FILE:
+        return Part("document", name, "application/octet-stream", config.reveal().encode())
+    try:
+        return Part("photo", name.removesuffix(".conf") + ".png", "image/png", handout.png(config))
+    except InvalidInput as error:
+        raise Conflict(error.what, error.hint) from None
+
+
+def note_outcome(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:
+    """Note what came of a notice: its peer's config arrived; its key is needed no more when nothing is open."""
+    if kind == FILE and arrived:
+        peers.note_delivery(tx, app, [peer_id], "telegram")
+    if app.settings.client_secrets == "discard":
+        open_ = (_notice.subject_id == peer_id, _notice.sent_at.is_(None), _notice.failed_at.is_(None))
+        if tx.execute(sa.select(_notice.id).where(*open_).limit(1)).first() is None:
+            tx.update(Peer, models.peer.c.id == peer_id, secret_sealed=None)

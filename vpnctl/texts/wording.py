@@ -1,0 +1,139 @@
+"""What messages say. A notice holds its kind and details; the text is made when it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any
+
+from vpnctl.texts.words import Said, Words, mark
+
+_LINES = 40
+"""Of a merged message; the rest is a number."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A button: what it says, never markup, and what it does, or the page that it opens."""
+
+    label: str
+    action: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message, plain text, and the buttons under it."""
+
+    text: str
+    choices: tuple[Choice, ...] = ()
+
+
+_FORMS = {
+    "rent": mark("Rent of {node} is due on {due} ({days} days)."),
+    "capacity": mark("{node} has {peers} peers; its capacity is {capacity}."),
+    "job_failed": mark(
+        "The job {job} failed on its timer at {at}. On the operator's machine: vpnctl jobs history {job}"
+    ),
+    "bot_failed": mark("The bot stopped at {at}. On the operator's machine: journalctl -u vpnctl-bot"),
+    "drift": mark("{node} differs from the database: {changes}. The next sync heals it; who changed it by hand?"),
+    "resource": mark("{node}: {what}."),
+    "application": mark("{display} wants access (name {user}, Telegram id {telegram_id})."),
+    "crowd": mark("More people want access than are shown here. /pending lists them."),
+    "approved": mark("You are in. Send /get_config to connect a device."),
+    "approved_plans": mark("You are in. Send /plans to see what there is."),
+    "rejected": mark("Your request was declined."),
+    "refused": mark("Your request was declined: {what}."),
+    "act": mark("{admin}: {what}"),
+    "delayed": mark("{device}: the server does not answer now. The config comes as soon as it is back."),
+}
+_ASKS = {
+    "device": mark("a new device: {device}"),
+    "regen": mark("new keys for {device}"),
+    "move": mark("{device} on another server: {node}"),
+    "plan": mark("the plan {plan}"),
+}
+ACTS = {
+    "user.approve": mark("let {user} in"),
+    "user.reject": mark("turned {user} away"),
+    "user.block": mark("suspended {user}"),
+    "user.unblock": mark("let {user} connect again"),
+    "user.add": mark("added {user}"),
+    "subscription.extend": mark("gave {user} {days} more days"),
+    "subscription.grant": mark("gave {user} the plan {plan}"),
+    "request.grant": mark("granted {user} {what}"),
+    "request.refuse": mark("refused {user} {what}"),
+}
+"""What admins do, as the others hear of it."""
+
+
+def letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
+    """Return a notice as a message. Times are in the operator's `zone`, which is named."""
+    args = {"id": details.get("id", "")}
+    if kind == "application":
+        yes, no = Choice(words.say("Let in"), "approve", args), Choice(words.say("Turn away"), "reject", args)
+        return Letter(words.say(_FORMS[kind], **_shown(kind, details)), (yes, no))
+    if kind == "request":
+        yes, no = Choice(words.say("Grant"), "grant", args), Choice(words.say("Refuse"), "refuse", args)
+        return Letter(words.say("{user} asks for {what}.", user=details["user"], what=ask(details, words)), (yes, no))
+    return Letter(text(kind, details, zone, words))
+
+
+def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None = None) -> str:
+    """Return what a notice says, plain text, English unless told."""
+    words = words or Words()
+    special = {"ending": _ending, "granted": _granted, "config_file": _file, "config_qr": _picture}
+    if kind in special:
+        return special[kind](details, zone, words)
+    if kind == "news":
+        return str(details["text"])
+    if kind == "health":
+        lines = [str(line) for line in details["lines"]]
+        more = [words.say("and {count} more", count=len(lines) - _LINES)] if len(lines) > _LINES else []
+        return "\n".join([*lines[:_LINES], *more])
+    if kind == "act":
+        form = ACTS[details["verb"]]
+        what = words.say(form, **_asked(details, words))
+        return words.say(_FORMS[kind], admin=details["admin"], what=what)
+    if kind == "request":
+        return letter(kind, details, zone, words).text
+    return words.say(_FORMS[kind], **_asked(_shown(kind, details), words))
+
+
+def ask(details: dict[str, Any], words: Words) -> Said:
+    """Return in a few words what a request asks for."""
+    form = _ASKS.get(str(details.get("kind")), "")
+    values = {key: details.get(key, "") for key in ("device", "node", "plan")}
+    return words.say(form, **values) if form else Said()
+
+
+def _asked(details: dict[str, Any], words: Words) -> dict[str, Any]:
+    """Details of a request carry its kind; what was asked is said in the reader's language."""
+    return details | ({"what": ask(details, words)} if "kind" in details else {})
+
+
+def _shown(kind: str, details: dict[str, Any]) -> dict[str, Any]:
+    return details | ({"display": details["display"] or "?"} if kind == "application" else {})
+
+
+def _ending(details: dict[str, Any], zone: tzinfo, words: Words) -> str:
+    moment = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
+    if details["source"] == "trial":
+        return words.say("Your trial ends at {moment}.", moment=moment)
+    return words.say("Your subscription ({plan}) ends at {moment}.", plan=details["plan"], moment=moment)
+
+
+def _granted(details: dict[str, Any], zone: tzinfo, words: Words) -> str:
+    moment = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
+    return words.say("Your access ({plan}) now lasts until {moment}.", plan=details["plan"], moment=moment)
+
+
+def _file(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
+    values = {key: details[key] for key in ("device", "node", "app")}
+    return words.say("{device}, server {node}. Import it in the app {app}; /help says how.", **values)
+
+
+def _picture(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
+    values = {key: details[key] for key in ("device", "app")}
+    return words.say("{device}: scan it in the app {app}. Who has this picture is you: show it to nobody.", **values)

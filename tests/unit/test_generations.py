@@ -126,3 +126,83 @@ def test_one_sync_also_cuts_what_a_first_handshake_elsewhere_has_ended(pair, fle
     assert pair("node", "sync").code == 0
     assert not keys_on("fi.example.org")
     assert {row["state"] for row in pair("node", "list", "--json").json} == {"settled"}
+
+
+def only(app, **where):
+    with app.store.read() as tx:
+        conditions = [getattr(models.peer.c, name) == value for name, value in where.items()]
+        return tx.all(Peer, models.peer.c.revoked_at.is_(None), *conditions)
+
+
+def test_new_keys_on_the_node_that_is_being_left_last_as_long_as_the_device(pair, app, keys_on):
+    pair("user", "migrate", "alice", "--to", "de")
+    assert pair("peer", "regen", "alice/phone@fi").code == 0
+    (peer,) = only(app)
+    assert (peer.expires_at, peer.retiring_at) == (None, None)
+    assert not keys_on("de.example.org")
+
+
+def test_a_successor_that_is_suspended_alone_does_not_end_the_key_that_works(pair, app, fleet):
+    fleet["de.example.org"].down = True
+    pair("user", "migrate", "alice", "--to", "de")
+    pair("peer", "suspend", "alice/phone@de")
+    pair("peer", "config", "alice/phone@de")
+    assert {peer.expires_at for peer in only(app)} == {None}
+
+
+def test_a_device_that_is_suspended_is_moved_like_any_other(pair, tmp_path):
+    pair("peer", "suspend", "alice/phone")
+    pair("--yes", "user", "migrate", "alice", "--to", "de", "--out", str(tmp_path / "new"))
+    assert pair("--yes", "node", "retire", "fi", "--destroyed").code == 0
+
+
+def test_a_config_printed_while_the_node_was_down_is_no_alarm(pair, fleet):
+    fleet["fi.example.org"].down = True
+    assert pair("peer", "regen", "alice/phone").code == 3
+    fleet["fi.example.org"].down = False
+    pair("node", "sync")
+    assert "not handed out" not in pair("status").out
+
+
+def test_an_endpoint_removed_with_its_peers_leaves_those_that_came_from_elsewhere_as_they_were(pair, app):
+    pair("user", "migrate", "alice", "--to", "de")
+    assert pair("--yes", "endpoint", "remove", "de", "wg0", "--revoke-peers").code == 0
+    assert live(pair) == {("fi", "active")}
+    assert only(app)[0].retiring_at is None
+
+
+def test_a_key_whose_end_has_come_is_not_brought_back(pair, app, clock):
+    pair("user", "migrate", "alice", "--to", "de")
+    clock.forward(days=4)
+    pair("peer", "revoke", "alice/phone@de")
+    assert only(app)[0].expires_at is not None
+
+
+def test_a_sync_that_lifts_the_brake_lifts_it_to_the_end(pair, fleet, clock, keys_on):
+    pair("user", "migrate", "alice", "--to", "de")
+    pair("jobs", "run", "sync")
+    fleet["de.example.org"].people()[0][2] = str(int(clock().timestamp()))
+    clock.jump(days=30)
+    assert pair("node", "sync", "--cut-all").code == 0
+    assert not keys_on("fi.example.org")
+
+
+def test_who_has_nothing_to_move_is_not_said_to_be_there(pair):
+    pair("user", "add", "bob", "carl")
+    said = pair("user", "migrate", "bob", "carl", "--to", "de")
+    assert "nothing to move to de" in said.err
+    assert "already" not in said.err
+
+
+def test_an_unlimited_persons_cancelled_subscription_leaves_the_access_and_says_so(pair):
+    pair("inventory", "apply", "-", "--yes", stdin="plans: [{name: month, days: 30}]")
+    pair("subscription", "grant", "alice", "--plan", "month")
+    pair("user", "set", "alice", "--unlimited")
+    said = pair("--yes", "subscription", "cancel", "alice")
+    assert "access stays: unlimited" in said.err
+
+
+def test_a_resumed_device_is_not_said_to_work_elsewhere_as_if_that_were_news(pair):
+    pair("peer", "regen", "alice/phone", "--overlap")
+    pair("peer", "suspend", "alice/phone")
+    assert "still works" not in pair("peer", "resume", "alice/phone").err

@@ -47,7 +47,7 @@ def test_the_audit_shows_values_as_people_write_them(service):
 
 
 def test_jobs_say_how_often_they_run(service):
-    rows = {row["job"]: row["every"] for row in service("jobs", "list", "--json").json}
+    rows = {row["job"]: row["interval"] for row in service("jobs", "list", "--json").json}
     assert rows["sync"] == "5 min"
     assert not any("*" in every for every in rows.values())
 

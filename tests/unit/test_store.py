@@ -20,19 +20,13 @@ from alembic.migration import MigrationContext
 
 from tests.support.postgres import database
 from vpnctl import jobs
-from vpnctl.actions import (
-    endpoints,
-    inventory,
-    peers,
-    reminders,
-    subscriptions,
-    transitions,
-    trials,
-    users,
-)  # fmt: skip
+from vpnctl.actions.fleet import endpoints
 from vpnctl.actions.fleet.nodes import save
 from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people import peers, users
 from vpnctl.actions.people.issue import Wanted
+from vpnctl.actions.sales import reminders, subscriptions, transitions, trials
+from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, StateTrouble

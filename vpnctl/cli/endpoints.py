@@ -61,7 +61,7 @@ def add(
     if dry_run:
         return _preview(lambda trial: [endpoints.add(trial, node, protocol, options)[1].id])
     row, owner = endpoints.add(front.app, node, protocol, options)
-    return _settle(owner.id, f"{node} serves {protocol} on {row.interface}, port {row.port}", row.interface)
+    return _settle([owner.id], f"{node} serves {protocol} on {row.interface}, port {row.port}", row.interface)
 
 
 def _preview(verb: Any) -> int:
@@ -73,15 +73,15 @@ def _preview(verb: Any) -> int:
     return output.show_preview(front, rehearse(front.app, verb, Wish(scope=SYSTEM)))
 
 
-def _settle(node_id: str, what: str, interface: str) -> int:
+def _settle(ids: list[str], what: str, interface: str) -> int:
     from vpnctl import reports
     from vpnctl.actions.fleet.settle import Wish, settle
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
-    settled = settle(front.app, [node_id], Wish(scope=SYSTEM, always=True))
+    settled = settle(front.app, ids, Wish(scope=SYSTEM, always=True))
     with front.app.store.read() as tx:
-        rows = [row for row in reports.endpoints(tx, node_id) if row.interface == interface]
+        rows = [row for row in reports.endpoints(tx, ids[0]) if row.interface == interface]
     return output.finish(front, settled, what, endpoints=rows)
 
 
@@ -147,7 +147,7 @@ def set_(
     row, owner, concerned = endpoints.change(front.app, node, interface, options)
     if concerned:
         front.say("these devices need a new file (vpnctl peer config …): " + ", ".join(concerned))
-    return _settle(owner.id, f"changed {node} {interface}", row.interface)
+    return _settle([owner.id], f"changed {node} {interface}", row.interface)
 
 
 def _ask(node: str, interface: str, port: int | None) -> None:
@@ -174,7 +174,7 @@ def remove(
 
     front = current()
     if dry_run:
-        return _preview(lambda trial: [endpoints.remove(trial, node, interface, revoke=revoke_peers)[1].id])
+        return _preview(lambda trial: endpoints.remove(trial, node, interface, revoke=revoke_peers)[1])
     front.confirm(f"Remove {interface} from {node}?")
-    _, owner = endpoints.remove(front.app, node, interface, revoke=revoke_peers)
-    return _settle(owner.id, f"removed {interface} from {node}", interface)
+    _, ids = endpoints.remove(front.app, node, interface, revoke=revoke_peers)
+    return _settle(ids, f"removed {interface} from {node}", interface)

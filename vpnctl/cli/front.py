@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -149,7 +150,10 @@ def wrapped(text: str, stream: TextIO | None = None) -> str:
     if not (stream or sys.stderr).isatty():
         return text
     width = max(shutil.get_terminal_size().columns, 20)
-    return "\n".join(line if "vpnctl " in line else _folded(line, width) for line in text.split("\n"))
+    return "\n".join(line if _COMMAND.search(line) else _folded(line, width) for line in text.split("\n"))
+
+
+_COMMAND = re.compile(r"vpnctl |^(hint: )? *(/|(apt|chmod|chown|mkdir|nft|pip|pipx|rm|ssh|systemctl|ufw)\b)")
 
 
 def _folded(line: str, width: int) -> str:

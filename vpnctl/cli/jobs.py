@@ -29,7 +29,7 @@ def list_() -> int:
 
     front = current()
     rows = jobs.overview(front.app)
-    return output.show_list(front, rows, ("job", "every", "last_started_at", "last_code", "due", "summary"))
+    return output.show_list(front, rows, ("job", "interval", "last_started_at", "last_code", "due", "summary"))
 
 
 @commands.command("run")

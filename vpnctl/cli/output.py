@@ -165,13 +165,13 @@ def _cell(front: Front, name: str, value: Any) -> str:
     if name in _BYTES:
         return human_size(value)
     if isinstance(value, list):
-        return clean(", ".join(_inner(item) for item in value), 120) or "-"
+        return clean(", ".join(_inner(item) for item in value)) or "-"
     return _pairs(name, value) if isinstance(value, dict) else clean(str(value))
 
 
 def _inner(value: Any) -> str:
     """Return a value inside a list or a mapping: yes and no, `-` for nothing, one text for several."""
-    if value is None or value in ("", [], {}):
+    if value is None or value in ("", [], (), {}):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

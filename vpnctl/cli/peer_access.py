@@ -46,7 +46,7 @@ def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
     settled = settle(front.app, nodes)
     view = by_id(row.id)
     code = output.finish(front, settled, f"{what} {owner.name}/{row.device}{read(view)}", peers=[view])
-    if not front.json:
+    if "@" in text and what != "resumed" and not front.json:
         _say_elsewhere(owner.name, row)
     if code and not front.json:
         front.say(f"{owner.name}/{row.device} on {view.node}: {view.state}" + _may_pass(view.state))

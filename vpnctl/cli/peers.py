@@ -75,7 +75,21 @@ def add(
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
-_LOOKED_AT = 50
+def _barred(peer_ids: list[str]) -> list[Any]:
+    """Return those of the new peers whose people may not connect now."""
+    from vpnctl import reports
+    from vpnctl.store import models
+
+    front = current()
+    found: list[Any] = []
+    with front.app.store.read() as tx:
+        for start in range(0, len(peer_ids), _PART):
+            part = models.peer.c.id.in_(peer_ids[start : start + _PART])
+            found += [view for view in reports.peers(tx, front.app.clock(), part) if view.reason]
+    return found
+
+
+_PART = 500
 
 
 def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str, str]]) -> None:
@@ -103,8 +117,9 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
     from vpnctl.cli.deliver import hand_over
 
     front = current()
-    first = issued[0]
-    with interruptible(f"the config was not handed out: vpnctl peer config {first.user.name}/{first.peer.device}"):
+    named = [f"{each.user.name}/{each.peer.device}" for each in issued]
+    whom = named[0] if len(named) == 1 else f"USER/DEVICE, for each of: {', '.join(named)}"
+    with interruptible(f"not handed out yet: vpnctl peer config {whom}"):
         settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
     broken = {each.node.name: each.node.path_error for each in issued if each.node.path_error}
     for name, why in sorted(broken.items()):
@@ -112,12 +127,12 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
         front.say(f"hint: vpnctl node check {name}")
     rows = hand_over(front, issued, **how)
     if len(issued) == 1:
+        first = issued[0]
         what = f"{verb} {first.user.name}/{first.peer.device}{read(by_id(first.peer.id))}"
     else:
         nodes = ", ".join(sorted({each.node.name for each in issued}))
         what = f"{verb} {len(issued)} peers; checked on {nodes}"
-        barred = [view for view in (by_id(each.peer.id) for each in issued[:_LOOKED_AT]) if view.reason]
-        for view in barred:
+        for view in _barred([each.peer.id for each in issued]):
             front.say(f"note: {view.user}/{view.device} cannot connect now: {view.reason}")
     return output.finish(front, settled, what, peers=rows)
 

@@ -151,7 +151,8 @@ def cancel(name: Name, dry_run: DryRun = False) -> int:
         front.confirm(f"End the subscription of {name} now?")
     user, count, nodes = subscriptions.cancel(front.app, name)
     settled = settle(front.app, nodes)
-    what = f"{user.name}: {output.count(count, 'period')} cancelled; checked: no device of theirs is on a node any more"
+    what = f"{user.name}: {output.count(count, 'period')} cancelled"
+    what += "; access stays: unlimited" if user.unlimited else "; checked: no device of theirs is on a node any more"
     return output.finish(front, settled, what, subscriptions=_views(user.name))
 
 

@@ -250,7 +250,7 @@ def migrate(
     if not whom:
         return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
     if not moved:
-        what = f"nothing to move: {', '.join(whom[:5])}{' …' if len(whom) > 5 else ''} is on {to} already"  # noqa: PLR2004
+        what = "" if left else f"nothing to move to {to}: see vpnctl peer list --user {whom[0]}"
         return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))
     if any(each.code for each in settled if each.node_id in targets):
         front.say("no config is handed out before the target has the peer; run this again when it is back")

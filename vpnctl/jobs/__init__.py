@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +21,7 @@ from vpnctl.actions.fleet import clock
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
+from vpnctl.reports.status import AHEAD
 from vpnctl.rules.grammar import clean
 from vpnctl.store import models, outbox
 
@@ -79,6 +80,8 @@ class Overview:
     job: str
     summary: str
     every: str
+    """When systemd starts it, as it writes that."""
+    interval: str
     last_started_at: datetime | None
     last_finished_at: datetime | None
     last_code: int | None
@@ -99,7 +102,7 @@ class Run:
 def overview(app: App) -> list[Overview]:
     """Return every job and its last run."""
     table = models.job_run.c
-    past = table.started_at <= app.clock() + _AHEAD  # what a clock that ran ahead has noted is not the last run
+    past = table.started_at <= app.clock() + AHEAD  # what a clock that ran ahead has noted is not the last run
     found = []
     with app.store.read() as tx:
         for name in NAMES:
@@ -107,9 +110,8 @@ def overview(app: App) -> list[Overview]:
             last = tx.execute(query.order_by(table.started_at.desc()).limit(1)).first()
             job = module(name)
             began, ended, code = last or (None, None, None)
-            found.append(
-                Overview(name, job.SUMMARY, job.TIMER.interval, began, ended, code, _is_due(app, job.TIMER, began))
-            )
+            timer, due_now = job.TIMER, _is_due(app, job.TIMER, began)
+            found.append(Overview(name, job.SUMMARY, timer.on_calendar, timer.interval, began, ended, code, due_now))
     return found
 
 
@@ -122,7 +124,6 @@ def _is_due(app: App, timer: Timer, last: datetime | None) -> bool:
 
 
 _SLACK = 30.0
-_AHEAD = timedelta(minutes=5)
 """Seconds; a run that begins this much early, as jitter makes it, is on time."""
 
 

@@ -317,6 +317,7 @@ main() {
           */*) [[ " $dev $how $address $rest" =~ \ dev\ ([^ ]+) ]] && say net "${BASH_REMATCH[1]}" "$word" ;;
           *:*:*) ;;  # a route to one host
           *:) say net "$dev" "$address" ;;
+          unreachable | blackhole | prohibit) [ "$dev" != default ] || main=${main:-none} ;;
           default)
             [ -z "$main" ] && [[ " $dev $how $address $rest" =~ \ dev\ ([^ ]+) ]] && main=${BASH_REMATCH[1]} &&
               read -r word <"/sys/class/net/$main/mtu" && say way "$family" "$main" "$word" ;;
@@ -328,7 +329,7 @@ main() {
         [[ $word = /* && $word != *\$* && ! -e $word ]] && say stale "$word"
       done < <(tr -s ' :\t' '\n' </etc/ld.so.preload)
     fi
-    nft -t list ruleset 2>/dev/null | awk '
+    { nft -t list ruleset || nft list ruleset; } 2>/dev/null | awk '
       /^table / { ours = ""; if (sub(/^vpnctl_/, "", $3)) ours = $3; else print "nft\t" $1 " " $2 " " $3; next }
       ours != "" { if (/masquerade/) print "fact\tnft:" ours "\tyes"; next }
       n > 3000 { next }

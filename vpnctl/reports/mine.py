@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from vpnctl import reports
-from vpnctl.rules.access import Reason, why_not_person
+from vpnctl.rules.access import Reason, serves, why_not_person
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person
@@ -85,7 +85,7 @@ def outside(tx: Tx, now: datetime, user: User, places: Sequence[str]) -> list[re
     """Return the live devices on nodes that none of these locations names; no locations mean all nodes."""
     regions = dict(tx.execute(sa.select(_node.name, _node.region).where(_node.retired_at.is_(None))).all())
     mine = devices(tx, now, user) if places else []
-    return [each for each in mine if each.node not in places and regions.get(each.node) not in places]
+    return [each for each in mine if not serves(places, each.node, regions.get(each.node, ""))]
 
 
 def device(tx: Tx, now: datetime, user: User, peer_id: str) -> reports.PeerView | None:
@@ -107,7 +107,7 @@ def servers(tx: Tx, now: datetime, user: User) -> list[Server]:
     return [
         Server(name, region, verdict in (None, "up", "unknown"), mine.count(name))
         for name, region, verdict in tx.execute(query)
-        if not places or name in places or region in places
+        if serves(places, name, region)
     ]
 
 

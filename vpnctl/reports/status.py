@@ -40,6 +40,7 @@ class Status:
 
 
 AHEAD = timedelta(minutes=5)
+"""A run that began later than this from now was noted by a clock that ran ahead."""
 SOON_FULL = timedelta(days=14)
 
 
@@ -218,6 +219,7 @@ def _undelivered(tx: Tx) -> list[Attention]:
         .join(models.node, _node.id == _endpoint.node_id)
         .join(old, old.c.id == _peer.replaces_id)
         .where(_peer.replaces_id.is_not(None), _peer.revoked_at.is_(None), _peer.delivered_at.is_(None))
+        .where(_peer.handshake_at.is_(None))
         .limit(20)
     )
     return [

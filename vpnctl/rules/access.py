@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,3 +130,8 @@ def shown_state(reason: Reason | None, present_at: datetime | None, absent_at: d
 def online(last_handshake: datetime | None, now: datetime) -> bool:
     """Return whether a handshake at that time means that the peer is connected at `now`."""
     return last_handshake is not None and now - last_handshake <= ONLINE
+
+
+def serves(locations: Sequence[str], name: str, region: str) -> bool:
+    """Return whether a plan with these locations may use the node; no locations mean all nodes."""
+    return not locations or name in locations or region in locations

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet import probes
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.people.peers import revoke_rows
+from vpnctl.actions.people.peers import place, reinstate, revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import NAMES, plugin
@@ -116,17 +116,22 @@ def change(app: App, node_name: str, interface: str, options: dict[str, Any]) ->
         return find.endpoint(tx, node, interface), node, concerned
 
 
-def remove(app: App, node_name: str, interface: str, *, revoke: bool = False) -> tuple[Endpoint, Node]:
-    """Remove an endpoint. Its live peers stop it with Conflict unless they are to be revoked."""
+def remove(app: App, node_name: str, interface: str, *, revoke: bool = False) -> tuple[Endpoint, list[str]]:
+    """Remove an endpoint; return it and the nodes to settle, its own first.
+
+    Its live peers stop it with Conflict unless they are to be revoked.
+    """
     with app.store.write() as tx:
         node = find.node(tx, node_name)
         row = find.endpoint(tx, node, interface)
-        dissolve(tx, app, node, row, revoke=revoke)
-        return row, node
+        return row, [node.id, *dissolve(tx, app, node, row, revoke=revoke)]
 
 
-def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> None:
-    """Mark an endpoint as removed; the node is told by the next settle."""
+def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> list[str]:
+    """Mark an endpoint as removed; the node is told by the next settle. Return further nodes to settle.
+
+    Where a device was on its way here, what it has elsewhere is the device again.
+    """
     peers = tx.all(Peer, models.peer.c.endpoint_id == row.id, models.peer.c.revoked_at.is_(None))
     staying = [peer for peer in peers if not _moved(tx, peer)]
     if staying and not revoke:
@@ -136,12 +141,15 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> No
             f"devices live on {node.name} {row.interface}: {', '.join(names[:SHOWN])}{more}",
             f"move them first (vpnctl user migrate --all --from {node.name} --to NODE), or give --revoke-peers",
         )
+    owners = {row.id: row for row in tx.all(User, models.user.c.id.in_({peer.user_id for peer in peers}))}
     for peer in peers:
-        owner = tx.one(User, models.user.c.id == peer.user_id)
-        revoke_rows(tx, app, [peer], owner.name if owner else peer.user_id)
+        revoke_rows(tx, app, [peer], owners[peer.user_id].name)
+    came = [peer for peer in peers if peer.retiring_at is None]
+    back = [each for peer in came for each in reinstate(tx, app, owners[peer.user_id], peer)]
     now = app.clock()
     tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now, proven_at=None)
     events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.interface}"))
+    return sorted({place(tx, peer)[1].id for peer in back})
 
 
 SHOWN = 5

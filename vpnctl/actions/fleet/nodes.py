@@ -203,8 +203,9 @@ def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False
         behind = tx.one(Node, models.node.c.jump_id == row.id, models.node.c.retired_at.is_(None))
         if behind is not None:
             raise Conflict(f"node {behind.name} is reached through {row.name}", f"retire {behind.name} first")
-        for endpoint in find.endpoints(tx, row):
-            endpoints.dissolve(tx, app, row, endpoint, revoke=revoke)
+        rows = find.endpoints(tx, row)
+        others = [each for endpoint in rows for each in endpoints.dissolve(tx, app, row, endpoint, revoke=revoke)]
+    settle(app, others)  # who was on the way here stays where they were; a node that does not answer stays pending
     outcome = Settled(row.id, row.name, 0)
     if not destroyed:
         outcome = settle(app, [row.id], Wish(scope=SYSTEM, always=True))[0]

@@ -98,7 +98,7 @@ def settle_all(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
     reachable = {each.node_id for each in settled if each.code == 0}
     with app.store.read() as tx:
         again = [node_id for node_id in pending_nodes(tx, app.clock()) if node_id in reachable]
-    later = {each.node_id: each for each in settle(app, again)}
+    later = {each.node_id: each for each in settle(app, again, Wish(cut_all=wish.cut_all))}
     return [_joined(each, later.get(each.node_id)) for each in settled]
 
 

@@ -11,11 +11,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.sales import plans
 from vpnctl.app import App
 from vpnctl.errors import Conflict, LimitReached, NotFound
 from vpnctl.protocols import plugin
-from vpnctl.rules import addresses, grammar
+from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
@@ -157,7 +156,7 @@ class Room:
         choices = self._choices(wish)
         terms = self.terms(self.user(wish.user))
         if terms is not None and terms.locations:
-            choices = [pair for pair in choices if plans.serves(terms.locations, pair[1].name, pair[1].region)]
+            choices = [pair for pair in choices if access.serves(terms.locations, pair[1].name, pair[1].region)]
             if not choices:
                 raise Conflict(
                     f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",

@@ -41,6 +41,7 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
     """
     with app.store.write() as tx:
         owner, (old, *older) = find.generations(tx, text, everywhere=True)
+        current = next((each for each in (old, *older) if each.retiring_at is None), old)
         endpoint, node = place(tx, old)
         if public_key is None and old.own_key:
             raise Conflict(
@@ -49,14 +50,16 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
         elsewhere: tuple[str, ...] = ()
         replaced = old
         if overlap:
-            replaced, elsewhere = supersede(tx, app, owner, old)
+            replaced, elsewhere = supersede(tx, app, owner, current)
             pair = Room(tx, app).addresses(endpoint)
         else:
             pair = (old.ipv4 or "", old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
             revoke_rows(tx, app, older, owner.name)
         new = mint(app, owner, old.device, (endpoint, node), pair, public_key)
-        peer = replace(new.peer, replaces_id=replaced.id, suspended_at=old.suspended_at, expires_at=old.expires_at)
+        peer = replace(
+            new.peer, replaces_id=replaced.id, suspended_at=current.suspended_at, expires_at=current.expires_at
+        )
         refuse_known_keys(tx, [new] if public_key else [])
         tx.insert(peer)
         after = {"replaces": old.id, "overlap": overlap}
@@ -110,24 +113,27 @@ def revoke(app: App, text: str) -> tuple[User, Peer, list[str]]:
     with app.store.write() as tx:
         owner, peers = find.generations(tx, text)
         revoke_rows(tx, app, peers, owner.name)
-        left = _reinstate(tx, app, owner, peers[0])
+        left = reinstate(tx, app, owner, peers[0])
         return owner, _again(tx, peers[0]), _nodes(tx, [*peers, *left])
 
 
-def _reinstate(tx: Tx, app: App, owner: User, gone: Peer) -> list[Peer]:
-    """Where the word was about the newest peer of a device alone, the newest that is left is the device again.
+def reinstate(tx: Tx, app: App, owner: User, gone: Peer) -> list[Peer]:
+    """Where the newest peer of a device was revoked alone, the newest that is left is the device again.
 
-    It was about to end in favour of `gone`; now it stays as long as that one would have. Return it, if there is one.
+    It was about to end in favour of `gone`; now it stays as long as that one would have. One whose end has come stays
+    ended. Return it, if there is one.
     """
+    now = app.clock()
     table = models.peer.c
     where = (table.user_id == owner.id, table.device == gone.device, table.revoked_at.is_(None))
     left = tx.all(Peer, *where, order=table.created_at.desc())
-    if not left or any(peer.retiring_at is None for peer in left):
+    alive = [peer for peer in left if peer.expires_at is None or peer.expires_at > now]
+    if not alive or any(peer.retiring_at is None for peer in left):
         return []
-    newest, *older = left
+    newest, *older = alive
     values = {"retiring_at": None, "expires_at": gone.expires_at, "replaces_id": older[0].id if older else None}
     tx.update(Peer, table.id == newest.id, **values)
-    expect_change(tx, app.clock(), table.id == newest.id)
+    expect_change(tx, now, table.id == newest.id)
     events.record(tx, stamp(app), "peer.reinstate", ("peer", newest.id, f"{owner.name}/{newest.device}"))
     return [newest]
 
@@ -197,8 +203,8 @@ def config(issued: Issued) -> Secret:
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:
     """Note that configs reached their people; from now on the grace of the peers they replace runs.
 
-    A successor that was not seen on its node yet does not count as delivered, for its file does not work yet; one of
-    somebody who may not connect now does: no file of theirs works.
+    A successor that was not seen on its node yet does not count as delivered, for its file does not work yet; but where
+    the one that it replaces does not work either, it does.
     """
     with app.store.write() as tx:
         note_delivery(tx, app, peer_ids, how)
@@ -209,8 +215,9 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
     now = app.clock()
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
-    ready = sa.or_(
-        table.replaces_id.is_(None), table.present_at.is_not(None), table.id.in_(_shut_out(tx, now, peer_ids))
+    of_dead = table.replaces_id.in_(_not_in_use(tx, now, peer_ids))
+    ready = sa.and_(
+        table.revoked_at.is_(None), sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None), of_dead)
     )
     for start in range(0, len(peer_ids), _CHUNK):
         part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
@@ -228,13 +235,18 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
             )
 
 
-def _shut_out(tx: Tx, now: datetime, peer_ids: Sequence[str]) -> list[str]:
-    """Return those of these peers that may not connect now."""
+def _not_in_use(tx: Tx, now: datetime, peer_ids: Sequence[str]) -> list[str]:
+    """Return the ids of the peers that these replace and that may not connect now: nothing of them is to be kept."""
+    new = models.peer.alias("new")
     found: list[str] = []
     for start in range(0, len(peer_ids), _CHUNK):
-        query = sa.select(models.peer.c.id).join(models.user, models.user.c.id == models.peer.c.user_id)
-        part = models.peer.c.id.in_(peer_ids[start : start + _CHUNK])
-        found += tx.execute(query.where(part, sa.not_(may_connect(now)))).scalars()
+        query = (
+            sa.select(models.peer.c.id)
+            .join(models.user, models.user.c.id == models.peer.c.user_id)
+            .join(new, new.c.replaces_id == models.peer.c.id)
+            .where(new.c.id.in_(peer_ids[start : start + _CHUNK]), sa.not_(may_connect(now)))
+        )
+        found += tx.execute(query).scalars()
     return found
 
 

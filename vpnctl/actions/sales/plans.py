@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -118,8 +117,3 @@ def summary(plan: Plan) -> str:
 
 def _some(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def serves(locations: Sequence[str], name: str, region: str) -> bool:
-    """Return whether a plan with these locations may use the node; no locations mean all nodes."""
-    return not locations or name in locations or region in locations

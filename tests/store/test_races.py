@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.test_store import NOW, serve
 from tests.support.postgres import database
-from tests.unit.test_store import NOW, serve
 from vpnctl.actions.people import migration, peers, users
 from vpnctl.actions.people.issue import Wanted
 from vpnctl.actions.sales import subscriptions

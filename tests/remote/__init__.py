@@ -1,0 +1,1 @@
+"""The node script, and what a node may say."""

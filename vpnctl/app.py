@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from vpnctl.store.engine import Store
     from vpnctl.store.vault import Vault
 
-SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, TRIAL_KEY, CLOCK = (
+SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, CLOCK = (
     "ssh_key",
     "ssh_public",
     "recovery_public",
     "recovery_copy",
     "recovery_confirmed",
-    "trial_key",
     "clock",
 )
 """Names of the service's own values in the table `meta`."""

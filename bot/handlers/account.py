@@ -7,9 +7,9 @@ from dataclasses import replace
 from bot.handlers import home
 from bot.screen import Screen, grid, label, lines
 from bot.talk import PAGE, Talk, rows
-from vpnctl.actions.people import requests, users
+from vpnctl.actions.people import users
 from vpnctl.actions.sales import plans, trials
-from vpnctl.actions.talk import drafts
+from vpnctl.actions.talk import drafts, requests
 from vpnctl.errors import TrialUsed
 from vpnctl.reports import PeerView, mine, traffic
 from vpnctl.store.rows import Plan

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.screen import Rows, Screen, grid, label
 from bot.talk import Talk, rows
-from vpnctl.actions.people import requests
+from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import PeerView, mine
 from vpnctl.texts import handout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.screen import Screen, label, lines
 from bot.talk import Talk, rows
 from vpnctl import reports
-from vpnctl.actions.people import requests
+from vpnctl.actions.talk import requests
 from vpnctl.reports import asking, people, status
 from vpnctl.rules.grammar import clean
 from vpnctl.texts import wording

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bot.screen import Screen, grid, label, lines
 from bot.talk import PAGE, Talk, rows
-from vpnctl.actions.people import applicants, invites, requests, users
+from vpnctl.actions.people import applicants, invites, users
 from vpnctl.actions.sales import plans, subscriptions
+from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.reports import mine, people
 from vpnctl.reports.people import UserView

@@ -76,6 +76,47 @@ def test_a_room_imports_only_the_rooms_it_may(path):
             assert here in OWNERS[parts[0]], f"{here} imports {parts[0]}"
 
 
+def graph():
+    """Module -> the modules of ours that it imports, also where it does so inside a function."""
+    named = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+    found = {}
+    for name, path in named.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        typing_only = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+            for inner in ast.walk(node)
+        }
+        whole = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and id(node) not in typing_only:
+                whole |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        found[name] = {each for each in whole if each in named and each != name}
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    todo = graph()
+    for target in todo.values():  # a package's own contents are not imported by importing the package
+        target -= {each for each in target if any(other.startswith(f"{each}.") for other in target)}
+    while free := {name for name, needs in todo.items() if not needs & todo.keys()}:
+        todo = {name: needs for name, needs in todo.items() if name not in free}
+    assert sorted(todo) == []
+
+
+def test_people_and_sales_do_not_import_each_others_verbs():
+    people, sales = "vpnctl.actions.people", "vpnctl.actions.sales"
+    wrong = [
+        (name, each)
+        for name, needs in graph().items()
+        for each in needs
+        for one, other in ((people, sales), (sales, people))
+        if name.startswith(one) and each.startswith(other)
+    ]
+    assert wrong == []
+
+
 def test_only_settings_and_the_edge_read_the_environment():
     readers = {
         path.relative_to(ROOT).as_posix().removeprefix("vpnctl/")

@@ -11,9 +11,9 @@ import pytest
 from tests.telegram.conftest import ADMIN, make_bot
 from tests.telegram.test_journeys import devices, offer, person
 from vpnctl import jobs
-from vpnctl.actions.people import requests, users
+from vpnctl.actions.people import users
 from vpnctl.actions.sales import subscriptions
-from vpnctl.actions.talk import delivery, updates
+from vpnctl.actions.talk import delivery, requests, updates
 from vpnctl.errors import Busy, Conflict
 from vpnctl.remote import http
 from vpnctl.store import models, outbox

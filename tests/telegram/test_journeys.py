@@ -8,11 +8,11 @@ import pytest
 
 from tests.telegram.conftest import make_bot, right_picture
 from vpnctl import jobs
-from vpnctl.actions.people import requests, users
+from vpnctl.actions.people import users
 from vpnctl.actions.sales import subscriptions
 from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
-from vpnctl.actions.talk import lockdown
+from vpnctl.actions.talk import lockdown, requests
 from vpnctl.errors import Conflict
 from vpnctl.reports import peers
 from vpnctl.store import models

@@ -57,7 +57,7 @@ def refuse(request: Id) -> int:
 
 def _decide(start: str, *, granted: bool, paid: Paid | None = None) -> int:
     from vpnctl.actions.fleet.settle import settle
-    from vpnctl.actions.people import requests
+    from vpnctl.actions.talk import requests
 
     front = current()
     with front.app.store.joint() as store, store.read() as tx:

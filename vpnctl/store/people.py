@@ -65,3 +65,8 @@ def standing(person: Person, peer: Peer) -> Standing:
         revoked_at=peer.revoked_at,
         expires_at=peer.expires_at,
     )
+
+
+def plans_in_use(tx: Tx) -> bool:
+    """Return whether there are plans: then a new user needs one, else new users are unlimited."""
+    return tx.execute(sa.select(models.plan.c.id).where(models.plan.c.on_sale.is_(True)).limit(1)).first() is not None

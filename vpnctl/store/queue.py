@@ -146,3 +146,25 @@ def _pending_node(tx: Tx, now: datetime, node_id: str) -> list[str]:
         .where(*alive, unproven(now))
     )
     return sorted(tx.execute(sa.union(endpoints, peers)).scalars())
+
+
+def homes(tx: Tx, user_id: str) -> list[str]:
+    """Return the ids of nodes on which a user has peers that live, or that were not seen cut yet."""
+    query = (
+        sa.select(_endpoint.node_id)
+        .join(models.peer, _peer.endpoint_id == _endpoint.id)
+        .where(_peer.user_id == user_id)
+        .where(sa.or_(_peer.revoked_at.is_(None), _peer.absent_at.is_(None)))
+        .distinct()
+    )
+    return sorted(tx.execute(query).scalars())
+
+
+def expect_change(tx: Tx, now: datetime, *where: Any) -> None:
+    """Forget what was last read of these peers: their wanted state changes now and must be proven anew.
+
+    Without it a peer that is suspended and resumed between two looks would count as proven by an old look. Their
+    nodes' fences move.
+    """
+    fence(tx, now, _peer.revoked_at.is_(None), *where)
+    tx.execute(sa.update(models.peer).where(_peer.revoked_at.is_(None), *where).values(present_at=None, absent_at=None))

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.people import users
-from vpnctl.actions.sales import plans
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import Conflict
@@ -19,6 +18,7 @@ from vpnctl.rules import grammar
 from vpnctl.store import events, find, models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
+from vpnctl.store.people import plans_in_use
 from vpnctl.store.rows import Applicant, User
 from vpnctl.texts.wording import Choice
 from vpnctl.texts.words import mark
@@ -137,7 +137,7 @@ def approve(app: App, name: str, *, again: bool = False) -> User:
 def admit(tx: Tx, app: App, row: User) -> None:
     """Approve a user inside a transaction; a rejection is taken back by it."""
     values = {"approved_at": app.clock(), "approved_by": app.actor, "blocked_at": None, "blocked_by": None}
-    unlimited = row.unlimited or not plans.in_use(tx)
+    unlimited = row.unlimited or not plans_in_use(tx)
     tx.update(User, models.user.c.id == row.id, **values, unlimited=unlimited)
     events.record(tx, stamp(app), "user.approve", ("user", row.id, row.name), None, {"unlimited": unlimited})
 

@@ -16,7 +16,7 @@ from vpnctl.errors import Conflict, LimitReached, NotFound
 from vpnctl.protocols import plugin
 from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
-from vpnctl.store import events, find, models
+from vpnctl.store import events, find, models, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer, Subscription, User
 
@@ -142,13 +142,11 @@ class Room:
 
     def terms(self, owner: User) -> Subscription | None:
         """Return the subscription that covers now, None for who is unlimited or has none."""
-        from vpnctl.actions.sales import subscriptions
-
         if owner.unlimited:
             return None
         if owner.id not in self._terms:
-            rows = subscriptions.of(self._tx, owner)
-            self._terms[owner.id] = subscriptions.covering(rows, self._app.clock())
+            rows = periods.of(self._tx, owner)
+            self._terms[owner.id] = periods.covering(rows, self._app.clock())
         return self._terms[owner.id]
 
     def endpoint(self, wish: Wanted) -> Place:

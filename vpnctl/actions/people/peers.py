@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from vpnctl.actions.fleet.desired import endpoint_spec, peer_spec
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refuse_known_keys
-from vpnctl.actions.people.users import expect_change
 from vpnctl.app import App
 from vpnctl.errors import Conflict
 from vpnctl.protocols import plugin
@@ -21,7 +20,7 @@ from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import fence
+from vpnctl.store.queue import expect_change, fence
 from vpnctl.store.queue import wanted as may_connect
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 

@@ -11,13 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.sales import plans
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
-from vpnctl.store import events, find, models
+from vpnctl.store import events, find, models, trials
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import fence
+from vpnctl.store.people import plans_in_use
+from vpnctl.store.queue import expect_change, homes
 from vpnctl.store.rows import Peer, User
 from vpnctl.texts.words import LOCALES
 
@@ -37,7 +37,7 @@ def add(app: App, names: Sequence[str], **details: Any) -> list[User]:
 
 def insert(tx: Tx, app: App, names: Sequence[str], values: dict[str, Any], verb: str) -> list[User]:
     """Add users inside a transaction."""
-    rows = _new(app, names, {"unlimited": not plans.in_use(tx)} | values)
+    rows = _new(app, names, {"unlimited": not plans_in_use(tx)} | values)
     _refuse_taken(tx, [row.name for row in rows])
     tx.insert_all(rows)
     made = [(("user", row.id, row.name), None, {"unlimited": row.unlimited}) for row in rows]
@@ -102,14 +102,12 @@ def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str
         flipped = after_.unlimited != row.unlimited
         if flipped:
             expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
-        return after_, nodes_of(tx, row) if flipped else []
+        return after_, homes(tx, row.id) if flipped else []
 
 
 def link(tx: Tx, app: App, row: User, telegram_id: int) -> None:
     """What belongs to a Telegram account belongs to the user who gets it: a trial is had once a person."""
-    from vpnctl.actions.sales.trials import link as link_trial
-
-    link_trial(tx, app, row, telegram_id)
+    trials.link(tx, app.vault, row, telegram_id)
 
 
 def _details(details: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +147,7 @@ def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
             tx.update(User, models.user.c.id == row.id, **values)
             expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
             events.record(tx, stamp(app), "user.block" if blocked else "user.unblock", ("user", row.id, row.name))
-        return find.user(tx, name), nodes_of(tx, row)
+        return find.user(tx, name), homes(tx, row.id)
 
 
 def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]]:
@@ -163,7 +161,7 @@ def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]
     """Remove a user inside a transaction; return the nodes to settle. See `remove`."""
     from vpnctl.actions.people.peers import revoke_rows
 
-    nodes = nodes_of(tx, row)
+    nodes = homes(tx, row.id)
     live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
     revoke_rows(tx, app, live, row.name)
     values: dict[str, Any] = {"removed_at": app.clock()}
@@ -220,25 +218,3 @@ def by_id(tx: Tx, user_id: str) -> User | None:
 def by_telegram(tx: Tx, telegram_id: int) -> User | None:
     """Return the living user with that Telegram account."""
     return tx.one(User, models.user.c.telegram_id == telegram_id, models.user.c.removed_at.is_(None))
-
-
-def nodes_of(tx: Tx, row: User) -> list[str]:
-    """Return the ids of nodes on which a user has peers that live, or that were not seen cut yet."""
-    query = (
-        sa.select(models.endpoint.c.node_id)
-        .join(models.peer, models.peer.c.endpoint_id == models.endpoint.c.id)
-        .where(models.peer.c.user_id == row.id)
-        .where(sa.or_(models.peer.c.revoked_at.is_(None), models.peer.c.absent_at.is_(None)))
-        .distinct()
-    )
-    return sorted(tx.execute(query).scalars())
-
-
-def expect_change(tx: Tx, now: datetime, *where: Any) -> None:
-    """Forget what was last read of these peers: their wanted state changes now and must be proven anew.
-
-    Without it a peer that is suspended and resumed between two looks would count as proven by an old look. Their
-    nodes' fences move.
-    """
-    fence(tx, now, models.peer.c.revoked_at.is_(None), *where)
-    tx.update(Peer, models.peer.c.revoked_at.is_(None), *where, present_at=None, absent_at=None)

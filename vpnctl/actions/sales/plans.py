@@ -48,11 +48,6 @@ def trial(tx: Tx) -> Plan:
     return row
 
 
-def in_use(tx: Tx) -> bool:
-    """Return whether there are plans: then a new user needs one, else new users are unlimited."""
-    return tx.execute(sa.select(_table.id).where(_table.on_sale.is_(True)).limit(1)).first() is not None
-
-
 def upsert(tx: Tx, app: App, values: dict[str, Any]) -> str | None:
     """Add or change a plan; return what was done as a line, None when it was so already.
 

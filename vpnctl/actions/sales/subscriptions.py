@@ -8,17 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.people.users import expect_change, nodes_of
 from vpnctl.actions.sales import plans
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.rules import grammar
 from vpnctl.rules.access import why_not_person
 from vpnctl.rules.lifecycle import Span, next_start
-from vpnctl.store import events, find, models
+from vpnctl.store import events, find, models, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person
-from vpnctl.store.queue import fence
+from vpnctl.store.queue import expect_change, fence, homes
 from vpnctl.store.rows import Plan, Subscription, User
 
 _table = models.subscription.c
@@ -67,20 +66,9 @@ def payment(reference: str | None, currency: str | None) -> Paid | None:
     return Paid(grammar.reference(reference), plans.currency(currency) if currency is not None else None)
 
 
-def of(tx: Tx, user: User) -> list[Subscription]:
-    """Return all periods of a user, the earliest first."""
-    return tx.all(Subscription, _table.user_id == user.id, order=_table.starts_at)
-
-
 def span(row: Subscription) -> Span:
     """Return what the states look at."""
     return Span(row.starts_at, row.ends_at, row.cancelled_at, row.converted_at)
-
-
-def covering(rows: list[Subscription], now: datetime) -> Subscription | None:
-    """Return the period that covers `now`, the last to end if several do."""
-    valid = [row for row in rows if row.cancelled_at is None and row.starts_at <= now < row.ends_at]
-    return max(valid, key=lambda row: row.ends_at, default=None)
 
 
 def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, queue: bool = False) -> Granted:
@@ -105,7 +93,7 @@ def extend(
     """
     with app.store.write() as tx:
         user = find.user(tx, name)
-        rows = [row for row in of(tx, user) if row.cancelled_at is None]
+        rows = [row for row in periods.of(tx, user) if row.cancelled_at is None]
         if not rows:
             raise Conflict(f"{name} has no subscription", f"vpnctl subscription grant {name} --plan PLAN")
         last = max(rows, key=lambda row: row.ends_at)
@@ -113,7 +101,7 @@ def extend(
             raise Conflict(
                 f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
             )
-        terms = _terms(tx, covering(rows, app.clock()) or last, plan, days)
+        terms = _terms(tx, periods.covering(rows, app.clock()) or last, plan, days)
         return add(tx, app, user, terms, Sale("subscription.extend", _paid(paid)))
 
 
@@ -151,7 +139,7 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
     paid = sale.paid
     now = app.clock()
     before = why_not_person(person(tx, user, now), now)
-    rows = of(tx, user)
+    rows = periods.of(tx, user)
     amount, currency = _price(terms, paid) if paid else (None, None)
     if paid is not None:
         _refuse_known_payment(tx, grammar.reference(paid.reference))
@@ -191,7 +179,7 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
     was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
     events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, after)
     _flip(tx, app, user, before)
-    return Granted(row, user, nodes_of(tx, user), user.unlimited, kept)
+    return Granted(row, user, homes(tx, user.id), user.unlimited, kept)
 
 
 def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
@@ -222,7 +210,7 @@ def bigger(terms: Plan, than: Subscription) -> bool:
 def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Plan) -> Kept | None:
     """End the running period now if the new plan is a bigger one; its rest, and what follows, moves behind the new."""
     now = app.clock()
-    running = covering(rows, now)
+    running = periods.covering(rows, now)
     if running is None or running.source == TRIAL or not bigger(terms, running):
         return None
     left, days = running.ends_at - now, timedelta(days=terms.days)
@@ -289,7 +277,7 @@ def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
     with app.store.write() as tx:
         user, now = find.user(tx, name), app.clock()
         before = why_not_person(person(tx, user, now), now)
-        live = [row for row in of(tx, user) if row.cancelled_at is None and row.ends_at > now]
+        live = [row for row in periods.of(tx, user) if row.cancelled_at is None and row.ends_at > now]
         if not live:
             raise NotFound(
                 f"{name} has no subscription that could be cancelled", f"vpnctl subscription list --user {name}"
@@ -299,7 +287,7 @@ def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
             was = {"ends_at": _text(row.ends_at)}
             events.record(tx, stamp(app), "subscription.cancel", ("subscription", row.id, user.name), was)
         _flip(tx, app, user, before)
-        return user, len(live), nodes_of(tx, user)
+        return user, len(live), homes(tx, user.id)
 
 
 def _flip(tx: Tx, app: App, user: User, before: object) -> None:

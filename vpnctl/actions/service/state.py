@@ -15,7 +15,7 @@ from vpnctl.app import App, open_app
 from vpnctl.errors import Conflict, StateTrouble
 from vpnctl.rules.secret import Secret
 from vpnctl.settings import Settings
-from vpnctl.store import events, models, recovery, vault
+from vpnctl.store import events, models, recovery, trials, vault
 from vpnctl.store.engine import Store, Tx
 from vpnctl.store.upgrade import upgrade
 from vpnctl.store.vault import NIL, Vault
@@ -176,7 +176,7 @@ def _renew_copy(tx: Tx, keys: Vault) -> None:
 
 
 def _reseal_meta(tx: Tx, keys: Vault) -> None:
-    for name in (names.SSH_KEY, names.TRIAL_KEY):
+    for name in (names.SSH_KEY, trials.KEY):
         sealed = tx.meta(name)
         if sealed is not None:
             tx.set_meta(name, keys.seal(f"meta.{name}", NIL, keys.open(f"meta.{name}", NIL, sealed)))

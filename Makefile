@@ -18,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 # Side by side: one process has the laboratory, where most of the time is waiting; the others share the rest.
 JOBS ?= 3
 test: $(READY) lint
-	$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 
 demo: $(READY)
 	$(RUN) -m tests.demo $(ARGS)

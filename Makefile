@@ -15,8 +15,8 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# Side by side: one process has the laboratory, where most of the time is waiting; the others share the rest.
-JOBS ?= 3
+# Side by side: one process has the laboratory, where most of the time is waiting; the other has the rest.
+JOBS ?= 2
 test: $(READY) lint
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 

@@ -73,7 +73,7 @@ def test_a_stranger_becomes_a_user_whose_config_carries_packets_until_regen_and_
 ):
     ivan, admin = api.person(501, "Ivan"), api.person(ADMIN, "Olga")
     ivan.say("/start")
-    ivan.wait("Press the picture", 30)
+    ivan.wait("Press the picture", 90)
     ivan.press(right_picture(app, ivan))
     admin.wait("wants access")
     admin.press("Let in")
@@ -90,7 +90,7 @@ def test_a_stranger_becomes_a_user_whose_config_carries_packets_until_regen_and_
     ivan.say("/get_config")
     ivan.wait("What is it?")
     ivan.press("Phone")
-    ivan.wait("Import it in the app", 30)
+    ivan.wait("Import it in the app", 90)
     phone.connect(text_of(ivan, 0))
     assert phone.ping(FAR_V4, 20), "the config that came by Telegram carries packets"
 
@@ -129,13 +129,13 @@ def test_a_config_asked_for_while_the_node_is_cut_off_comes_when_it_is_back(open
     open_bot("node", "retire", "de", "--yes")
     fi.cut()
     ivan.say("/get_config")
-    ivan.wait("What is it?", 30)
+    ivan.wait("What is it?", 90)
     ivan.press("Laptop")
     ivan.wait("comes here as soon as the server has confirmed it")
-    ivan.wait("the server does not answer now", 60)
+    ivan.wait("the server does not answer now", 90)
     assert ivan.files("document") == []
     fi.plug()
     open_bot("jobs", "run", "sync")
-    ivan.wait("Import it in the app", 30)
+    ivan.wait("Import it in the app", 90)
     phone.connect(text_of(ivan, 0))
     assert phone.ping(FAR_V4, 20)

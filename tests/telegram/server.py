@@ -409,7 +409,7 @@ class Person:
     def last(self) -> Message:
         return self.messages[-1]
 
-    def wait(self, text: str, seconds: float = 15, after: int = 0) -> Message:
+    def wait(self, text: str, seconds: float = 30, after: int = 0) -> Message:
         """Wait until a message (after the first `after` ones) contains `text`."""
         end = time.monotonic() + seconds
         with self.api.changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -16,7 +15,7 @@ from vpnctl.rules import grammar
 def narrow(monkeypatch):
     """A terminal of 40 columns."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 24)))
+    monkeypatch.setenv("COLUMNS", "40")
 
 
 def test_a_long_line_is_broken_at_words(narrow):
@@ -31,7 +30,8 @@ def test_a_line_with_a_command_stays_whole_so_that_it_can_be_copied(narrow):
     assert front.wrapped(line) == line
 
 
-def test_nothing_is_broken_where_no_terminal_is():
+def test_nothing_is_broken_where_no_terminal_is(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     line = "one two three " * 12
     assert front.wrapped(line) == line
 

@@ -133,6 +133,9 @@ class Lab:
         run("ip", "-n", namespace, "link", "set", "eth0", "up")
 
     def leave(self, namespace: str) -> None:
+        for process in run("ip", "netns", "pids", namespace, check=False).split():
+            with contextlib.suppress(ProcessLookupError):  # a wireguard-go that stayed would keep its socket's name
+                os.kill(int(process), signal.SIGKILL)
         run("ip", "netns", "del", namespace, check=False)
         run("ip", "link", "del", f"v{namespace}"[:15], check=False)
 

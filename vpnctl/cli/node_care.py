@@ -32,7 +32,7 @@ def sync(
     """Make nodes agree with the database, in everything, and prove it."""
     from vpnctl.actions.fleet import aliens, clock, probes
     from vpnctl.actions.fleet.preview import drift, rehearse
-    from vpnctl.actions.fleet.settle import Wish, settle_all
+    from vpnctl.actions.fleet.settle import Wish, settle_and_follow_up
     from vpnctl.rules.changes import SYSTEM
     from vpnctl.store import find
 
@@ -56,7 +56,7 @@ def sync(
             front.confirm(f"Remove {doomed} peers that are not ours from {', '.join(row.name for row in rows)}?")
         aliens.prune(front.app, ids)
     probes.ensure(front.app, ids)
-    settled = settle_all(front.app, ids, wish)
+    settled = settle_and_follow_up(front.app, ids, wish)
     if cut_all:
         clock.note(front.app)
     changed = sum(1 for each in settled if each.changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vpnctl.actions.fleet import probes
 from vpnctl.actions.fleet.preview import drift
-from vpnctl.actions.fleet.settle import Wish, settle_all
+from vpnctl.actions.fleet.settle import Wish, settle_and_follow_up
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import report
@@ -24,4 +24,4 @@ def run(app: App, order: Order | None = None) -> Report:
     if how.dry_run:
         return report("sync", drift(app, ids, Wish(scope=SYSTEM)), len(ids), dry_run=True)
     probes.ensure(app, ids)
-    return report("sync", settle_all(app, ids, Wish(scope=SYSTEM, always=True)), len(ids))
+    return report("sync", settle_and_follow_up(app, ids, Wish(scope=SYSTEM, always=True)), len(ids))

@@ -133,15 +133,16 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> li
     Where a device was on its way here, what it has elsewhere is the device again.
     """
     peers = tx.all(Peer, models.peer.c.endpoint_id == row.id, models.peer.c.revoked_at.is_(None))
+    there = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id == row.id)
+    owners = {each.id: each for each in tx.all(User, models.user.c.id.in_(there))}
     staying = [peer for peer in peers if not _moved(tx, peer)]
     if staying and not revoke:
-        names = _named(tx, staying)
+        names = sorted({f"{owners[peer.user_id].name}/{peer.device}" for peer in staying})
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise Conflict(
             f"devices live on {node.name} {row.interface}: {', '.join(names[:SHOWN])}{more}",
             f"move them first (vpnctl user migrate --all --from {node.name} --to NODE), or give --revoke-peers",
         )
-    owners = {row.id: row for row in tx.all(User, models.user.c.id.in_({peer.user_id for peer in peers}))}
     for peer in peers:
         revoke_rows(tx, app, [peer], owners[peer.user_id].name)
     came = [peer for peer in peers if peer.retiring_at is None]
@@ -153,11 +154,6 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> li
 
 
 SHOWN = 5
-
-
-def _named(tx: Tx, peers: Sequence[Peer]) -> list[str]:
-    owners = {row.id: row.name for row in tx.all(User, models.user.c.id.in_({peer.user_id for peer in peers}))}
-    return sorted({f"{owners[peer.user_id]}/{peer.device}" for peer in peers})
 
 
 def _moved(tx: Tx, peer: Peer) -> bool:

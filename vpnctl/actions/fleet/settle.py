@@ -89,7 +89,7 @@ def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[
             return list(pool.map(one, ids))
 
 
-def settle_all(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
+def settle_and_follow_up(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
     """Settle nodes; then, once more, those where what was read on another one has just ended a peer.
 
     A first handshake on a new node ends the peer on the old one. A node stands in the list once, as it came out last.

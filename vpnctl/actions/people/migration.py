@@ -138,7 +138,7 @@ def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> M
 
 
 def everybody(tx: Tx, source: str) -> list[str]:
-    """Return the names of all who have a device on a node that is not on its way elsewhere."""
+    """Return the names of all who have a live peer on a node, also one that is being replaced."""
     table = models.peer.c
     query = (
         sa.select(models.user.c.name)

@@ -214,12 +214,11 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
     now = app.clock()
     ends = now + timedelta(hours=app.settings.migration_grace_hours)
     table = models.peer.c
-    of_dead = table.replaces_id.in_(_not_in_use(tx, now, peer_ids))
-    ready = sa.and_(
-        table.revoked_at.is_(None), sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None), of_dead)
-    )
+    seen = sa.or_(table.replaces_id.is_(None), table.present_at.is_not(None))
     for start in range(0, len(peer_ids), _CHUNK):
-        part = (table.id.in_(peer_ids[start : start + _CHUNK]), ready)
+        ids = peer_ids[start : start + _CHUNK]
+        ready = sa.or_(seen, table.replaces_id.in_(_not_in_use(tx, now, ids)))
+        part = (table.id.in_(ids), table.revoked_at.is_(None), ready)
         successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
         tx.update(Peer, *part, delivered_at=now, delivered_how=how)
         fence(tx, now, table.id.in_([peer.replaces_id for peer in successors]))
@@ -237,16 +236,13 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
 def _not_in_use(tx: Tx, now: datetime, peer_ids: Sequence[str]) -> list[str]:
     """Return the ids of the peers that these replace and that may not connect now: nothing of them is to be kept."""
     new = models.peer.alias("new")
-    found: list[str] = []
-    for start in range(0, len(peer_ids), _CHUNK):
-        query = (
-            sa.select(models.peer.c.id)
-            .join(models.user, models.user.c.id == models.peer.c.user_id)
-            .join(new, new.c.replaces_id == models.peer.c.id)
-            .where(new.c.id.in_(peer_ids[start : start + _CHUNK]), sa.not_(may_connect(now)))
-        )
-        found += tx.execute(query).scalars()
-    return found
+    query = (
+        sa.select(models.peer.c.id)
+        .join(models.user, models.user.c.id == models.peer.c.user_id)
+        .join(new, new.c.replaces_id == models.peer.c.id)
+        .where(new.c.id.in_(peer_ids), sa.not_(may_connect(now)))
+    )
+    return list(tx.execute(query).scalars())
 
 
 def place(tx: Tx, peer: Peer) -> tuple[Endpoint, Node]:

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
@@ -159,8 +160,6 @@ def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]
 
 def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]:
     """Remove a user inside a transaction; return the nodes to settle. See `remove`."""
-    from vpnctl.actions.people.peers import revoke_rows
-
     nodes = homes(tx, row.id)
     live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
     revoke_rows(tx, app, live, row.name)

@@ -18,9 +18,10 @@ from vpnctl.actions.talk.buttons import Press
 from vpnctl.app import App
 from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError, WaitsAlready
 from vpnctl.rules.grammar import clean, display_name
+from vpnctl.rules.translation import mark
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Received
-from vpnctl.texts.words import LOCALES, Words, mark
+from vpnctl.store.talk_rows import Received
+from vpnctl.texts.words import LOCALES, Words
 
 FAILED = mark("That did not work; nothing was changed. Try again, or ask an admin.")
 SILENCE = Screen()

@@ -21,7 +21,7 @@ from vpnctl.actions.talk import updates
 from vpnctl.app import App
 from vpnctl.errors import Busy, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
-from vpnctl.store.rows import Received
+from vpnctl.store.talk_rows import Received
 
 IDLE = 5.0
 """Seconds between looks when nobody says that something came."""

@@ -10,9 +10,9 @@ from bot.talk import Talk
 from vpnctl.actions.people import applicants, invites, users
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.access import Reason, why_not_person
+from vpnctl.rules.translation import mark
 from vpnctl.store.people import person
-from vpnctl.store.rows import Applicant
-from vpnctl.texts.words import mark
+from vpnctl.store.talk_rows import Applicant
 
 DENIED = mark("Access denied.")
 

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from bot.handlers import account, configs, home, operations, people
 from bot.screen import Screen
 from bot.talk import Talk
-from vpnctl.texts.words import mark
+from vpnctl.rules.translation import mark
 
 
 class For(Enum):

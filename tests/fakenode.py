@@ -12,10 +12,10 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from vpnctl.errors import Distrust, Unreachable
-from vpnctl.protocols.handshake import Identity
-from vpnctl.protocols.wireguard import public_key
+from vpnctl.protocols.wireguard.handshake import public_key
 from vpnctl.remote.probe import Handshake, Stamp, Verdict
 from vpnctl.remote.shell import Login, Result
 
@@ -69,6 +69,8 @@ class FakeNode:
     last_probe: int = 0
     health: str = "0.10 2 4000000 3000000 20 5 3"
     disk_full: bool = False
+    listening: set[int] = field(default_factory=set)
+    """TCP ports."""
     indexes: int = 1
     calls: int = 0
     steps: int = 0
@@ -247,7 +249,7 @@ class _Run:
     def _as_observed(self, seen: dict[str, str]) -> bool:
         for verb, *args in self.plan:
             moved = verb == "expect" and args[0] != self.node.token
-            moved |= verb == "keys" and seen.get(args[1], args[2]) != _digest(self.node.all_keys(args[1]))
+            moved |= verb == "keys" and seen.get(args[2], args[3]) != _digest(self.node.all_keys(args[2]))
             if moved:
                 self.say("refused", "moved")
                 return False
@@ -258,7 +260,7 @@ class _Run:
             if verb not in verbs:
                 continue
             work = getattr(self, f"do_{verb}", None)
-            subject = args[1] if verb in ("cut", "sync") else args[0] if args else "units"
+            subject = args[2] if verb in ("cut", "sync") else args[0] if args else "units"
             if verb == "file":
                 self.node.before_file()
             name = {"file": "stage", "fresh": "token"}.get(verb, verb)
@@ -266,13 +268,13 @@ class _Run:
             if work is not None and not self.step(name, subject, lambda work=work, args=args: work(*args)):
                 return False
             if verb == "cut":
-                seen[args[1]] = _digest(self.node.all_keys(args[1]))
+                seen[args[2]] = _digest(self.node.all_keys(args[2]))
         return True
 
     def do_package(self, names: str) -> None:
         self.node.packages |= set(names.split())
 
-    def do_cut(self, _tool: str, interface: str, keys: str) -> None:
+    def do_cut(self, _part: str, _tool: str, interface: str, keys: str) -> None:
         for key in keys.split():
             self.node.links[interface].peers.pop(key, None)
 
@@ -303,7 +305,7 @@ class _Run:
     def do_sysctl(self, _path: str) -> None:
         self.node.facts |= {"forward4": "1", "forward6": "1"}
 
-    def do_start(self, unit: str) -> None:
+    def do_start(self, unit: str, *_at: str) -> None:
         self.node.start(unit)
 
     def do_stop(self, unit: str) -> None:
@@ -315,7 +317,7 @@ class _Run:
         live = self.node.links[interface]
         live.up, live.addresses, live.routes = True, set(addresses.split()), set(routes.split())
 
-    def do_sync(self, _tool: str, interface: str, path: str, mtu: str) -> None:
+    def do_sync(self, _part: str, _tool: str, interface: str, path: str, mtu: str) -> None:
         self.node.sync(interface, path, int(mtu))
 
     def look(self) -> None:
@@ -337,7 +339,7 @@ class _Run:
             self.say("sum", path, hashlib.sha256(data).hexdigest())
             self.say("mode", path, mode)
 
-    def look_key(self, _tool: str, path: str, known: str) -> None:
+    def look_key(self, _part: str, _tool: str, path: str, known: str) -> None:
         if path in self.node.files and hashlib.sha256(self.node.files[path][1]).hexdigest() != known:
             text = self.node.files[path][1].decode()
             key = next((line[13:] for line in text.splitlines() if line.startswith("PrivateKey = ")), None)
@@ -373,13 +375,13 @@ class _Run:
         for interface in self.node.tables:
             self.say("fact", f"nft:{interface}", "yes")
 
-    def look_psk(self, interface: str, keys: str) -> None:
+    def look_shared(self, _part: str, _tool: str, interface: str, keys: str) -> None:
         for key in keys.split():
             row = self.node.links[interface].peers.get(key)
             if row is not None:
-                self.say("psk", interface, key, row[0])
+                self.say("shared", interface, key, row[0])
 
-    def look_path(self, _tool: str, interface: str, _port: str, rest: str) -> None:
+    def look_path(self, _part: str, _tool: str, interface: str, _port: str, rest: str) -> None:
         if interface not in self.node.links:
             return None
         if self.node.path == "setup":
@@ -402,7 +404,7 @@ class _Run:
                 found[key] = value
         return found
 
-    def look_link(self, _tool: str, interface: str, path: str) -> None:
+    def look_endpoint(self, _part: str, _tool: str, interface: str, path: str, transport: str) -> None:
         live = self.node.links.get(interface)
         if live is not None:
             self.say("link", interface, str(live.mtu), str(live.index), str(int(live.up)))
@@ -421,7 +423,7 @@ class _Run:
             for key in known:
                 self.say("filed", interface, key)
         else:
-            self.say("fact", "udp_ports", self.node.facts.get("udp_ports", ""))
+            self.say("fact", f"{transport}_ports", self.node.facts.get(f"{transport}_ports", ""))
 
 
 def _digest(keys: set[str]) -> str:
@@ -441,10 +443,13 @@ class Fleet:
     def connect(self, login: Login) -> FakeShell:
         return self[login.host].connect(login)
 
-    def shake(self, host: str, port: int, identity: Identity, stamp: Stamp) -> Handshake:
+    def shake(self, host: str, port: int, talk: Any, stamp: Stamp) -> Handshake:
         """What a real server would do with the probe's first message."""
         node = self[host]
+        if talk is None:
+            return self._reach(node, port)
         seconds, _ = stamp()
+        identity = talk.identity
         if node.down or node.udp_blocked:
             return Handshake(Verdict.SILENT)
         live = next((link for link in node.links.values() if link.port == port), None)
@@ -458,3 +463,9 @@ class Fleet:
         node.last_probe = seconds
         same = peer[0] == base64.b64encode(identity.psk).decode()
         return Handshake(Verdict.OK, 1.0) if same else Handshake(Verdict.PSK_MISMATCH, 1.0)
+
+    def _reach(self, node: FakeNode, port: int) -> Handshake:
+        """What a TCP connection would find."""
+        if node.down:
+            return Handshake(Verdict.SILENT)
+        return Handshake(Verdict.OK, 1.0) if port in node.listening else Handshake(Verdict.REFUSED)

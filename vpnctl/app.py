@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
-    from vpnctl.protocols.handshake import Identity
+    from vpnctl.protocols.interface import Conversation
     from vpnctl.remote.probe import Handshake, Stamp
     from vpnctl.remote.shell import Login, Shell
     from vpnctl.settings import Settings
@@ -55,11 +55,11 @@ def machine_uptime() -> tuple[str, float]:
         return "", time.monotonic()
 
 
-def network_shake(host: str, port: int, identity: Identity, stamp: Stamp) -> Handshake:
-    """Shake hands over UDP; see `remote.probe.shake`."""
-    from vpnctl.remote.probe import shake
+def network_shake(host: str, port: int, talk: Conversation | None, stamp: Stamp) -> Handshake:
+    """Shake hands over UDP, or open a TCP connection where there is nothing to talk about; see `remote.probe`."""
+    from vpnctl.remote.probe import reach, shake
 
-    return shake(host, port, identity, stamp)
+    return reach(host, port) if talk is None else shake(host, port, talk, stamp)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class App:
     actor: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     uptime: Callable[[], tuple[str, float]] = machine_uptime
-    shake: Callable[[str, int, Identity, Stamp], Handshake] = network_shake
+    shake: Callable[[str, int, Conversation | None, Stamp], Handshake] = network_shake
     progress: Progress = silent
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 

@@ -12,10 +12,11 @@ from vpnctl.actions.sales import plans, trials
 from vpnctl.actions.talk import drafts, requests
 from vpnctl.errors import TrialUsed
 from vpnctl.reports import PeerView, mine, traffic
+from vpnctl.rules.translation import mark
 from vpnctl.store.rows import Plan
 from vpnctl.texts import handout
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import NATIVE, mark
+from vpnctl.texts.words import NATIVE
 
 STATES = {
     "active": mark("working"),
@@ -147,10 +148,14 @@ def steps(talk: Talk) -> Screen:
     """Show what to do on a platform."""
     platform = talk.args["platform"]
     there = mine.devices(talk.tx, talk.now, talk.user) if talk.user else []
-    file = handout.file_name(there[0].user, there[0].device, there[0].id) if there else "vpn.conf"
-    said = handout.steps(platform, file, talk.words)
+    protocol = there[0].protocol if there else handout.usual()
+    file = handout.file_name(
+        protocol, *((there[0].user, there[0].device, there[0].id) if there else ("vpn", "main", ""))
+    )
+    said = handout.steps(protocol, platform, file, talk.words)
     numbered = [f"{number}. {step}" for number, step in enumerate(said, 1)]
-    get = Choice("⬇️ WireGuard", url=handout.APPS[platform])
+    app = handout.app(protocol, platform)
+    get = Choice(f"⬇️ {app.name}", url=app.url)
     text = lines(f"<b>{handout.TITLES[platform]}</b>", *numbered)
     return Screen(text, rows([get], talk.back("help")))
 

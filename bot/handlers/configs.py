@@ -9,9 +9,10 @@ from bot.talk import Talk, rows
 from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import PeerView, mine
+from vpnctl.rules.translation import mark
 from vpnctl.texts import handout
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import Words, mark
+from vpnctl.texts.words import Words
 
 KINDS = {
     "phone": mark("📱 Phone"),
@@ -52,7 +53,7 @@ def add(talk: Talk) -> Screen:
     if not served:
         return Screen(talk.words.say("No server is ready yet. Ask an admin."), (talk.back(),))
     if len(served) > 1 and not protocol:
-        choices = [Choice(handout.APP_NAMES[each], "add", {"kind": kind, "protocol": each}) for each in served]
+        choices = [Choice(handout.app_name(each), "add", {"kind": kind, "protocol": each}) for each in served]
         return Screen(talk.words.say("<b>New device</b>\nFor which app?"), (*grid(choices), talk.back("kinds")))
     device = requests.device_name(talk.tx, talk.person, kind)
     wish = {"device": device, "protocol": protocol or served[0]}

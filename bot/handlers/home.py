@@ -6,8 +6,8 @@ from bot.screen import Screen, grid, lines
 from bot.talk import Talk
 from vpnctl.reports import mine
 from vpnctl.rules.access import Reason
+from vpnctl.rules.translation import mark
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import mark
 
 WHY = {
     Reason.NO_ACCESS: mark("You have no subscription yet."),

@@ -8,9 +8,10 @@ from vpnctl import reports
 from vpnctl.actions.talk import requests
 from vpnctl.reports import asking, people, status
 from vpnctl.rules.grammar import clean
+from vpnctl.rules.translation import mark
 from vpnctl.texts import wording
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import Words, mark
+from vpnctl.texts.words import Words
 
 SHOWN, MANY = 20, 200
 VERDICTS = {

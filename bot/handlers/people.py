@@ -12,9 +12,10 @@ from vpnctl.reports import mine, people
 from vpnctl.reports.people import UserView
 from vpnctl.rules import grammar
 from vpnctl.rules.access import Reason
+from vpnctl.rules.translation import mark
 from vpnctl.store.rows import User
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import Words, mark
+from vpnctl.texts.words import Words
 
 EXTENSIONS = (1, 7, 31)
 """Days; more at once is the command line's business."""

@@ -394,7 +394,7 @@ def test_an_endpoint_from_before_probes_gets_one_by_the_next_sync(service, fleet
     from vpnctl.store.rows import Endpoint
 
     with app.store.write() as tx:
-        tx.update(Endpoint, probe_public=None, probe_key_sealed=None, probe_psk_sealed=None)
+        tx.update(Endpoint, probe_identity=None, probe_secret_sealed=None, probe_shared_sealed=None)
     service("node", "sync")
     fi = fleet["fi.example.org"]
     assert len(fi.all_keys()) == 2, "the new one, and the old one kept as a stranger"

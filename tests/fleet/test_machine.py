@@ -159,12 +159,12 @@ class Service(RuleBasedStateMachine):
         with self.app.store.read() as tx:
             who = persons(tx, tx.all(User), self.clock())
             rows = tx.all(Peer)
-            reasons = {row.public_key: why_not(standing(who[row.user_id], row), self.clock()) for row in rows}
+            reasons = {row.identity: why_not(standing(who[row.user_id], row), self.clock()) for row in rows}
         return {key for key, reason in reasons.items() if reason is not None and reason.asked}
 
     def unknown(self, keys):
         with self.app.store.read() as tx:
-            return keys - {row.public_key for row in tx.all(Peer)}
+            return keys - {row.identity for row in tx.all(Peer)}
 
     @rule(name=people, plan=st.sampled_from(("day", "week")), paid=st.booleans())
     def grant(self, name, plan, paid):
@@ -266,12 +266,12 @@ class Service(RuleBasedStateMachine):
         now = self.clock()
         with self.app.store.read() as tx:
             owners = persons(tx, tx.all(User), now)
-            aliens = {alien.public_key for alien in tx.all(Alien)}
+            aliens = {alien.identity for alien in tx.all(Alien)}
             wanted = {node: set() for node in NODES}
             for peer in tx.all(Peer):
                 node = peers.place(tx, peer)[1].name
                 if why_not(standing(owners[peer.user_id], peer), now) is None:
-                    wanted[node].add(peer.public_key)
+                    wanted[node].add(peer.identity)
                     assert peer.present_at is not None
                 else:
                     assert peer.absent_at is not None
@@ -322,8 +322,8 @@ class Service(RuleBasedStateMachine):
         if not hasattr(self, "app"):
             return
         with self.app.store.read() as tx:
-            known = {peer.public_key for peer in tx.all(Peer)} | {ALIEN}
-            known |= {endpoint.probe_public for endpoint in tx.all(Endpoint)}
+            known = {peer.identity for peer in tx.all(Peer)} | {ALIEN}
+            known |= {endpoint.probe_identity for endpoint in tx.all(Endpoint)}
         for fake in self.fleet.nodes.values():
             assert fake.live_keys() <= known
 

@@ -43,7 +43,7 @@ def test_a_peer_is_active_only_after_it_was_read_on_the_node(app, serve):
     assert issued.peer.present_at is None
     assert settle(app, [node.id])[0].code == 0
     assert row(app, issued.peer.id).present_at is not None
-    assert issued.peer.public_key in node.fake.live_keys()
+    assert issued.peer.identity in node.fake.live_keys()
 
 
 def test_a_second_settle_writes_nothing(app, serve):
@@ -112,8 +112,8 @@ def agreed(app, nodes):
         assert pending_nodes(tx, app.clock()) == []
         for peer in tx.all(Peer):
             node = next(each for each in nodes if each.id == peers.place(tx, peer)[1].id)
-            on_node = peer.public_key in node.fake.live_keys()
-            in_file = peer.public_key in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()
+            on_node = peer.identity in node.fake.live_keys()
+            in_file = peer.identity in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()
             assert on_node == in_file == (peer.present_at is not None) == (peer.absent_at is None)
 
 
@@ -187,9 +187,9 @@ def test_an_older_token_means_a_rolled_back_node_which_is_healed_and_noted(app, 
     peers.revoke(app, "alice")
     settle(app, [node.id])
     node.fake.files, node.fake.links = snapshot
-    node.fake.links["wg0"].peers[issued.peer.public_key] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
+    node.fake.links["wg0"].peers[issued.peer.identity] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
     assert settle(app, [node.id], ALL)[0].code == 0
-    assert issued.peer.public_key not in node.fake.live_keys()
+    assert issued.peer.identity not in node.fake.live_keys()
     with app.store.read() as tx:
         verbs = tx.execute(models.event.select().where(models.event.c.verb == "node.rolled_back")).all()
     assert len(verbs) == 1
@@ -210,7 +210,7 @@ def test_a_process_that_slept_with_an_old_plan_is_refused_and_looks_again(app, s
 
     node.fake.before_apply = meanwhile
     assert settle(app, [node.id])[0].code == 0
-    assert issued.peer.public_key not in node.fake.live_keys()
+    assert issued.peer.identity not in node.fake.live_keys()
     assert len(node.fake.live_keys()) == 1
 
 
@@ -235,11 +235,11 @@ def test_an_alien_is_kept_with_its_key_and_shown_until_pruned(app, serve):
     node.fake.links["wg0"].peers[ALIEN] = ["(none)", "10.66.9.9/32", "0", "0", "0"]
     issued = give(app)
     assert settle(app, [node.id])[0].code == 0
-    assert node.fake.live_keys() == {ALIEN, issued.peer.public_key}
+    assert node.fake.live_keys() == {ALIEN, issued.peer.identity}
     assert ALIEN in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()
     aliens.prune(app, [node.id])
     assert settle(app, [node.id], ALL)[0].code == 0
-    assert node.fake.live_keys() == {issued.peer.public_key}
+    assert node.fake.live_keys() == {issued.peer.identity}
 
 
 def test_a_peer_that_appears_between_look_and_apply_is_not_deleted(app, serve):
@@ -254,7 +254,7 @@ def test_a_peer_that_appears_between_look_and_apply_is_not_deleted(app, serve):
     assert settle(app, [node.id])[0].code == 0
     assert ALIEN in node.fake.live_keys()
     with app.store.read() as tx:
-        assert [alien.public_key for alien in tx.all(Alien)] == [ALIEN]
+        assert [alien.identity for alien in tx.all(Alien)] == [ALIEN]
 
 
 def test_an_alien_never_takes_an_address_of_ours(app, serve):
@@ -262,9 +262,9 @@ def test_an_alien_never_takes_an_address_of_ours(app, serve):
     issued = give(app)
     settle(app, [node.id])
     node.fake.links["wg0"].peers[ALIEN] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
-    node.fake.links["wg0"].peers[issued.peer.public_key][1] = "(none)"
+    node.fake.links["wg0"].peers[issued.peer.identity][1] = "(none)"
     assert settle(app, [node.id], ALL)[0].code == 0
-    assert node.fake.links["wg0"].peers[issued.peer.public_key][1].startswith("10.66.0.2/32")
+    assert node.fake.links["wg0"].peers[issued.peer.identity][1].startswith("10.66.0.2/32")
     assert ALIEN in node.fake.all_keys()
 
 
@@ -278,7 +278,7 @@ def test_a_full_disk_stops_no_removal_and_loses_nothing(app, serve):
     outcome = settle(app, [node.id])[0]
     assert outcome.code == 3
     assert "No space left" in outcome.error
-    assert issued.peer.public_key not in node.fake.live_keys()
+    assert issued.peer.identity not in node.fake.live_keys()
     assert node.fake.files["/etc/wireguard/wg0.conf"] == before
     assert row(app, issued.peer.id).absent_at is None, "a reboot would bring it back: it is not revoked yet"
     node.fake.disk_full = False
@@ -329,7 +329,7 @@ def test_counters_out_of_range_are_clamped(app, serve):
     node = serve()
     issued = give(app)
     settle(app, [node.id])
-    node.fake.links["wg0"].peers[issued.peer.public_key][2:] = ["0", str(2**80), "-5"]
+    node.fake.links["wg0"].peers[issued.peer.identity][2:] = ["0", str(2**80), "-5"]
     assert settle(app, [node.id], ALL)[0].code == 0
     assert 0 < row(app, issued.peer.id).rx <= 2 * FASTEST, "no more than a line can carry in the time"
     assert row(app, issued.peer.id).tx == 0
@@ -448,7 +448,7 @@ def test_a_revoked_peer_that_came_back_is_named_stale(app, serve):
     settle(app, [node.id])
     peers.revoke(app, "alice")
     settle(app, [node.id])
-    node.fake.links["wg0"].peers[issued.peer.public_key] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
+    node.fake.links["wg0"].peers[issued.peer.identity] = ["(none)", "10.66.0.2/32", "0", "0", "0"]
     shown = drift(app, [node.id], Wish(scope=SYSTEM))[0]
     assert [change.kind for change in shown.changes] == ["stale peer"]
 

@@ -19,22 +19,19 @@ ALIEN = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="
 
 def facts(observed):
     """What must agree; clocks, boot ids and the order of peers are each node's own."""
-    links = {
+    seen = {
         name: (
-            link.public_key,
-            link.port,
-            link.mtu,
-            link.up,
-            link.addresses,
-            link.routes,
-            {key: (peer.psk, peer.allowed_ips) for key, peer in link.peers.items()},
+            each.identity,
+            each.port,
+            each.interface,
+            {key: (peer.shared, peer.allowed_ips) for key, peer in each.peers.items()},
         )
-        for name, link in observed.links.items()
+        for name, each in observed.endpoints.items()
     }
     plain = {name: value for name, value in observed.facts.items() if not name.startswith("udp_ports")}
     ways = observed.ways
     lines = (ways.lines, ways.wan) if ways else None
-    return observed.token, observed.files, observed.units, links, plain, lines, observed.paths
+    return observed.token, observed.files, observed.units, seen, plain, lines, observed.paths
 
 
 @pytest.mark.parametrize("scenario", ["provision", "people", "alien", "refused"])

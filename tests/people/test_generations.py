@@ -30,7 +30,7 @@ def keys_on(app, fleet):
 
     def keys(host):
         with app.store.read() as tx:
-            probes = set(tx.execute(sa.select(models.endpoint.c.probe_public)).scalars())
+            probes = set(tx.execute(sa.select(models.endpoint.c.probe_identity)).scalars())
         return set(fleet[host].links["wg0"].peers) - probes
 
     return keys

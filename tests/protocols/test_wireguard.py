@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import cannot
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
-from vpnctl.protocols.wireguard import PLUGIN, public_key
+from vpnctl.protocols.wireguard import PLUGIN
+from vpnctl.protocols.wireguard.handshake import public_key
 from vpnctl.rules.secret import Secret
 from vpnctl.texts import handout
 
@@ -24,20 +25,30 @@ PSK = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
 CASES = Path(__file__).parents[1] / "cases/wireguard"
 
 
-def endpoint(**change):
-    values = {
-        "id": "0e6f9a4e-0000-4000-8000-000000000001", "interface": "wg0", "port": 51820, "pool_v4": "10.66.0.0/16", "pool_v6": "fd66:1:1::/64",
-        "dns": "1.1.1.1", "mtu": 1420, "allowed_ips": "0.0.0.0/0, ::/0", "keepalive": 25, "isolation": True, "forward_rule": "none",
-        "public_key": public_key(base64.b64decode(KEY)), "private_key": Secret(KEY),
-    }  # fmt: skip
-    return EndpointSpec(**(values | change))
+OPTIONS = {
+    "pool_v4": "10.66.0.0/16", "pool_v6": "fd66:1:1::/64", "dns": "1.1.1.1", "mtu": 1420,
+    "allowed_ips": "0.0.0.0/0, ::/0", "keepalive": 25, "isolation": True,
+}  # fmt: skip
+
+
+def endpoint(forward_rule="none", ipv6=True, **options):
+    return EndpointSpec(
+        id="0e6f9a4e-0000-4000-8000-000000000001",
+        name="wg0",
+        port=51820,
+        options=OPTIONS | options,
+        forward_rule=forward_rule,
+        identity=public_key(base64.b64decode(KEY)),
+        secret=Secret(KEY),
+        ipv6=ipv6,
+    )
 
 
 def peer(number=2, **change):
     values = {
         "id": f"0e6f9a4e-0000-4000-8000-{number:012}",
-        "public_key": PUBLIC,
-        "psk": Secret(PSK),
+        "identity": PUBLIC,
+        "shared": Secret(PSK),
         "ipv4": f"10.66.0.{number}",
         "ipv6": f"fd66:1:1::{number}",
     }
@@ -49,14 +60,14 @@ def peer(number=2, **change):
     [
         (
             "server.conf",
-            lambda: PLUGIN.link(endpoint(), [peer()], [AlienSpec(KEY, None, "10.9.9.9/32")], frozenset()).config.text,
+            lambda: PLUGIN.wanted(endpoint(), [peer()], [AlienSpec(KEY, None, "10.9.9.9/32")], frozenset()).config.text,
         ),
-        ("firewall.nft", lambda: PLUGIN.link(endpoint(), [], [], frozenset()).firewall.text),
+        ("firewall.nft", lambda: PLUGIN.wanted(endpoint(), [], [], frozenset()).firewall.text),
         (
             "firewall-open-v4.nft",
-            lambda: PLUGIN.link(endpoint(isolation=False, pool_v6=None), [], [], frozenset()).firewall.text,
+            lambda: PLUGIN.wanted(endpoint(isolation=False, pool_v6=None), [], [], frozenset()).firewall.text,
         ),
-        ("docker.conf", lambda: PLUGIN.link(endpoint(forward_rule="docker"), [], [], frozenset()).drop_in.text),
+        ("docker.conf", lambda: PLUGIN.wanted(endpoint(forward_rule="docker"), [], [], frozenset()).drop_in.text),
         ("client.conf", lambda: PLUGIN.client_config(endpoint(), "vpn.example.org", peer(), Secret(KEY))),
         (
             "client-own-key.conf",
@@ -69,15 +80,15 @@ def test_files_are_rendered_as_in_the_cases(name, text):
 
 
 def test_rendering_does_not_depend_on_the_order_of_rows():
-    two = [peer(2), peer(3, public_key=KEY)]
-    assert PLUGIN.link(endpoint(), two, [], frozenset()) == PLUGIN.link(endpoint(), two[::-1], [], frozenset())
+    two = [peer(2), peer(3, identity=KEY)]
+    assert PLUGIN.wanted(endpoint(), two, [], frozenset()) == PLUGIN.wanted(endpoint(), two[::-1], [], frozenset())
 
 
 def test_the_server_file_is_taken_by_wg_quick_itself(tmp_path):
     if not shutil.which("wg-quick"):
         cannot("wg-quick test", "wireguard-tools is not installed")
     path = tmp_path / "wg0.conf"
-    path.write_text(PLUGIN.link(endpoint(), [peer()], [], frozenset()).config.text.reveal())
+    path.write_text(PLUGIN.wanted(endpoint(), [peer()], [], frozenset()).config.text.reveal())
     path.chmod(0o600)
     done = subprocess.run(["wg-quick", "strip", str(path)], capture_output=True, text=True, check=True)
     ours = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "Address", "MTU"))]
@@ -110,7 +121,7 @@ def test_the_client_file_holds_only_what_every_client_imports():
     st.uuids(),
 )
 def test_every_file_name_is_one_that_every_client_takes(user, peer_id):
-    name = handout.file_name(user, "phone", str(peer_id))
+    name = handout.file_name("wireguard", user, "phone", str(peer_id))
     assert re.fullmatch(r"[a-zA-Z0-9_=+.-]{1,15}\.conf", name)
     assert not re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)", name.removesuffix(".conf"))
 
@@ -125,15 +136,15 @@ def test_every_file_name_is_one_that_every_client_takes(user, peer_id):
     ],
 )
 def test_short_names_stay_readable(user, device, name):
-    found = handout.file_name(user, device, "0e6f9a4e-0000-4000-8000-000000000001")
+    found = handout.file_name("wireguard", user, device, "0e6f9a4e-0000-4000-8000-000000000001")
     assert found == name if name else re.fullmatch(rf"{user[:3]}[a-z-]*-[0-9a-f]{{6}}\.conf", found)
 
 
 def test_steps_exist_for_every_platform_and_name_the_file():
-    for platform in handout.PLATFORMS:
-        text = "\n".join(handout.steps(platform, "alice.conf"))
+    for platform in handout.TITLES:
+        text = "\n".join(handout.steps("wireguard", platform, "alice.conf"))
         assert "alice.conf" in text
-        assert text in handout.all_steps("alice.conf").replace("\n  ", "\n").replace("1. ", "").replace(
+        assert text in handout.all_steps("wireguard", "alice.conf").replace("\n  ", "\n").replace("1. ", "").replace(
             "2. ", ""
         ).replace("3. ", "")
 
@@ -177,12 +188,12 @@ def _photograph(text, tmp_path):
 
 
 def test_fresh_keys_are_clamped_and_match():
-    secret, public = PLUGIN.keypair()
-    raw = base64.b64decode(secret.reveal())
+    pair = PLUGIN.server()
+    raw = base64.b64decode(pair.secret.reveal())
     assert raw[0] & 7 == 0
     assert raw[31] & 192 == 64
-    assert public_key(raw) == public
-    assert len({PLUGIN.psk().reveal() for _ in range(50)}) == 50
+    assert public_key(raw) == pair.identity
+    assert len({PLUGIN.issue().shared.reveal() for _ in range(50)}) == 50
 
 
 HEAD = f"-\t{PUBLIC}\t51820\toff"
@@ -190,10 +201,10 @@ HEAD = f"-\t{PUBLIC}\t51820\toff"
 
 def test_a_dump_is_parsed_whatever_the_order():
     line = f"{KEY}\t{PSK}\t192.0.2.7:1234\t10.66.0.2/32,fd66::2/128\t1800000000\t10\t20\t25"
-    public, port, peers = PLUGIN.parse_dump([HEAD, line])
+    public, port, peers = PLUGIN.observe([HEAD, line])
     assert (public, port) == (PUBLIC, 51820)
     found = peers[KEY]
-    assert (found.psk, found.allowed_ips, found.handshake, found.rx, found.tx) == (
+    assert (found.shared, found.allowed_ips, found.handshake, found.rx, found.tx) == (
         Secret(PSK),
         {"10.66.0.2/32", "fd66::2/128"},
         1800000000,
@@ -212,4 +223,4 @@ def test_a_dump_is_parsed_whatever_the_order():
 )  # fmt: skip
 def test_a_dump_that_makes_no_sense_is_refused(lines):
     with pytest.raises(ValueError):
-        PLUGIN.parse_dump(lines)
+        PLUGIN.observe(lines)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-import vpnctl.remote
+import vpnctl.protocols.wireguard
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases/difference.yaml").read_text())
-SCRIPT = Path(vpnctl.remote.__file__).with_name("node.sh").read_text()
+SCRIPT = Path(vpnctl.protocols.wireguard.__file__).with_name("node.sh").read_text()
 
 
 def function(name):
-    found = re.search(rf"^  {name}\(\) \{{\n.*?^  \}}$", SCRIPT, re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^{name}\(\) \{{\n.*?^\}}$", SCRIPT, re.DOTALL | re.MULTILINE)
     assert found, f"node.sh has no {name}"
     return found.group()
 
@@ -30,11 +30,11 @@ def run(script, stdin):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_the_difference_is_as_in_the_cases(case):
     stdin = case["live"].replace("|", "\t") + "\n" + case["file"]
-    assert run(function("difference") + "\ndifference", stdin) == case["says"]
+    assert run(function("wg_difference") + "\nwg_difference", stdin) == case["says"]
 
 
 def test_a_cut_of_nobody_asks_nothing_of_the_tool():
-    assert run(function("cut_peers") + "\ncut_peers /nonexistent wg0", "") == ""
+    assert run(function("wg_cut") + "\nwg_cut /nonexistent wg0", "") == ""
 
 
 WG = """#!/bin/sh
@@ -53,6 +53,6 @@ def test_what_must_go_goes_also_when_adding_fails(tmp_path):
     path.write_text(
         "[Interface]\nPrivateKey = priv\nListenPort = 51820\n\n[Peer]\nPublicKey = NEW=\nAllowedIPs = 10.66.0.2/32\n"
     )
-    script = "\n".join(function(name) for name in ("cut_peers", "difference", "sync_link"))
-    assert run(f"{script}\nsync_link {tool} wg0 {path} 1420 || echo failed", "") == "failed\n"
+    script = "\n".join(function(name) for name in ("wg_cut", "wg_difference", "wg_sync"))
+    assert run(f"{script}\nwg_sync {tool} wg0 {path} 1420 || echo failed", "") == "failed\n"
     assert "set wg0 peer OLD= remove" in Path(f"{tool}.log").read_text().splitlines()

@@ -114,7 +114,7 @@ def counted(app, serve):
     settle(app, [node.id])
 
     class Counted:
-        fake, id, key = node.fake, node.id, peer.public_key
+        fake, id, key = node.fake, node.id, peer.identity
 
         def count(self, rx, tx, handshake=1000):
             self.fake.links["wg0"].peers[self.key][2:] = [str(handshake), str(rx), str(tx)]

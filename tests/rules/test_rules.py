@@ -104,7 +104,7 @@ def _insert(connection, models, key, row, periods, used):
     person = {name: row[name] for name in PERSON}
     connection.execute(sa.insert(models.user).values(id=key, name=key, **text, **person))
     counters = {"own_key": False, "created_at": NOW, "rx": 0, "tx": 0}
-    where = {"endpoint_id": "e", "user_id": key, "device": "d", "public_key": key}
+    where = {"endpoint_id": "e", "user_id": key, "device": "d", "identity": key}
     connection.execute(sa.insert(models.peer).values(id=key, **where, **counters, **{name: row[name] for name in PEER}))
     for number, (starts, ending, cancelled, traffic) in enumerate(periods):
         terms = {

@@ -145,10 +145,10 @@ def test_a_trial_expires_by_itself_and_its_devices_are_cut_cleanly(shop, serve, 
     trials.start(shop, "alice")
     peer = peers.add(shop, [Wanted("alice")])[0].peer
     settle(shop, [node.id])
-    assert peer.public_key in node.fake.live_keys()
+    assert peer.identity in node.fake.live_keys()
     frozen.tick(3 * DAY - timedelta(seconds=1))
     jobs.run(shop, "expire")
-    assert peer.public_key in node.fake.live_keys()
+    assert peer.identity in node.fake.live_keys()
     frozen.tick(timedelta(seconds=1))
     jobs.run(shop, "expire")
     assert node.fake.live_keys() == set()
@@ -395,7 +395,7 @@ def test_cancelling_cuts_now_and_is_no_business_of_the_brake(shop, serve, frozen
     assert count == 1
     outcome = settle(shop, nodes)[0]
     assert outcome.code == 6, "twenty at once by time alone need a word"
-    assert issued[-1].peer.public_key not in node.fake.live_keys(), "what was asked for is done"
+    assert issued[-1].peer.identity not in node.fake.live_keys(), "what was asked for is done"
     assert len(node.fake.live_keys()) == 20
 
 
@@ -409,7 +409,7 @@ def test_suspended_access_comes_back_with_key_and_address(shop, serve, frozen):
     assert node.fake.live_keys() == set()
     granted = subscriptions.extend(shop, "alice")
     settle(shop, granted.node_ids)
-    assert node.fake.links["wg0"].peers[peer.public_key][1].startswith(f"{peer.ipv4}/32")
+    assert node.fake.links["wg0"].peers[peer.identity][1].startswith(f"{peer.ipv4}/32")
 
 
 def test_the_plans_device_limit_holds_and_the_users_own_wins(shop, serve):

@@ -45,7 +45,7 @@ def test_an_endpoint_removed_while_another_settle_was_at_work_stays_pending_unti
     node = serve()
     node.fake.before_apply = lambda: endpoints.remove(app, "fi", "wg0", revoke=True) and None
     with app.store.write() as tx:
-        tx.update(Endpoint, mtu=1400, changed_at=app.clock(), proven_at=None)
+        tx.update(Endpoint, port=51821, changed_at=app.clock(), proven_at=None)
     settle(app, [node.id], ALL)
     node.fake.before_apply = lambda: None
     with app.store.read() as tx:

@@ -63,8 +63,8 @@ def test_no_secret_is_in_the_database_file(app, serve):
     users.add(app, ["alice"])
     issued = peers.add(app, [Wanted("alice")])[0]
     content = b"".join(path.read_bytes() for path in app.settings.state_dir.glob("vpnctl.db*"))
-    assert issued.peer.public_key.encode() in content
-    for secret in (issued.secret, issued.psk, app.vault.file_text()):
+    assert issued.peer.identity.encode() in content
+    for secret in (issued.secret, issued.shared, app.vault.file_text()):
         for line in secret.reveal().splitlines():
             if not line.startswith("#"):
                 assert line.split()[-1].encode() not in content
@@ -77,7 +77,7 @@ def test_a_revoked_peer_leaves_its_public_key_and_no_secret(app, serve):
     peers.revoke(app, "alice")
     with app.store.read() as tx:
         row = tx.one(Peer, models.peer.c.id == issued.peer.id)
-    assert (row.public_key, row.secret_sealed, row.psk_sealed) == (issued.peer.public_key, None, None)
+    assert (row.identity, row.secret_sealed, row.shared_sealed) == (issued.peer.identity, None, None)
 
 
 def rotate(app):

@@ -87,7 +87,7 @@ class Bot:
 def right_picture(app: App, person: Person) -> str:
     """What a person sees at a glance: the label of the right picture."""
     from vpnctl.store import models
-    from vpnctl.store.rows import Button
+    from vpnctl.store.talk_rows import Button
 
     tokens = {button["callback_data"]: button["text"] for row in person.last.rows for button in row}
     with app.store.read() as tx:

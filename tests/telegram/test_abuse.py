@@ -17,7 +17,8 @@ from vpnctl.actions.people import users
 from vpnctl.actions.sales import subscriptions
 from vpnctl.actions.talk import updates
 from vpnctl.store import models
-from vpnctl.store.rows import Button, Peer, Received, User
+from vpnctl.store.rows import Peer, User
+from vpnctl.store.talk_rows import Button, Received
 
 
 def everybody(app):

@@ -16,7 +16,8 @@ from vpnctl.actions.talk import updates
 from vpnctl.errors import Busy
 from vpnctl.store import models
 from vpnctl.store.engine import Store
-from vpnctl.store.rows import Received, Subscription, User
+from vpnctl.store.rows import Subscription, User
+from vpnctl.store.talk_rows import Received
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from vpnctl.errors import Busy, Conflict
 from vpnctl.remote import http
 from vpnctl.store import models, outbox
 from vpnctl.store.outbox import TECH, USER, Message
-from vpnctl.store.rows import Notice, Peer, Received, User
+from vpnctl.store.rows import Notice, Peer, User
+from vpnctl.store.talk_rows import Received
 
 
 @pytest.fixture
@@ -387,9 +388,9 @@ def test_moving_to_and_fro_leaves_two_generations_of_a_device_and_the_one_in_use
     with bot.app.store.read() as tx:
         (old,) = tx.all(Peer, models.peer.c.retiring_at.is_not(None), models.peer.c.revoked_at.is_(None))
         (new,) = tx.all(Peer, models.peer.c.retiring_at.is_(None), models.peer.c.revoked_at.is_(None))
-    assert (old.public_key, new.replaces_id) == (first.public_key, old.id)
-    node = next(each for each in nodes.values() if new.public_key in each.fake.live_keys())
-    node.fake.links["wg0"].peers[new.public_key][2] = str(int(clock().timestamp()))
+    assert (old.identity, new.replaces_id) == (first.public_key, old.id)
+    node = next(each for each in nodes.values() if new.identity in each.fake.live_keys())
+    node.fake.links["wg0"].peers[new.identity][2] = str(int(clock().timestamp()))
     jobs.run(bot.app, "usage")
     jobs.run(bot.app, "sync")
     assert sum(len(each.fake.live_keys()) for each in nodes.values()) == 1

@@ -23,7 +23,8 @@ from vpnctl.actions.talk import updates
 from vpnctl.errors import Busy, Conflict, InvalidInput, StateTrouble, Unreachable
 from vpnctl.rules.secret import Secret
 from vpnctl.store import models
-from vpnctl.store.rows import Invite, User
+from vpnctl.store.rows import User
+from vpnctl.store.talk_rows import Invite
 
 
 @pytest.fixture

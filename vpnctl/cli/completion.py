@@ -40,7 +40,7 @@ def complete_interfaces(incomplete: str) -> list[str]:
 
     from vpnctl.store import models
 
-    name = models.endpoint.c.interface
+    name = models.endpoint.c.name
     alive = models.endpoint.c.removed_at.is_(None)
     return _offered(
         sa.select(name).where(alive, name.startswith(incomplete, autoescape=True)).distinct().order_by(name)
@@ -63,9 +63,9 @@ def complete_states(incomplete: str) -> list[str]:
 
 def complete_protocols(incomplete: str) -> list[str]:
     """Return the protocols that begin with what was typed, for the shell."""
-    from vpnctl.actions.fleet.endpoints import PROTOCOLS
+    from vpnctl.actions.fleet.endpoints import protocols
 
-    return [name for name in PROTOCOLS if name.startswith(incomplete)]
+    return [name for name in protocols() if name.startswith(incomplete)]
 
 
 def _complete(table: str, dead: str, incomplete: str) -> list[str]:

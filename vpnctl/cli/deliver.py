@@ -39,7 +39,7 @@ def hand_over(
         out.mkdir(parents=True, mode=0o700)
     for each in issued:
         config = peers.config(each)
-        name = handout.file_name(each.user.name, each.peer.device, each.peer.id)
+        name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
         row = {
             "user": each.user.name,
             "device": each.peer.device,
@@ -51,7 +51,7 @@ def hand_over(
             row["config"] = config.reveal()
         _write(front, config, name, out, qr=qr, png=png, several=several)
         if steps and not several:
-            front.say("\n" + handout.all_steps(name))
+            front.say("\n" + handout.all_steps(each.endpoint.protocol, name))
         rows.append(row)
     sys.stdout.flush()
     peers.delivered(front.app, [each.peer.id for each in issued], "file" if out else "picture" if png else "printed")

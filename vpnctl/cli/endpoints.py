@@ -16,7 +16,7 @@ commands = typer.Typer(
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="Node name.", autocompletion=complete_nodes)]
 Interface = Annotated[str, typer.Argument(metavar="INTERFACE", help="Such as wg0.", autocompletion=complete_interfaces)]
-Port = Annotated[int | None, typer.Option("--port", help="UDP port.")]
+Port = Annotated[int | None, typer.Option("--port", help="Port.")]
 Dns = Annotated[
     str | None, typer.Option("--dns", metavar="ADDRESSES", help="Resolvers for clients, comma separated; '' for none.")
 ]
@@ -36,7 +36,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would ch
 @commands.command("add")
 def add(
     node: Node,
-    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="wireguard", autocompletion=complete_protocols)],
+    protocol: Annotated[
+        str, typer.Argument(metavar="PROTOCOL", help="Such as wireguard.", autocompletion=complete_protocols)
+    ],
     interface: Annotated[
         str | None, typer.Option("--interface", help="Its name; the next free one unless told.")
     ] = None,
@@ -61,7 +63,7 @@ def add(
     if dry_run:
         return _preview(lambda trial: [endpoints.add(trial, node, protocol, options)[1].id])
     row, owner = endpoints.add(front.app, node, protocol, options)
-    return _settle([owner.id], f"{node} serves {protocol} on {row.interface}, port {row.port}", row.interface)
+    return _settle([owner.id], f"{node} serves {protocol} on {row.name}, port {row.port}", row.name)
 
 
 def _preview(verb: Any) -> int:
@@ -142,12 +144,12 @@ def set_(
     front = current()
     if dry_run:
         return _preview(lambda trial: [endpoints.change(trial, node, interface, options)[1].id])
-    if any(options[key] is not None for key in endpoints.RENEWS_CLIENTS):
+    if port is not None:
         _ask(node, interface, port)
-    row, owner, concerned = endpoints.change(front.app, node, interface, options)
+    _, owner, concerned = endpoints.change(front.app, node, interface, options)
     if concerned:
         front.say("these devices need a new file (vpnctl peer config …): " + ", ".join(concerned))
-    return _settle([owner.id], f"changed {node} {interface}", row.interface)
+    return _settle([owner.id], f"changed {node} {interface}", interface)
 
 
 def _ask(node: str, interface: str, port: int | None) -> None:

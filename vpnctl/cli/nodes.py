@@ -186,7 +186,7 @@ def show(name: Name) -> int:
         ids = [endpoint.id for endpoint in find.endpoints(tx, row)]
         aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), models.alien.c.pruned_at.is_(None))
     shown = [
-        {"public_key": each.public_key, "allowed_ips": each.allowed_ips, "first_seen_at": each.first_seen_at}
+        {"public_key": each.identity, "allowed_ips": each.allowed_ips, "first_seen_at": each.first_seen_at}
         for each in aliens
     ]
     output.show_one(front, _view(name), endpoints=endpoints, aliens=shown)
@@ -196,7 +196,7 @@ def show(name: Name) -> int:
             front, endpoints, ("interface", "protocol", "port", "pool_v4", "pool_v6", "peers", "proven_at")
         )
         for alien in aliens:
-            sys.stdout.write(f"alien {alien.public_key} {alien.allowed_ips}\n")
+            sys.stdout.write(f"alien {alien.identity} {alien.allowed_ips}\n")
     return 0
 
 
@@ -259,13 +259,13 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
     front = current()
     grammar.forward_rule(forward_rule)
     if dry_run:
-        return output.show_preview(front, work.preview(front.app, name, protocols or ["wireguard"]))
+        return output.show_preview(front, work.preview(front.app, name, protocols or []))
 
     def ask(question: str) -> bool:
         front.confirm(question, "--forward-rule none to leave it, or --yes")
         return True
 
-    result = work.provision(front.app, name, protocols or ["wireguard"], ask if forward_rule != "none" else None)
+    result = work.provision(front.app, name, protocols or [], ask if forward_rule != "none" else None)
     for note in result.notes:
         front.say(note)
     return output.finish(

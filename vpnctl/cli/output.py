@@ -16,7 +16,6 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
-from vpnctl.rules.changes import Change
 from vpnctl.rules.grammar import clean, human_size
 from vpnctl.rules.secret import Secret
 from vpnctl.settings import no_colour
@@ -29,9 +28,15 @@ def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
     if front.json:
         _dump([plain(row) for row in rows])
     elif rows:
-        cells = [[_cell(front, name, getattr(row, name)) for name in columns] for row in rows]
+        shown = [_fields(row) for row in rows]
+        cells = [[_cell(front, name, row.get(name)) for name in columns] for row in shown]
         _table(front, [name.replace("_", " ") for name in columns], cells)
     return 0
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = row.plain() if hasattr(row, "plain") else {}
+    return shown or {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def since_first(front: Front, rows: Sequence[Any], telling: Sequence[str]) -> Sequence[Any]:
@@ -49,7 +54,7 @@ def show_one(front: Front, row: Any, *, without: Sequence[str] = (), **more: Any
     if front.json:
         _dump(plain(row) | {key: plain(value) for key, value in more.items()})
         return 0
-    items = [(each.name, getattr(row, each.name)) for each in fields(row) if each.name not in without]
+    items = [(name, value) for name, value in _fields(row).items() if name not in without]
     width = max(len(name) for name, _ in items)
     for name, value in items:
         sys.stdout.write(f"{name.replace('_', ' '):<{width}}  {_cell(front, name, value)}\n")
@@ -123,8 +128,8 @@ def warn(text: str, hint: str = "") -> None:
 
 def plain(value: Any) -> Any:
     """Return a value in JSON's types: times RFC 3339 in UTC, secrets `***`."""
-    if isinstance(value, Change):
-        return value.plain()
+    if hasattr(value, "plain"):
+        return {key: plain(item) for key, item in value.plain().items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, datetime):

@@ -45,7 +45,7 @@ def add(
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="What the device is called.")] = "main",
-    protocol: Annotated[str, typer.Option("--protocol", help="wireguard")] = "wireguard",
+    protocol: Annotated[str, typer.Option("--protocol", help="wireguard unless told.")] = "",
     public_key: PublicKey = None,
     out: Out = None,
     qr: Qr = False,
@@ -59,6 +59,7 @@ def add(
     from vpnctl.cli.lines import read_lines
     from vpnctl.errors import InvalidInput
     from vpnctl.rules import grammar
+    from vpnctl.texts import handout
 
     named = [*(users or []), *read_lines(source)]
     if not named:
@@ -66,11 +67,14 @@ def add(
     if public_key and len(named) > 1:
         raise InvalidInput("a public key belongs to one device", "add them one by one")
     refs = [grammar.peer_ref(text) for text in named]
-    wanted = [Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key) for ref in refs]
+    wanted = [
+        Wanted(ref.user, ref.device or device, ref.node or node, protocol or handout.usual(), public_key)
+        for ref in refs
+    ]
     front = current()
     if dry_run:
         return preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
-    _refuse_existing(out, png, [(each.user, each.device) for each in wanted])
+    _refuse_existing(out, png, wanted[0].protocol, [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 
@@ -92,7 +96,7 @@ def _barred(peer_ids: list[str]) -> list[Any]:
 _PART = 500
 
 
-def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str, str]]) -> None:
+def _refuse_existing(out: Path | None, png: Path | None, protocol: str, devices: list[tuple[str, str]]) -> None:
     """A file in the way is found before anything is changed."""
     import os
 
@@ -103,7 +107,11 @@ def _refuse_existing(out: Path | None, png: Path | None, devices: list[tuple[str
         raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
     if png is not None and out == png:
         raise InvalidInput("--out and --png name the same file", "name two")
-    inside = [out / handout.file_name(*device, "") for device in devices] if out is not None and out.is_dir() else []
+    inside = (
+        [out / handout.file_name(protocol, *device, "") for device in devices]
+        if out is not None and out.is_dir()
+        else []
+    )
     for path in (out, png, *inside):
         if path is not None and os.path.lexists(path) and not path.is_dir():
             raise InvalidInput(f"{path} exists already", "name another file, or move it away")
@@ -234,7 +242,7 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
 
     front = current()
     issued = peers.reveal(front.app, peer)
-    _refuse_existing(out, png, [(issued.user.name, issued.peer.device)])
+    _refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
     rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
     view = by_id(issued.peer.id)
     if front.json:
@@ -283,7 +291,7 @@ def regen(
     if dry_run:
         return preview(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap).node_ids)
     view = _view(peer)
-    _refuse_existing(out, png, [(view.user, view.device)])
+    _refuse_existing(out, png, view.protocol, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
     return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
 

@@ -1,4 +1,4 @@
-"""Protocol plug-ins, one module each. A new one is a file here and a line in `NAMES`."""
+"""Protocol plug-ins, a folder each. A new one is a folder here and a line in `PLUGINS`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,22 @@ from vpnctl.rules.grammar import clean
 if TYPE_CHECKING:
     from vpnctl.protocols.interface import ProtocolPlugin
 
-NAMES = ("wireguard",)
+PLUGINS = {"wireguard": "vpnctl.protocols.wireguard"}
+"""Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the protocols that there are."""
+    return tuple(PLUGINS)
+
+
+def usual() -> str:
+    """Return the protocol that people get who name none."""
+    return names()[0]
 
 
 def plugin(name: str) -> ProtocolPlugin:
     """Return the plug-in of that protocol; InvalidInput when there is none."""
-    if name not in NAMES:
-        raise InvalidInput(f"'{clean(name)}' is not a protocol", f"one of: {', '.join(NAMES)}")
-    return cast("ProtocolPlugin", import_module(f"vpnctl.protocols.{name}").PLUGIN)
+    if name not in PLUGINS:
+        raise InvalidInput(f"'{clean(name)}' is not a protocol", f"one of: {', '.join(names())}")
+    return cast("ProtocolPlugin", import_module(PLUGINS[name]).PLUGIN)

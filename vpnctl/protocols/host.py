@@ -39,8 +39,3 @@ def system_files() -> tuple[File, ...]:
         File(path, "644", Secret(text), hashlib.sha256(text.encode()).hexdigest())
         for path, text in ((SYSCTL, _SYSCTL_TEXT), (FIREWALL_UNIT, _FIREWALL_TEXT))
     )
-
-
-def firewall_unit(interface: str) -> str:
-    """Return the name of the unit that loads the firewall file of an interface."""
-    return f"vpnctl-firewall@{interface}.service"

@@ -1,47 +1,62 @@
-"""What a protocol plug-in takes and gives. Plug-ins are pure: text and values, no network, no files."""
+"""What a protocol plug-in takes and gives. Plug-ins are pure: text and values, no network, no files.
+
+What only one protocol knows (its options, its files, what its tools print) stays inside its package; the rest of the
+house sees the values below and `rules.desired`, `rules.observed`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
-from vpnctl.rules.desired import Identity, Link
+from vpnctl.errors import InvalidInput
+from vpnctl.rules.desired import WantedEndpoint
+from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
+from vpnctl.rules.path import Ways
 from vpnctl.rules.secret import Secret
 
 
-@dataclass(frozen=True)
-class EndpointSpec:
-    """One endpoint as the renderers need it."""
+class BadOption(InvalidInput):
+    """An option that there is not, or that has no such value; `option` is its name, `what` what is wrong with it."""
 
-    id: str
-    interface: str
-    port: int
-    pool_v4: str
-    pool_v6: str | None
-    dns: str
-    mtu: int
-    allowed_ips: str
-    keepalive: int
-    isolation: bool
-    forward_rule: str
-    """`none`, `docker` or `ufw`: which firewall of the host must be told to let forwarded packets pass."""
-    public_key: str
-    private_key: Secret | None
-    """None where nobody may see it, such as when a client file is rendered."""
-    removed: bool = False
-    probe: AlienSpec | None = None
-    """Our own peer for handshakes; it has no allowed IPs."""
+    def __init__(self, option: str, why: str) -> None:
+        super().__init__(f"{option}: {why}")
+        self.option, self.why = option, why
+
+
+@dataclass(frozen=True)
+class Supports:
+    """What a protocol's nodes can show."""
+
+    handshakes: bool
+    """When they last heard of a peer. Where they cannot, a peer whose counters grow was heard of."""
+    client_secret: bool
+    """Secrets that only the client needs. It may keep one to itself, and name only the identity to us."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who somebody is on an endpoint, new."""
+
+    identity: str
+    """What the node shows; no secret, never used again. At most 44 characters."""
+    secret: Secret | None = None
+    """What only its owner needs, such as a private key."""
+    shared: Secret | None = None
+    """What the other side must know too, such as a preshared key or a password."""
 
 
 @dataclass(frozen=True)
 class AlienSpec:
     """A peer that is nobody's device: one found on the node, kept as it was, or our own probe."""
 
-    public_key: str
-    psk: Secret | None
+    identity: str
+    shared: Secret | None
     allowed_ips: str
+    """Networks, `, ` between them; empty where it has none."""
 
 
 @dataclass(frozen=True)
@@ -49,38 +64,174 @@ class PeerSpec:
     """One peer as the renderers need it."""
 
     id: str
-    public_key: str
-    psk: Secret | None
-    ipv4: str
-    ipv6: str | None
+    identity: str
+    shared: Secret | None
+    ipv4: str | None = None
+    ipv6: str | None = None
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """One endpoint as the renderers need it."""
+
+    id: str
+    name: str
+    port: int
+    options: Mapping[str, Any]
+    forward_rule: str
+    """`none`, `docker`, `ufw` or `iptables`: which firewall of the host must be told to let our packets pass."""
+    identity: str
+    secret: Secret | None = None
+    """None where nobody may see it, such as when a client's file is rendered."""
+    removed: bool = False
+    probe: AlienSpec | None = None
+    """Our own peer for handshakes; it has no allowed IPs."""
+    ipv6: bool = True
+    """Whether the node's kernel does IPv6 at all."""
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The networks that an endpoint gives its peers addresses from; None: it gives none of that family."""
+
+    v4: Network | None = None
+    v6: Network | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it gives any: then its peers live behind an interface of the node's."""
+        return self.v4 is not None or self.v6 is not None
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a server is like on which an endpoint is to be set up."""
+
+    ways: Ways
+    ipv6: bool
+
+
+@dataclass(frozen=True)
+class Suited:
+    """Options that suit a server, and what to tell the operator."""
+
+    options: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientApp:
+    """An app that reads a client's config on one platform. Steps may have {file} and {name} in them."""
+
+    name: str
+    url: str
+    steps: tuple[str, ...]
+
+
+class Heard(StrEnum):
+    """What a packet from an endpoint says."""
+
+    OK = "ok"
+    WRONG_SECRET = "wrong secret"  # noqa: S105 - a verdict
+    AGAIN = "again"
+    """It wants the first packet once more."""
+    FOREIGN = "foreign"
+    """Not an answer to what we sent."""
+
+
+class Session(Protocol):
+    """What follows a conversation that ended well: IP packets in datagrams."""
+
+    def seal(self, packet: bytes) -> bytes:
+        """Return the datagram that carries an IP packet."""
+
+    def unseal(self, datagram: bytes) -> bytes | None:
+        """Return the IP packet in a datagram; None when there is none."""
+
+
+class Conversation(Protocol):
+    """A client's first words with an endpoint, as datagrams."""
+
+    def say(self, seconds: int, nanoseconds: int) -> bytes:
+        """Return the next packet to send; the time must be later than in any earlier one of this identity."""
+
+    def hear(self, packet: bytes) -> Heard:
+        """Return what a packet says about the last one that was sent."""
+
+    def session(self) -> Session:
+        """Return the session that an OK opened."""
 
 
 class ProtocolPlugin(Protocol):
-    """The interface of `vpnctl.protocols.<name>` modules."""
+    """The interface of a protocol."""
 
     name: str
-    interface_prefix: str
+    title: str
+    """What people call it."""
+    supports: Supports
+    transport: str
+    """`udp` or `tcp`."""
+    driver: str
+    """How its nodes are read and changed; see `remote.driver`."""
+    package: str
+    """Where its part of the node script is: `node.sh`, and `path.sh` where it can try packets."""
+    fragment: str
+    """What the functions of that part begin with; see remote/node.sh."""
+    name_prefix: str
+    """Of endpoints' names, such as `wg`."""
     default_port: int
     packages: tuple[tuple[str, str], ...]
+    """(Debian package, program that it brings)."""
+    renews_clients: frozenset[str]
+    """Options that stand in what clients import: changing one means that people need it anew. `port` may be one."""
+    fixed: frozenset[str]
+    """Options that never change."""
+    suffix: str
+    """What ends the name of a client's file, such as `.conf`."""
+    apps: Mapping[str, ClientApp]
+    """Platform -> app."""
 
-    def keypair(self) -> tuple[Secret, str]:
-        """Return a fresh (private, public) pair."""
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return these options in their canonical form. Raises InvalidInput; BadOption for one that there is not."""
 
-    def psk(self) -> Secret:
-        """Return a fresh preshared key."""
+    def complete(
+        self, options: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoid: Sequence[Network]
+    ) -> dict[str, Any]:
+        """Return all options of a new endpoint, beside the node's `others` of any protocol and networks to `avoid`.
 
-    def link(
+        `options` are checked ones. Raises Conflict when they clash with others.
+        """
+
+    def from_entry(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options of an endpoint from its entry in an inventory. Raises BadOption."""
+
+    def to_entry(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what an inventory's entry says of these options."""
+
+    def suited(self, server: Server) -> Suited:
+        """Return the options that suit a server."""
+
+    def pools(self, options: Mapping[str, Any]) -> Pools:
+        """Return where its peers' addresses come from."""
+
+    def server(self) -> Credentials:
+        """Return a new endpoint's own credentials."""
+
+    def issue(self, identity: str | None = None) -> Credentials:
+        """Return a new peer's credentials; with an `identity` of the user's own, without secret."""
+
+    def wanted(
         self, endpoint: EndpointSpec, peers: Sequence[PeerSpec], aliens: Sequence[AlienSpec], cut: frozenset[str]
-    ) -> Link:
+    ) -> WantedEndpoint:
         """Return what the node must have for this endpoint. Deterministic."""
 
-    def client_config(
-        self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, private_key: Secret | None
-    ) -> Secret:
-        """Return the file that a client imports."""
+    def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
+        """Return what a client imports: the text of a file, or a link."""
 
-    def parse_dump(self, lines: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
-        """Return (public key, port, peers) of the tool's dump. Raises ValueError when it makes no sense."""
+    def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
+        """Return (identity, port, peers) from what the node's part of the script said. Raises ValueError."""
 
+    def named(self, text: str) -> Secret:
+        """Return a shared secret that a node named. Raises ValueError for what cannot be one."""
 
-__all__ = ["AlienSpec", "EndpointSpec", "Identity", "PeerSpec", "ProtocolPlugin"]
+    def conversation(self, server_identity: str, own: Credentials) -> Conversation | None:
+        """Return how to talk to an endpoint as that peer; None where a connection that opens is all that is tried."""

@@ -20,7 +20,7 @@ from vpnctl.remote.shell import COMMAND_SECONDS, Result, Shell
 from vpnctl.rules import firewall, grammar
 from vpnctl.rules.desired import File
 from vpnctl.rules.grammar import clean, quoted
-from vpnctl.rules.observed import Observed, SeenLink
+from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface
 from vpnctl.rules.path import PathCode, SeenPath, Ways
 from vpnctl.rules.secret import Secret
 
@@ -46,18 +46,22 @@ class Answer:
 
 
 @cache
-def script(*, path: bool = False) -> str:
-    """Return the node script, without its comments; with the part that tries paths where that is asked for."""
-    texts = [
-        resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii")
-        for name in (*(("path.sh",) if path else ()), "node.sh")
-    ]
+def script(protocols: frozenset[str] = frozenset(), *, path: bool = False) -> str:
+    """Return the node script for these protocols, without comments; with what tries paths where that is asked for."""
+    texts, fragments = [], set()
+    for kind in sorted({(each.package, each.fragment) for each in map(plugin, protocols)}):
+        folder = resources.files(kind[0])
+        parts = [folder.joinpath(name) for name in ("node.sh", *(("path.sh",) if path else ()))]
+        texts += [part.read_text(encoding="ascii") for part in parts if part.is_file()]
+        fragments.add(kind[1])
+    texts.append(f"fragments='{' '.join(sorted(fragments))}'")
+    texts.append(resources.files("vpnctl.remote").joinpath("node.sh").read_text(encoding="ascii"))
     return "\n".join(line for text in texts for line in text.splitlines() if not line.lstrip().startswith("# "))
 
 
 @dataclass(frozen=True)
 class Target:
-    """The node that is asked: the way in, its name, and the protocol of each interface there."""
+    """The node that is asked: the way in, its name, and the protocol of each endpoint there."""
 
     shell: Shell
     node: str
@@ -79,7 +83,7 @@ def call(
     nonce = secrets.token_hex(8)
     lines = "".join(f"{line}\n" for line in (*plan.lines, *looks, "go")).encode()
     tries = any(line.startswith("look-path") for line in looks)
-    body = script(path=tries).encode()
+    body = script(frozenset(target.protocols.values()), path=tries).encode()
     header = f"{len(body)}\n{len(lines)}\n{nonce}\n".encode()
     files = b"".join(file.text.reveal().encode() for file in plan.files)
     seconds = APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
@@ -93,18 +97,19 @@ def call(
 
 
 def scrubbed(text: str, files: Sequence[File]) -> str:
-    """Return a node's reason; if it holds part of a key of our files, however broken up, only that it did."""
+    """Return a node's reason; if it holds part of a secret of our files, however broken up, only that it did."""
     bare = "".join(letter for letter in text if letter not in " \t\n\\")
     said = {bare[at : at + _PART] for at in range(len(bare) - _PART + 1)}
     for file in files:
-        for key in _KEYS.findall(file.text.reveal()):
-            if any(key[at : at + _PART] in said for at in range(len(key) - _PART)):
+        for secret in file.secrets:
+            word = secret.reveal()
+            parts = (word[at : at + _PART] for at in range(max(1, len(word) - _PART)))
+            if word in bare or any(part in said for part in parts):
                 return f"{text.partition(':')[0]}: its reason holds part of a key and is not shown"
     return text
 
 
 _PART = 12
-_KEYS = re.compile(r"(?:PrivateKey|PresharedKey) = ([A-Za-z0-9+/]{43}=)")
 
 
 def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> Answer:
@@ -135,7 +140,7 @@ _FACTS = (
     (re.compile(r"ipv6"), re.compile(r"off")),
     (re.compile(r"sysctl:/proc/sys/[a-z0-9_/]{1,60}"), re.compile(r"[0-9]{1,9}")),
     (re.compile(r"health"), re.compile(r"[0-9. ]{1,100}")),
-    (re.compile(r"udp_ports"), re.compile(r"[0-9 ]{0,20000}")),
+    (re.compile(r"(udp|tcp)_ports"), re.compile(r"[0-9 ]{0,20000}")),
     (re.compile(r"key:/[a-z0-9/._-]{1,60}"), re.compile(r"[A-Za-z0-9+/]{43}=|unknown|")),
 )
 """Which facts a node may tell, and how each looks; what looks otherwise is not known."""
@@ -156,11 +161,12 @@ class _Reader:
     modes: dict[str, str] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
     facts: dict[str, str] = field(default_factory=dict)
-    links: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    interfaces: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
     dumps: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     routes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    psks: dict[tuple[str, str], Secret] = field(default_factory=dict)
+    shared: dict[tuple[str, str], Secret] = field(default_factory=dict)
     filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
@@ -176,7 +182,7 @@ class _Reader:
     def feed(self, line: str) -> None:
         if line.startswith("|"):
             if self._dump is None:
-                raise ValueError("a peer outside of a link")
+                raise ValueError("a peer outside of an endpoint")
             self._dump.append(line[1:])
             return
         kind, *rest = line.split("\t")
@@ -208,7 +214,12 @@ class _Reader:
         self._word("clock", str(int(value[:15])))
 
     def _on_link(self, name: str, mtu: str, index: str, up: str) -> None:
-        self.links[name] = (int(mtu[:9]), int(index[:9]), up == "1")
+        self.interfaces[name] = (int(mtu[:9]), up == "1")
+        self._on_served(name, index)
+
+    def _on_served(self, name: str, epoch: str) -> None:
+        """Something that runs, and when it began: an interface's index, or a time."""
+        self.epochs[name] = int(epoch[:9])
         self._dump = self.dumps[name]
 
     def _on_addr(self, link: str, text: str) -> None:
@@ -218,12 +229,12 @@ class _Reader:
         if text != "default" and "/" in text:
             self.routes[link].add(str(ipaddress.ip_network(text)))
 
-    def _on_psk(self, link: str, key: str, psk: str) -> None:
-        if psk != "(none)":
-            self.psks[link, key] = Secret(grammar.key(psk))
+    def _on_shared(self, name: str, identity: str, text: str) -> None:
+        if text != "(none)":
+            self.shared[name, identity] = plugin(self.protocols[name]).named(text)
 
-    def _on_filed(self, link: str, key: str) -> None:
-        self.filed[link].add(key)
+    def _on_filed(self, name: str, identity: str) -> None:
+        self.filed[name].add(identity)
 
     def _on_sum(self, path: str, digest: str) -> None:
         self.sums[path] = digest
@@ -271,15 +282,7 @@ class _Reader:
     def answer(self, now: datetime) -> Answer:
         if self.words.get("version") != "1":
             raise ValueError("it is not the node script's")
-        links = {}
-        for interface, (mtu, index, up) in self.links.items():
-            public, port, peers = plugin(self.protocols[interface]).parse_dump(self.dumps[interface])
-            told = {key: psk for (link, key), psk in self.psks.items() if link == interface and key in peers}
-            peers |= {key: replace(peers[key], psk=psk) for key, psk in told.items()}
-            links[interface] = SeenLink(
-                public, port, mtu, peers, index, frozenset(self.filed[interface]), up,
-                frozenset(self.addresses[interface]), frozenset(self.routes[interface]),
-            )  # fmt: skip
+        endpoints = {name: self._endpoint(name) for name in self.epochs}
         ways = None
         if self.lines or self.networks or self.nft:
             chains = firewall.parse(self.nft)
@@ -290,13 +293,23 @@ class _Reader:
             clock=int(self.words["clock"]),
             files={path: (digest, self.modes.get(path, "")) for path, digest in self.sums.items()},
             units=frozenset(self.units),
-            links=links,
+            endpoints=endpoints,
             read_at=now,
             facts=self.facts,
             ways=ways,
             paths={link: tuple(found) for link, found in self.paths.items()},
         )
         return Answer(observed, self.refused, self.failed, tuple(self.did))
+
+    def _endpoint(self, name: str) -> SeenEndpoint:
+        identity, port, peers = plugin(self.protocols[name]).observe(self.dumps[name])
+        told = {key: shared for (where, key), shared in self.shared.items() if where == name and key in peers}
+        peers |= {key: replace(peers[key], shared=shared) for key, shared in told.items()}
+        seen = None
+        if name in self.interfaces:
+            mtu, up = self.interfaces[name]
+            seen = SeenInterface(mtu, up, frozenset(self.addresses[name]), frozenset(self.routes[name]))
+        return SeenEndpoint(identity, port, peers, self.epochs[name], frozenset(self.filed[name]), seen)
 
 
 _PATH = re.compile(r"[A-Za-z0-9/._@:+ -]{1,200}")

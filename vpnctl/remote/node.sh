@@ -4,7 +4,17 @@
 # stdin: the plan (its length was given), then the bytes of the plan's files in order.
 # stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
 # No private key is ever printed, and a preshared key only for a peer that our file does not know.
-# All of it is one function that is called on the last line, so that a script cut short runs nothing.
+# All of it is one function that is called on the last line, so that a script cut short runs nothing. Before it stand the
+# parts of the node's protocols (vpnctl/protocols/*/node.sh); their names, as `fragments`, begin their functions:
+#   NAME_live TOOL ENDPOINT           the identities that are live, one a line
+#   NAME_up TOOL ENDPOINT             whether it runs
+#   NAME_look TOOL ENDPOINT FILE      its records: `link` or `served`, then "|" lines, `filed`
+#   NAME_cut TOOL ENDPOINT ID...      remove these at once
+#   NAME_sync TOOL ENDPOINT FILE MTU  make live what the file says; nobody else's session ends
+#   NAME_key TOOL FILE                the server's identity in a file
+#   NAME_shared TOOL ENDPOINT IDS     `shared` records of these
+#   NAME_clear                        what a killed test of packets left goes
+#   NAME_why TEXT                     the cause in what a unit said; fails where it is none of its own
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export DEBIAN_FRONTEND=noninteractive
@@ -15,6 +25,7 @@ main() {
   state=/var/lib/vpnctl
   tab=$'\t'
   mapfile -t plan < <(head -c "$plan_bytes")
+  fragments=${fragments:-}
   [ "${plan[-1]:-}" = go ] || { echo "torn"; exit 96; }
 
   say() { local IFS=$tab; echo "$*"; }
@@ -57,25 +68,9 @@ main() {
     fi
   }
 
-  # The key of a test that sends packets now, or was killed: it is nobody's peer.
-  proof_key() { proof=none; [ ! -r "/run/vpnctl-proof-$1" ] || read -r proof <"/run/vpnctl-proof-$1"; }
-
-  live_keys() { proof_key "$2"; "$1" show "$2" peers 2>/dev/null | grep -vxF "${proof:-none}" | sort | sha256sum | cut -d' ' -f1; }
-
   put_token() {
     mkdir -p "$state" && printf '%s\n' "$1" >"$state/token.new" && sync "$state/token.new" &&
       mv -T "$state/token.new" "$state/token" && sync "$state"
-  }
-
-  # What a test that was killed left behind goes before anything is changed; a test holds the lock while it lives.
-  clear_proofs() {
-    local mark link key
-    for mark in /run/vpnctl-proof-*; do
-      [ -r "$mark" ] || continue
-      link=${mark#/run/vpnctl-proof-}
-      read -r key <"$mark" && for tool in wg awg; do "$tool" set "$link" peer "$key" remove 2>/dev/null; done
-      rm -f "$mark"
-    done
   }
 
   # Servers update themselves at first boot, so apt may be in use: that is waited for, up to five minutes. Its own
@@ -98,15 +93,6 @@ main() {
       say wait apt >&3
       sleep 1
     done
-  }
-
-  cut_peers() {
-    local tool=$1 link=$2 key args=()
-    shift 2
-    [ $# -gt 0 ] || return 0
-    "$tool" show "$link" public-key >/dev/null 2>&1 || return 0
-    for key; do args+=(peer "$key" remove); done
-    printf '%s\0' "${args[@]}" | xargs -0 -n 600 "$tool" set "$link"
   }
 
   # A file arrives beside its target, with its mode from the first byte and a name of this run's own. Nothing is
@@ -143,57 +129,6 @@ main() {
     done
   }
 
-  # Says what of a file is not live as written: the sections of such peers, "-KEY" for a live peer that the file
-  # does not have, "!KEY" for one that has addresses but should have none, "all" when the interface itself differs.
-  # stdin: what `show dump` says, an empty line, the file.
-  difference() {
-    awk '
-      function differs(one, two,  a, b, i, n, found) {
-        n = split(one, a, ", *")
-        if (n != split(two, b, ", *")) return 1
-        for (i = 1; i <= n; i++) found[a[i]]
-        for (i = 1; i <= n; i++) if (!(b[i] in found)) return 1
-        return 0
-      }
-      function peer_ends() {
-        if (!key) return
-        if (key in ips && ips[key] && !allowed) print "!" key
-        if (!(key in ips) || psk != psks[key] || differs(allowed, ips[key])) printf "%s", section
-        delete ips[key]
-        key = psk = allowed = ""
-      }
-      !file && !NF { file = 1; next }
-      !file { split($0, f, "\t") }
-      !file && NR == 1 { private = f[1]; port = f[3]; next }
-      !file { psks[f[1]] = f[2] == "(none)" ? "" : f[2]; ips[f[1]] = f[4] == "(none)" ? "" : f[4]; next }
-      /^\[/ { peer_ends(); section = $0 "\n"; next }
-      !/^[A-Z].* = / { next }
-      { section = section $0 "\n"; value = substr($0, index($0, " = ") + 3) }
-      /^PublicKey/ { key = value }
-      /^PresharedKey/ { psk = value }
-      /^AllowedIPs/ { allowed = value }
-      /^PrivateKey/ && value != private { print "all" }
-      /^ListenPort/ && value != port { print "all" }
-      END { peer_ends(); for (key in ips) print "-" key }'
-  }
-
-  # Only what differs is written: a sync of the whole file takes every peer's addresses away and gives them back, and
-  # drops what other people send meanwhile. New peers come before old ones go, so that an address changes hands at once.
-  # A file without key or port would strip the interface of both, so it is refused.
-  sync_link() {
-    local tool=$1 link=$2 path=$3 mtu=$4 live todo added=yes
-    grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
-    live=$(set -o pipefail; "$tool" show "$link" dump | head -c 33554432) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | difference) || return 1
-    if [ "${todo%%$'\n'*}" = all ]; then
-      grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
-    elif [ -n "$todo" ]; then
-      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^!//p') || return 1
-      printf '%s\n' "$todo" | grep -v '^[-!]' | "$tool" addconf "$link" /dev/stdin || added=no
-      cut_peers "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^-//p') && [ "$added" = yes ] || return 1
-    fi
-    ip link set dev "$link" mtu "$mtu"
-  }
-
   # Gives an interface back what carries packets: that it is up, its addresses, the routes to its peers.
   repair_link() {
     local link=$1 addresses=$2 routes=$3 each
@@ -204,11 +139,11 @@ main() {
 
   # Brings a unit up for good. A unit that systemd believes to be up while its interface is gone is restarted.
   start_unit() {
-    local verb=start link=${1#*@}
+    local verb=start
     systemctl enable -q "$1" || return 1
-    case $1 in
-      *-quick@*) [ -e "/sys/class/net/${link%.service}" ] || verb=restart ;;
-      vpnctl-firewall@*) verb=restart ;;
+    case $2 in
+      -) verb=restart ;;
+      *) "$2_up" "$3" "$4" || verb=restart ;;
     esac
     systemctl reset-failed "$1" 2>/dev/null
     systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { why_not "$1"; return 1; }
@@ -216,34 +151,32 @@ main() {
 
   # Why a unit did not start: what its own programs said, without the commands that they echo; systemd's words otherwise.
   why_not() {
-    local run said
+    local run said each
     run=$(systemctl show -p InvocationID --value "$1")
     said=$(journalctl -q -n 40 -o cat ${run:+_SYSTEMD_INVOCATION_ID=$run} | grep -v '^\[#\]')
-    case $said in
-      *"Missing WireGuard"* | *"Unknown device type"*)
-        command -v wireguard-go >/dev/null || { echo "this kernel has no WireGuard and there is no wireguard-go"; return; } ;;
-    esac
+    for each in $fragments; do "${each}_why" "$said" && return; done
     echo "${said:-$(journalctl -q -n 5 -o cat -u "$1")}"
   }
 
   stop_unit() { systemctl disable -q --now "$1" 2>/dev/null || ! systemctl -q is-active "$1"; }
 
   lock() {
+    local each
     exec 9>/run/vpnctl.lock
     flock -w 30 9 || { say refused busy; return 1; }
-    clear_proofs
+    for each in $fragments; do "${each}_clear"; done
   }
 
   unlock() { exec 9>&-; }
 
   # The node is still as it was observed: its token, and the live keys of its links (`seen`, by interface).
   as_observed() {
-    local line verb a b c
+    local line verb a b c d
     for line in "${plan[@]}"; do
-      IFS=$tab read -r verb a b c <<<"$line"
+      IFS=$tab read -r verb a b c d <<<"$line"
       case $verb in
         expect) [ "$(token)" = "$a" ] || { say refused moved; return 1; } ;;
-        keys) [ "$(live_keys "$a" "$b")" = "${seen[$b]:-$c}" ] || { say refused moved; return 1; } ;;
+        keys) [ "$(live "$a" "$b" "$c")" = "${seen[$c]:-$d}" ] || { say refused moved; return 1; } ;;
       esac
     done
   }
@@ -262,17 +195,20 @@ main() {
     unlock
   }
 
+  # sha256 of the identities that are live, sorted, one a line.
+  live() { "$1_live" "$2" "$3" | sort | sha256sum | cut -d' ' -f1; }
+
   # Runs the steps of these kinds, in the order of the plan.
   run_steps() {
-    local line verb a b c d said
+    local line verb a b c d e said
     for line in "${plan[@]}"; do
-      IFS=$tab read -r verb a b c d <<<"$line"
+      IFS=$tab read -r verb a b c d e <<<"$line"
       [[ " $* " = *" $verb "* ]] || continue
       case $verb in
         package) step package "$a" install_packages $a || return ;;
         cut)
-          step cut "$b" cut_peers "$a" "$b" $c || return
-          seen[$b]=$(live_keys "$a" "$b") ;;
+          step cut "$c" "${a}_cut" "$b" "$c" $d || return
+          seen[$c]=$(live "$a" "$b" "$c") ;;
         file)
           # not through step: the file's bytes come from our own stdin
           said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || { fail stage "$a" "$said"; return 1; }
@@ -283,18 +219,19 @@ main() {
         remove) step remove "$a" rm -f "$a" "$a".vpnctl-* || return ;;
         reload) step reload units systemctl daemon-reload || return ;;
         sysctl) step sysctl "$a" sysctl -q -e -p "$a" || return ;;
-        start) step start "$a" start_unit "$a" || return ;;
+        start) step start "$a" start_unit "$a" "$b" "$c" "$d" || return ;;
         stop) step stop "$a" stop_unit "$a" || return ;;
-        sync) step sync "$b" sync_link "$a" "$b" "$c" "$d" || return ;;
-        ufw-open) step ufw "$a" ufw_rules "" "$a" "$b" || return ;;
-        ufw-close) step ufw "$a" ufw_rules delete "$a" "$b" || return ;;
+        sync) step sync "$c" "${a}_sync" "$b" "$c" "$d" "$e" || return ;;
+        ufw-open) step ufw "$a" ufw_rules "" "$a" "$b" "$c" || return ;;
+        ufw-close) step ufw "$a" ufw_rules delete "$a" "$b" "$c" || return ;;
       esac
     done
   }
 
+  # Arguments: nothing or `delete`, the interface or `-`, PORT/TRANSPORT.
   ufw_rules() {
-    local undo=$1 link=$2 port=$3
-    ufw $undo allow "$port/udp" && ufw route $undo allow in on "$link" && ufw route $undo allow out on "$link"
+    ufw $1 allow "$4" || return 1
+    [ "$3" = - ] || { ufw route $1 allow in on "$3" && ufw route $1 allow out on "$3"; }
   }
 
   facts() {
@@ -380,35 +317,12 @@ main() {
     done < <(for word in 4 6; do ip -o -$word -batch - 2>/dev/null <<<"address show dev $1"$'\n'"route show dev $1"; done)
   }
 
-  # A dump without its keys: the interface's private one goes, whichever line it is on; a preshared key is compared
-  # with our file's and only named when the file does not know the peer. What is no line of a dump is never repeated.
-  peers_of() {
-    proof_key "$2"
-    awk -F'\t' -v file="$1" -v link="$2" -v ours="${proof:-none}" '
-      BEGIN {
-        while ((getline line < file) > 0) {
-          value = line; sub(/^[^=]*= */, "", value); sub(/[ \r]*$/, "", value)
-          if (line ~ /^ *\[/) key = ""
-          if (line ~ /^ *PublicKey *=/) { key = value; known[key] = filed[key] = 1; if (psk != "") psks[key] = psk; psk = "" }
-          if (line ~ /^ *PresharedKey *=/) { if (key != "") psks[key] = value; else psk = value }
-        }
-      }
-      $1 == ours { next }
-      NF == 8 {
-        delete filed[$1]
-        psk = $2
-        if (psk != "(none)" && $1 in known) psk = psk == psks[$1] ? "(same)" : "(other)"
-        print "|" $1 "\t" psk "\t(none)\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8
-        next
-      }
-      NF == 4 || NF > 8 { print "|-\t" $2 "\t" $3 "\toff"; next }
-      { print "|?" NF }
-      END { for (key in filed) print "filed\t" link "\t" key }'
-  }
+  # The ports on which something listens there (udp, tcp).
+  ports() { say fact "$1_ports" "$(ss -Hln"${1:0:1}" 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"; }
 
   # Looking costs few processes: with fifty nodes and one small machine each of them is felt.
   look() {
-    local line verb a b c d word files=()
+    local line verb a b c d e word files=()
     local -A sums=()
     say vpnctl-node 1
     read -r word </proc/sys/kernel/random/boot_id
@@ -429,31 +343,23 @@ main() {
       stat -c "mode$tab%n$tab%a" -- "${files[@]}"
     fi
     for line in "${plan[@]}"; do
-      IFS=$tab read -r verb a b c d <<<"$line"
+      IFS=$tab read -r verb a b c d e <<<"$line"
       case $verb in
         look-unit) [ -e "/etc/systemd/system/multi-user.target.wants/$a" ] && say unit "$a" enabled ;;
         look-package) command -v "$b" >/dev/null && say fact "pkg:$a" yes ;;
         look-sysctl) [ -r "$a" ] && read -r word <"$a" && say fact "sysctl:$a" "$word" ;;
         look-key)
-          [ -n "${sums[$b]:-}" ] && [ "${sums[$b]}" != "$c" ] &&
-            say fact "key:$b" "$(sed -n 's/^PrivateKey *= *//p' "$b" | "$a" pubkey 2>/dev/null || echo unknown)" ;;
+          [ -n "${sums[$c]:-}" ] && [ "${sums[$c]}" != "$d" ] && say fact "key:$c" "$("${a}_key" "$b" "$c" || echo unknown)" ;;
         look-ufw)
-          grep -qs "^### tuple ### route:allow .* in_$a" /etc/ufw/user.rules &&
-            grep -qs "^### tuple ### allow udp $b " /etc/ufw/user.rules && say fact "ufw:$a" yes ;;
+          { [ "$b" = - ] || grep -qs "^### tuple ### route:allow .* in_$b" /etc/ufw/user.rules; } &&
+            grep -qs "^### tuple ### allow ${c#*/} ${c%/*} " /etc/ufw/user.rules && say fact "ufw:$a" yes ;;
         look-facts) facts ;;
         look-health) health ;;
         look-ways) ways ;;
-        look-psk)
-          for word in wg awg; do command -v "$word" >/dev/null && "$word" show "$a" preshared-keys 2>/dev/null; done |
-            awk -F'\t' -v link="$a" -v wanted=" $b " 'index(wanted, " " $1 " ") && NF == 2 { print "psk\t" link "\t" $1 "\t" $2 }' ;;
-        look-path) prove_path "$a" "$b" "$c" "$d" ;;
-        look-link)
-          if [ -e "/sys/class/net/$b" ]; then
-            link_state "$b"
-            "$a" show "$b" dump 2>/dev/null | peers_of "$c" "$b"
-          else
-            say fact udp_ports "$(ss -Hlun 2>/dev/null | awk '{n=split($4,p,":"); print p[n]}' | sort -un | tr '\n' ' ')"
-          fi ;;
+        look-shared) "${a}_shared" "$b" "$c" "$d" ;;
+        look-path) "${a}_path" "$b" "$c" "$d" "$e" ;;
+        look-endpoint)
+          if "${a}_up" "$b" "$c"; then "${a}_look" "$b" "$c" "$d"; else ports "$e"; fi ;;
       esac
     done
   }

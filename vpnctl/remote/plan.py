@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vpnctl.protocols import host
+from vpnctl.remote.driver import Order
 from vpnctl.rules.changes import (
     SYSTEM,
     Carrying,
     Change,
+    EndpointDown,
     FileDiffers,
     ForwardingOff,
-    InterfaceMissing,
     OfEndpoint,
     PackageMissing,
     RulesMissing,
-    UfwClosed,
     UnitOff,
 )
-from vpnctl.rules.desired import Desired, File, Link
+from vpnctl.rules.desired import Desired, File, WantedEndpoint
+from vpnctl.rules.difference import firewall_unit, ufw_closed, units
 from vpnctl.rules.observed import Observed
 
 
@@ -39,96 +40,111 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
     `known` maps an endpoint to the digest of its file when it was last proven: with that file, the server key in
     it is known too and need not be read.
     """
-    lines = [_line("look-link", link.tool, link.interface, link.config.path) for link in desired.links]
-    for link in desired.links:
-        digest = known.get(link.endpoint_id) or "none"
-        lines += [_line("look-file", link.config.path), _line("look-key", link.tool, link.config.path, digest)]
+    lines = [_line("look-endpoint", *_at(want), want.config.path, want.transport) for want in desired.endpoints]
+    for want in desired.endpoints:
+        digest = known.get(want.endpoint_id) or "none"
+        lines.append(_line("look-file", want.config.path))
+        lines.append(_line("look-key", want.fragment, want.tool, want.config.path, digest))
     if scope == SYSTEM:
         lines.append("look-ways")
         lines += [_line("look-file", file.path) for file in desired.system_files]
         lines += [_line("look-package", name, program) for name, program in desired.packages]
         lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
-        for link in desired.links:
-            lines += [_line("look-file", file.path) for file in (link.firewall, link.drop_in) if file]
-            lines += [_line("look-unit", unit) for unit in (link.unit, host.firewall_unit(link.interface))]
-            if link.forward_rule == "ufw":
-                lines.append(_line("look-ufw", link.interface, str(link.port)))
+        for want in desired.endpoints:
+            lines += [_line("look-file", file.path) for file in want.system_files]
+            lines += [_line("look-unit", unit) for unit in units(want)]
+            if want.forward_rule == "ufw":
+                lines.append(_line("look-ufw", want.name, *_ufw(want)))
     return tuple(lines)
 
 
 def paths(desired: Desired, throwaway: Mapping[str, tuple[str | None, str | None]]) -> tuple[str, ...]:
-    """Return what to try with packets: `throwaway` maps an interface to free addresses (IPv4, IPv6) of its pools."""
+    """Return what to try with packets: `throwaway` maps an endpoint to free addresses (IPv4, IPv6) of its pools."""
     return tuple(
         _line(
-            "look-path", link.tool, link.interface, str(link.port),
-            " ".join((link.public_key, *(each or "-" for each in throwaway[link.interface]))),
+            "look-path", *_at(want), str(want.port),
+            " ".join((want.identity, *(each or "-" for each in throwaway[want.name]))),
         )
-        for link in desired.links
-        if not link.removed and any(throwaway.get(link.interface, ()))
+        for want in desired.endpoints
+        if not want.removed and any(throwaway.get(want.name, ()))
     )  # fmt: skip
 
 
-def psks(unknown: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return what to ask for the preshared keys of peers (interface -> their public keys) that only the node knows."""
-    return tuple(_line("look-psk", link, " ".join(keys)) for link, keys in unknown.items())
+def shared(desired: Desired, unknown: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return what to ask for the shared secrets of peers (endpoint -> identities) that only the node knows."""
+    return tuple(
+        _line("look-shared", *_at(want), " ".join(unknown[want.name]))
+        for want in desired.endpoints
+        if want.name in unknown
+    )
 
 
-def apply(desired: Desired, observed: Observed, changes: Iterable[Change], fresh: str, scope: str) -> Plan:
-    """Return the plan that makes the changes of `scope`, to be accepted only by a node that still is as observed.
+def _at(want: WantedEndpoint) -> tuple[str, str, str]:
+    """What each line about a running endpoint begins with: its part of the script, its program, its name."""
+    return want.fragment, want.tool, want.name
+
+
+def _ufw(want: WantedEndpoint) -> tuple[str, str]:
+    return want.name if want.interface else "-", f"{want.port}/{want.transport}"
+
+
+def apply(order: Order) -> Plan:
+    """Return the plan that makes the changes of the order's scope, to be accepted only by a node as it was observed.
 
     Order: removals of live peers, packages, staging of every file, the new token, publishing, live state. So a full
     disk or a slow line stops no removal, a cut upload publishes nothing, and from the first published byte on every
     other controller's older plan is refused.
     """
-    todo = [change for change in changes if change.mends and (change.scope != SYSTEM or scope == SYSTEM)]
+    desired, observed, scope = order.desired, order.observed, order.scope
+    todo = [change for change in order.changes if change.mends and (change.scope != SYSTEM or scope == SYSTEM)]
     files = _files(desired, todo)
     lines = [_line("expect", observed.token)]
-    for link in desired.links:
-        seen = observed.links.get(link.interface)
+    for want in desired.endpoints:
+        seen = observed.endpoints.get(want.name)
         if seen is not None:
-            lines.append(_line("keys", link.tool, link.interface, keys_digest(seen.peers)))
-    for link in desired.links:
-        lines += _cuts(link, observed)
+            lines.append(_line("keys", *_at(want), digest_of(seen.peers)))
+    for want in desired.endpoints:
+        lines += _cuts(want, observed)
     packages = [change.package for change in todo if isinstance(change, PackageMissing)]
     lines += [_line("package", " ".join(packages))] if packages else []
     lines += [_line("file", file.path, file.mode, file.digest, str(len(file.text.reveal().encode()))) for file in files]
-    lines.append(_line("fresh", fresh))
+    lines.append(_line("fresh", order.fresh))
     lines += [_line("publish", file.path) for file in files]
     lines += _live(desired, todo, {file.path for file in files})
     return Plan(tuple(lines), tuple(files))
 
 
-def keys_digest(keys: Iterable[str]) -> str:
-    """Return what the node script prints for these live peers: sha256 of the sorted keys, one a line."""
-    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+def digest_of(identities: Iterable[str]) -> str:
+    """Return what the node script prints for these live peers: sha256 of the sorted identities, one a line."""
+    return hashlib.sha256("".join(f"{each}\n" for each in sorted(identities)).encode()).hexdigest()
 
 
 def _files(desired: Desired, todo: list[Change]) -> list[File]:
     wanted = {change.path for change in todo if isinstance(change, FileDiffers)}
     every = list(desired.system_files)
-    for link in desired.links:
-        if not link.removed:
-            every += [file for file in (link.firewall, link.drop_in, link.config) if file]
+    for want in desired.endpoints:
+        if not want.removed:
+            every += [*want.system_files, want.config]
     return [file for file in every if file.path in wanted]
 
 
-def _cuts(link: Link, observed: Observed) -> list[str]:
-    """Keys to remove at once: revoked ones whose address nobody takes over, and those that lost their PSK.
+def _cuts(want: WantedEndpoint, observed: Observed) -> list[str]:
+    """Peers to remove at once: revoked ones whose address nobody takes over, and those that lost their shared secret.
 
-    A key that is replaced in the same breath (regen) is left to the sync, where its address changes hands at once.
+    One that is replaced in the same breath (regen) is left to the sync, where its address changes hands at once.
     Tools keep a PSK that vanished from the file (facts 1.4), so such a peer is removed and comes back with the sync.
     """
-    seen = observed.links.get(link.interface)
-    if seen is None or link.removed:
+    seen = observed.endpoints.get(want.name)
+    if seen is None or want.removed:
         return []
-    wanted_ips = frozenset().union(*(peer.allowed_ips for peer in link.peers.values()))
+    wanted_ips = frozenset().union(*(peer.allowed_ips for peer in want.peers.values()))
     cut = [
-        key
-        for key, peer in seen.peers.items()
-        if (key in link.cut and not peer.allowed_ips & wanted_ips)
-        or (key in link.peers and link.peers[key].psk is None and peer.psk is not None)
+        identity
+        for identity, peer in seen.peers.items()
+        if (identity in want.cut and not peer.allowed_ips & wanted_ips)
+        or (identity in want.peers and want.peers[identity].shared is None and peer.shared is not None)
     ]
-    return [_line("cut", link.tool, link.interface, " ".join(sorted(cut)))] if cut else []
+    return [_line("cut", *_at(want), " ".join(sorted(cut)))] if cut else []
 
 
 def _live(desired: Desired, todo: list[Change], published: set[str]) -> list[str]:
@@ -137,40 +153,43 @@ def _live(desired: Desired, todo: list[Change], published: set[str]) -> list[str
         lines.append("reload")
     if host.SYSCTL in published or ForwardingOff() in todo:
         lines.append(_line("sysctl", host.SYSCTL))
-    for link in desired.links:
-        lines += _remove(link) if link.removed else _link_steps(link, todo, published)
+    for want in desired.endpoints:
+        lines += _remove(want) if want.removed else _endpoint_steps(want, todo, published)
     return lines
 
 
-def _remove(link: Link) -> list[str]:
-    units = (link.unit, host.firewall_unit(link.interface))
-    files = [file.path for file in (link.config, link.firewall, link.drop_in) if file]
-    lines = [_line("ufw-close", link.interface, str(link.port))] if link.forward_rule == "ufw" else []
-    return lines + [_line("stop", unit) for unit in units] + [_line("remove", path) for path in files]
+def _remove(want: WantedEndpoint) -> list[str]:
+    files = [file.path for file in (want.config, *want.system_files)]
+    lines = [_line("ufw-close", want.name, *_ufw(want))] if want.forward_rule == "ufw" else []
+    return lines + [_line("stop", unit) for unit in units(want)] + [_line("remove", path) for path in files]
 
 
-def _link_steps(link: Link, todo: list[Change], published: set[str]) -> list[str]:
+def _endpoint_steps(want: WantedEndpoint, todo: list[Change], published: set[str]) -> list[str]:
     lines = []
-    firewall = host.firewall_unit(link.interface)
-    rules = {link.firewall.path} | ({link.drop_in.path} if link.drop_in else set())
-    if rules & published or RulesMissing(link.interface) in todo or UnitOff(firewall) in todo:
-        lines.append(_line("start", firewall))
-    if UfwClosed(link.interface, link.port) in todo:
-        lines.append(_line("ufw-open", link.interface, str(link.port)))
-    down = InterfaceMissing(link.interface) in todo
-    if down or UnitOff(link.unit) in todo:
-        lines.append(_line("start", link.unit))
-    if not down and any(_concerns(change, link) for change in todo):
-        if any(isinstance(change, Carrying) and change.interface == link.interface for change in todo):
-            lines.append(_line("repair", link.interface, " ".join(link.addresses), " ".join(link.routes)))
-        lines.append(_line("sync", link.tool, link.interface, link.config.path, str(link.mtu)))
+    rules = {file.path for file in (want.firewall, want.drop_in) if file}
+    if want.firewall is not None:
+        unit = firewall_unit(want.name)
+        if rules & published or RulesMissing(want.name) in todo or UnitOff(unit) in todo:
+            lines.append(_line("start", unit, "-"))
+    if ufw_closed(want) in todo:
+        lines.append(_line("ufw-open", want.name, *_ufw(want)))
+    down = any(isinstance(change, EndpointDown) and change.name == want.name for change in todo)
+    others = {file.path for file in want.files}
+    if down or UnitOff(want.unit) in todo or others & published:
+        lines.append(_line("start", want.unit, *(_at(want) if not others & published else ("-",))))
+    if not down and any(_concerns(change, want) for change in todo):
+        if want.interface and any(isinstance(change, Carrying) and change.name == want.name for change in todo):
+            addresses, routes = " ".join(want.interface.addresses), " ".join(want.interface.routes)
+            lines.append(_line("repair", want.name, addresses, routes))
+        mtu = str(want.interface.mtu) if want.interface else "-"
+        lines.append(_line("sync", *_at(want), want.config.path, mtu))
     return lines
 
 
-def _concerns(change: Change, link: Link) -> bool:
+def _concerns(change: Change, want: WantedEndpoint) -> bool:
     if isinstance(change, FileDiffers):
-        return change.path == link.config.path
-    return isinstance(change, OfEndpoint) and change.interface == link.interface
+        return change.path == want.config.path
+    return isinstance(change, OfEndpoint) and change.name == want.name
 
 
 def _line(*words: str) -> str:

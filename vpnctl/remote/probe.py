@@ -6,15 +6,13 @@ and cut the user's traffic until the device speaks again.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vpnctl.protocols import handshake
-from vpnctl.protocols.handshake import Answer, Identity, Sign
+from vpnctl.protocols.interface import Conversation, Heard
 
 TRIES = 3
 WAIT = 1.5
@@ -28,7 +26,7 @@ class Verdict(StrEnum):
 
     OK = "ok"
     PSK_MISMATCH = "psk mismatch"
-    """The server is there and knows our key, but has another preshared key."""
+    """The server is there and knows our identity, but has another shared secret."""
     REFUSED = "refused"
     """The machine answers that nothing listens on the port."""
     SILENT = "no answer"
@@ -43,8 +41,6 @@ class Handshake:
 
     verdict: Verdict
     milliseconds: float | None = None
-    answer: Answer | None = None
-    index: int = 0
 
 
 Stamp = Callable[[], tuple[int, int]]
@@ -52,9 +48,9 @@ Stamp = Callable[[], tuple[int, int]]
 
 
 def shake(
-    host: str, port: int, identity: Identity, stamp: Stamp, *, tries: int = TRIES, wait: float = WAIT
+    host: str, port: int, talk: Conversation, stamp: Stamp, *, tries: int = TRIES, wait: float = WAIT
 ) -> Handshake:
-    """Shake hands with the server at `host`:`port`. Never raises for what the network does."""
+    """Shake hands over UDP with the server at `host`:`port`. Never raises for what the network does."""
     try:
         line = connect(host, port)
     except socket.gaierror:
@@ -62,7 +58,23 @@ def shake(
     except OSError:
         return Handshake(Verdict.UNREACHABLE)
     with line:
-        return shake_on(line, identity, stamp, tries=tries, wait=wait)
+        return shake_on(line, talk, stamp, tries=tries, wait=wait)
+
+
+def reach(host: str, port: int, *, wait: float = 2 * WAIT) -> Handshake:
+    """Open a TCP connection to `host`:`port` and close it: that somebody listens is all that it tells."""
+    began = time.monotonic()
+    try:
+        socket.create_connection((host, port), timeout=wait).close()
+    except socket.gaierror:
+        return Handshake(Verdict.UNRESOLVED)
+    except ConnectionRefusedError:
+        return Handshake(Verdict.REFUSED)
+    except TimeoutError:
+        return Handshake(Verdict.SILENT)
+    except OSError:
+        return Handshake(Verdict.UNREACHABLE)
+    return Handshake(Verdict.OK, (time.monotonic() - began) * 1000)
 
 
 def connect(host: str, port: int) -> socket.socket:
@@ -78,47 +90,43 @@ def connect(host: str, port: int) -> socket.socket:
 
 
 def shake_on(
-    line: socket.socket, identity: Identity, stamp: Stamp, *, tries: int = TRIES, wait: float = WAIT
+    line: socket.socket, talk: Conversation, stamp: Stamp, *, tries: int = TRIES, wait: float = WAIT
 ) -> Handshake:
     """Shake hands on an open socket."""
-    cookie = b""
     last = Handshake(Verdict.SILENT)
     for attempt in range(tries):
         if attempt:
             time.sleep(SPACING)
-        index = int.from_bytes(os.urandom(4), "little")
-        sent = handshake.initiate(identity, os.urandom(32), index, *stamp())
-        sent = sent.with_cookie(cookie) if cookie else sent
+        packet = talk.say(*stamp())
         began = time.monotonic()
         try:
-            line.send(sent.packet)
-            answer = _listen(line, sent, began + wait)
+            line.send(packet)
+            heard = _listen(line, talk, began + wait)
         except ConnectionRefusedError:
             last = Handshake(Verdict.REFUSED)
             continue
         except OSError:
             last = Handshake(Verdict.UNREACHABLE)
             continue
-        took = (time.monotonic() - began) * 1000
-        if answer is None:
-            last = last if last.verdict is Verdict.REFUSED else Handshake(Verdict.SILENT)
-        elif answer.sign is Sign.COOKIE:
-            cookie = answer.cookie
-        else:
-            verdict = Verdict.OK if answer.sign is Sign.OK else Verdict.PSK_MISMATCH
-            return Handshake(verdict, took, answer, index)
+        if heard in _ENDS:
+            return Handshake(_ENDS[heard], (time.monotonic() - began) * 1000)
+        if heard is Heard.FOREIGN and last.verdict is not Verdict.REFUSED:
+            last = Handshake(Verdict.SILENT)
     return last
 
 
-def _listen(line: socket.socket, sent: handshake.Initiation, until: float) -> Answer | None:
-    """Return the first packet that is an answer to `sent`, or None when the time is over."""
+_ENDS = {Heard.OK: Verdict.OK, Heard.WRONG_SECRET: Verdict.PSK_MISMATCH}
+
+
+def _listen(line: socket.socket, talk: Conversation, until: float) -> Heard:
+    """Return what the first answer says, FOREIGN when none comes in time."""
     while (left := until - time.monotonic()) > 0:
         line.settimeout(left)
         try:
             packet = line.recv(2048)
         except TimeoutError:
-            return None
-        answer = handshake.read(sent, packet)
-        if answer.sign is not Sign.FOREIGN:
-            return answer
-    return None
+            break
+        heard = talk.hear(packet)
+        if heard is not Heard.FOREIGN:
+            return heard
+    return Heard.FOREIGN

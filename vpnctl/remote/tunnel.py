@@ -1,6 +1,6 @@
-"""A WireGuard session in this process, without an interface: enough to measure the way through a tunnel.
+"""A tunnel in this process, without an interface: enough to measure the way through it.
 
-Transport messages: WireGuard paper, 5.4.6. Inside them IPv4 with ICMP echo (RFC 792) or UDP (RFC 768).
+What is inside is IPv4 with ICMP echo (RFC 792) or UDP (RFC 768).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from vpnctl.protocols import handshake
-from vpnctl.remote.probe import Handshake
+from vpnctl.protocols.interface import Session
 
 PAYLOAD = 1300
 """Bytes of UDP data in a packet; with all headers it fits into every usual MTU."""
@@ -34,16 +33,9 @@ class Echo:
 class Tunnel:
     """An open session. `own` is our address inside, `server` the node's."""
 
-    def __init__(self, line: socket.socket, shaken: Handshake, own: str, server: str) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-        if shaken.answer is None:
-            raise ValueError("a tunnel needs a handshake that was answered")
-        sending, receiving = handshake.session_keys(shaken.answer)
-        self._line, self._receiver = line, shaken.answer.receiver
-        self._seal, self._open = ChaCha20Poly1305(sending), ChaCha20Poly1305(receiving)
+    def __init__(self, line: socket.socket, session: Session, own: str, server: str) -> None:
+        self._line, self._session = line, session
         self._own, self._server = (ipaddress.IPv4Address(each).packed for each in (own, server))
-        self._counter = 0
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _QUEUE)
         self._send(b"")  # the server sends nothing before it has seen a first message
 
@@ -90,27 +82,14 @@ class Tunnel:
         return False
 
     def _send(self, packet: bytes) -> None:
-        padded = packet + bytes(-len(packet) % 16)
-        nonce = struct.pack("<IQ", 0, self._counter)
-        head = struct.pack("<IIQ", 4, self._receiver, self._counter)
-        self._counter += 1
-        self._line.send(head + self._seal.encrypt(nonce, padded, None))
+        self._line.send(self._session.seal(packet))
 
     def _receive(self, seconds: float) -> bytes | None:
-        from cryptography.exceptions import InvalidTag
-
         self._line.settimeout(max(seconds, 0.001))
         try:
-            data = self._line.recv(4096)
+            return self._session.unseal(self._line.recv(4096))
         except (TimeoutError, ConnectionRefusedError):
             return None
-        if len(data) < 32 or data[:4] != struct.pack("<I", 4):  # noqa: PLR2004
-            return None
-        try:
-            packet = self._open.decrypt(bytes(4) + data[8:16], data[16:], None)
-        except InvalidTag:
-            return None
-        return packet if len(packet) >= 28 and packet[0] >> 4 == 4 else None  # noqa: PLR2004
 
     def _ip(self, protocol: int, body: bytes) -> bytes:
         head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + self._own + self._server

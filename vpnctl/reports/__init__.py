@@ -65,19 +65,22 @@ class EndpointView:
 
     node: str
     interface: str
+    """Its name on the node."""
     protocol: str
     port: int
-    pool_v4: str
-    pool_v6: str | None
-    dns: str
-    mtu: int
-    allowed_ips: str
-    keepalive: int
-    isolation: bool
+    transport: str
+    options: dict[str, Any]
+    """What only its protocol has; shown like the other fields."""
     forward_rule: str
     public_key: str
+    """What the node shows of it; a public key where its protocol has one."""
     peers: int
     proven_at: datetime | None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as they are shown: options beside the others."""
+        own = {each: getattr(self, each) for each in self.__dataclass_fields__ if each != "options"}
+        return {"node": own.pop("node"), "interface": own.pop("interface")} | own | self.options
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def nodes(
     waiting = set(pending_nodes(tx, now) if pending is None else pending)
     counts = peer_counts(tx, now, _endpoint.node_id)
     served: dict[str, list[Endpoint]] = {}
-    for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.interface):
+    for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.name):
         served.setdefault(endpoint.node_id, []).append(endpoint)
     known = [row for row in rows if planned or row.capacity is not None or row.traffic_limit is not None]
     full, health = planning.plans(tx, known, now), _health(tx)
@@ -213,15 +216,25 @@ def endpoints(tx: Tx, node_id: str | None = None) -> list[EndpointView]:
             _node.retired_at.is_(None),
             *([_endpoint.node_id == node_id] if node_id else []),
         )
-        .order_by(_node.name, _endpoint.interface)
+        .order_by(_node.name, _endpoint.name)
     )
     counted = (
         sa.select(_peer.endpoint_id, sa.func.count()).where(_peer.revoked_at.is_(None)).group_by(_peer.endpoint_id)
     )
     counts = {key: count for key, count in tx.execute(counted)}  # noqa: C416 - rows are not pairs to mypy
-    fields = [name for name in EndpointView.__dataclass_fields__ if name not in ("node", "peers")]
     return [
-        EndpointView(node=row.node_name, peers=counts.get(row.id, 0), **{name: getattr(row, name) for name in fields})
+        EndpointView(
+            node=row.node_name,
+            interface=row.name,
+            protocol=row.protocol,
+            port=row.port,
+            transport=row.transport,
+            options=row.options,
+            forward_rule=row.forward_rule,
+            public_key=row.identity,
+            peers=counts.get(row.id, 0),
+            proven_at=row.proven_at,
+        )
         for row in tx.execute(query)
     ]
 
@@ -264,7 +277,7 @@ def _peer_view(peer: Peer, user: User, person: access.Person, node: str, protoco
         sent=peer.tx,
         ipv4=peer.ipv4,
         ipv6=peer.ipv6,
-        public_key=peer.public_key,
+        public_key=peer.identity,
         created_at=peer.created_at,
         expires_at=peer.expires_at,
         delivered_at=peer.delivered_at,

@@ -102,8 +102,8 @@ class UnitOff(Change):
 class OfEndpoint(Change):
     """A difference of one endpoint's live state."""
 
-    about = "{interface}"
-    interface: str
+    about = "{name}"
+    name: str
 
 
 @dataclass(frozen=True)
@@ -127,17 +127,24 @@ class UfwClosed(OfEndpoint):
     """The host's ufw does not let our packets pass."""
 
     kind = "open ufw"
-    how = "port {port} and forwarding"
+    how = "port {port}{more}"
     scope = SYSTEM
     port: int
+    more: str = ""
 
 
-class InterfaceMissing(OfEndpoint):
+class EndpointDown(OfEndpoint):
+    """It does not run."""
+
+    kind = "not running"
+    how = "run: vpnctl node sync"
+    scope = SYSTEM
+
+
+class InterfaceMissing(EndpointDown):
     """There is no such interface."""
 
     kind = "interface down"
-    how = "run: vpnctl node sync"
-    scope = SYSTEM
 
 
 @dataclass(frozen=True)
@@ -182,13 +189,13 @@ class RouteMissing(Carrying):
 class OfPeer(OfEndpoint):
     """A difference of one peer. `whose` is what people call it, where that is known."""
 
-    key: str
+    identity: str
     whose: str = field(default="", kw_only=True)
 
     @property
     def subject(self) -> str:
-        """Return the interface and the device, or its public key."""
-        return f"{self.interface} {self.whose or self.key}"
+        """Return the endpoint and the device, or its identity."""
+        return f"{self.name} {self.whose or self.identity}"
 
 
 class PeerMissing(OfPeer):

@@ -1,4 +1,4 @@
-"""What one node must look like."""
+"""What one node must look like, whatever its protocols are."""
 
 from __future__ import annotations
 
@@ -10,48 +10,34 @@ from vpnctl.rules.secret import Secret
 
 @dataclass(frozen=True)
 class File:
-    """A whole file as it must be on the node. `text` may hold keys; `mode` is octal text such as `600`."""
+    """A whole file as it must be on the node. `mode` is octal text such as `600`."""
 
     path: str
     mode: str
     text: Secret
     digest: str
     """sha256 of the text, hex."""
+    secrets: tuple[Secret, ...] = ()
+    """What of the text nobody may read elsewhere."""
 
 
 @dataclass(frozen=True)
-class Identity:
+class WantedPeer:
     """One peer as the node's live state must have it."""
 
-    key: str
-    psk: Secret | None
-    allowed_ips: frozenset[str]
+    identity: str
+    shared: Secret | None
+    allowed_ips: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Link:
-    """One endpoint as it must be on the node."""
+class Interface:
+    """The network interface of an endpoint that has one, and how many bytes its protocol adds to a packet."""
 
-    endpoint_id: str
-    protocol: str
-    tool: str
-    interface: str
-    port: int
     mtu: int
-    public_key: str
-    config: File
-    firewall: File
-    drop_in: File | None
-    """Extra lines for our firewall unit on hosts whose own firewall drops what is forwarded."""
-    unit: str
-    forward_rule: str
-    """`none`, `docker`, `ufw` or `iptables`: whose firewall on the host must let our packets pass."""
-    peers: dict[str, Identity]
     addresses: tuple[str, ...]
-    """The interface's own addresses with their prefix lengths; each brings the route to its network."""
-    cut: frozenset[str]
-    """Keys of ours that must not be there."""
-    removed: bool = False
+    """Its own ones with their prefix lengths; each brings the route to its network."""
+    overhead: int
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -60,10 +46,48 @@ class Link:
 
 
 @dataclass(frozen=True)
+class WantedEndpoint:
+    """One endpoint as it must be on the node."""
+
+    endpoint_id: str
+    protocol: str
+    name: str
+    port: int
+    transport: str
+    identity: str
+    fragment: str
+    """What the functions of its part of the node script begin with."""
+    tool: str
+    """The program that this part calls."""
+    config: File
+    """The file that holds the people."""
+    unit: str
+    """What runs it."""
+    peers: dict[str, WantedPeer]
+    cut: frozenset[str]
+    """Identities of ours that must not be there."""
+    forward_rule: str = "none"
+    """`none`, `docker`, `ufw` or `iptables`: whose firewall on the host must let our packets pass."""
+    removed: bool = False
+    interface: Interface | None = None
+    firewall: File | None = None
+    """Rules of our own, loaded by a unit of our own."""
+    drop_in: File | None = None
+    """Extra lines for that unit on hosts whose own firewall drops what is forwarded."""
+    files: tuple[File, ...] = ()
+    """Further files; like the firewall's only provision and sync write them."""
+
+    @property
+    def system_files(self) -> tuple[File, ...]:
+        """All files but that with the people."""
+        return tuple(file for file in (self.firewall, self.drop_in, *self.files) if file)
+
+
+@dataclass(frozen=True)
 class Desired:
     """What one node must look like."""
 
-    links: tuple[Link, ...]
+    endpoints: tuple[WantedEndpoint, ...]
     system_files: tuple[File, ...]
     packages: tuple[tuple[str, str], ...]
     """(Debian package, program that it brings); what counts is that the program is there."""

@@ -8,6 +8,7 @@ from vpnctl.rules import firewall
 from vpnctl.rules.changes import (
     AddressMissing,
     Change,
+    EndpointDown,
     EndpointLeft,
     FileDiffers,
     FirewallBlocks,
@@ -30,9 +31,9 @@ from vpnctl.rules.changes import (
     UfwClosed,
     UnitOff,
 )
-from vpnctl.rules.desired import Desired, File, Link
+from vpnctl.rules.desired import Desired, File, Interface, WantedEndpoint
 from vpnctl.rules.grammar import Network, network
-from vpnctl.rules.observed import Observed, SeenLink, psk_differs
+from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface, shared_differs
 from vpnctl.rules.path import PathCode, SeenPath, Ways, fitting_mtu, path_words
 
 
@@ -49,19 +50,24 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
         changes.append(ForwardingOff())
     changes += [change for file in desired.system_files for change in _file(file, observed, SystemFileDiffers)]
     known = frozenset(aliens)
-    for link in desired.links:
-        changes += _gone(link, observed) if link.removed else _link(link, observed, known)
-        if not link.removed and observed.ways is not None:
-            changes += _ways(node, link, observed.ways)
+    for want in desired.endpoints:
+        changes += _gone(want, observed) if want.removed else _endpoint(want, observed, known)
+        if not want.removed and observed.ways is not None:
+            changes += _ways(node, want, observed.ways)
         healed = any(change.mends for change in changes)
         advice = f"vpnctl node {'sync' if healed else 'provision'} {node}"
-        changes += _paths(link, observed.paths.get(link.interface, ()), advice)
+        changes += _paths(want.name, observed.paths.get(want.name, ()), advice)
     if observed.ways is not None:
         changes += [
             PreloadStale(each, "no such file", "remove the line from /etc/ld.so.preload")
             for each in observed.ways.stale
         ]
     return changes
+
+
+def firewall_unit(name: str) -> str:
+    """Return the name of the unit that loads the firewall file of an endpoint."""
+    return f"vpnctl-firewall@{name}.service"
 
 
 def _file(file: File, observed: Observed, kind: type[FileDiffers] = FileDiffers) -> list[Change]:
@@ -75,84 +81,100 @@ def _file(file: File, observed: Observed, kind: type[FileDiffers] = FileDiffers)
     return []
 
 
-def _gone(link: Link, observed: Observed) -> list[Change]:
-    left = [path for path in (link.config.path, link.firewall.path) if path in observed.files]
-    if link.interface in observed.links or left:
-        return [EndpointLeft(link.interface, link.protocol)]
+def _gone(want: WantedEndpoint, observed: Observed) -> list[Change]:
+    left = [file.path for file in (want.config, *want.system_files) if file.path in observed.files]
+    if want.name in observed.endpoints or left:
+        return [EndpointLeft(want.name, want.protocol)]
     return []
 
 
-def _link(link: Link, observed: Observed, aliens: frozenset[str]) -> list[Change]:
-    rules = [file for file in (link.firewall, link.drop_in) if file]
-    changes: list[Change] = [change for file in rules for change in _file(file, observed, SystemFileDiffers)]
-    changes += [
-        UnitOff(unit) for unit in (link.unit, f"vpnctl-firewall@{link.interface}.service") if unit not in observed.units
+def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) -> list[Change]:
+    changes: list[Change] = [
+        change for file in want.system_files for change in _file(file, observed, SystemFileDiffers)
     ]
-    if observed.facts.get(f"nft:{link.interface}") != "yes":
-        changes.append(RulesMissing(link.interface))
-    if link.forward_rule == "ufw" and observed.facts.get(f"ufw:{link.interface}") != "yes":
-        changes.append(UfwClosed(link.interface, link.port))
-    changes += _file(link.config, observed)
-    seen = observed.links.get(link.interface)
+    changes += [UnitOff(unit) for unit in units(want) if unit not in observed.units]
+    if want.firewall is not None and observed.facts.get(f"nft:{want.name}") != "yes":
+        changes.append(RulesMissing(want.name))
+    if want.forward_rule == "ufw" and observed.facts.get(f"ufw:{want.name}") != "yes":
+        changes.append(ufw_closed(want))
+    changes += _file(want.config, observed)
+    seen = observed.endpoints.get(want.name)
     if seen is None:
-        return [*changes, InterfaceMissing(link.interface)]
-    changes += _carries(link, seen)
-    if seen.port != link.port:
-        changes.append(ParameterDiffers(link.interface, f"port {seen.port} instead of {link.port}"))
-    if seen.mtu != link.mtu:
-        changes.append(ParameterDiffers(link.interface, f"MTU {seen.mtu} instead of {link.mtu}"))
-    file = observed.files.get(link.config.path)
-    ours = file is not None and file[0] == link.config.digest
-    return changes + _peers(link, seen, aliens, file_is_ours=ours)
+        return [*changes, InterfaceMissing(want.name) if want.interface else EndpointDown(want.name)]
+    if want.interface and seen.interface:
+        changes += _carries(want.name, want.interface, seen.interface)
+    if seen.port != want.port:
+        changes.append(ParameterDiffers(want.name, f"port {seen.port} instead of {want.port}"))
+    if want.interface and seen.interface and seen.interface.mtu != want.interface.mtu:
+        changes.append(ParameterDiffers(want.name, f"MTU {seen.interface.mtu} instead of {want.interface.mtu}"))
+    file = observed.files.get(want.config.path)
+    ours = file is not None and file[0] == want.config.digest
+    return changes + _peers(want, seen, aliens, file_is_ours=ours)
 
 
-def _peers(link: Link, seen: SeenLink, aliens: frozenset[str], *, file_is_ours: bool) -> list[Change]:
-    missing = sorted(link.peers.keys() - seen.peers.keys())
-    changes: list[Change] = [PeerMissing(link.interface, key) for key in missing]
-    for key in sorted(seen.peers.keys() - link.peers.keys()):
-        if key in link.cut:
-            changes.append(PeerStale(link.interface, key))
-        elif key not in aliens:
-            changes.append(PeerAlien(link.interface, key))
-    for key in sorted(link.peers.keys() & seen.peers.keys()):
-        want, have = link.peers[key], seen.peers[key]
-        if want.allowed_ips != have.allowed_ips:
-            changes.append(PeerDiffers(link.interface, key, "allowed IPs"))
-        elif psk_differs(want.psk, have.psk, file_is_ours=file_is_ours):
-            changes.append(PeerDiffers(link.interface, key, "preshared key"))
+def units(want: WantedEndpoint) -> tuple[str, ...]:
+    """Return the units of an endpoint; what runs it comes first."""
+    return (want.unit, *([firewall_unit(want.name)] if want.firewall else []))
+
+
+def ufw_closed(want: WantedEndpoint) -> UfwClosed:
+    """Return the change that opens the host's ufw for an endpoint."""
+    return UfwClosed(want.name, want.port, " and forwarding" if want.interface else "")
+
+
+def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, file_is_ours: bool) -> list[Change]:
+    missing = sorted(want.peers.keys() - seen.peers.keys())
+    changes: list[Change] = [PeerMissing(want.name, identity) for identity in missing]
+    for identity in sorted(seen.peers.keys() - want.peers.keys()):
+        if identity in want.cut:
+            changes.append(PeerStale(want.name, identity))
+        elif identity not in aliens:
+            changes.append(PeerAlien(want.name, identity))
+    for identity in sorted(want.peers.keys() & seen.peers.keys()):
+        wish, have = want.peers[identity], seen.peers[identity]
+        if wish.allowed_ips != have.allowed_ips:
+            changes.append(PeerDiffers(want.name, identity, "allowed IPs"))
+        elif shared_differs(wish.shared, have.shared, file_is_ours=file_is_ours):
+            changes.append(PeerDiffers(want.name, identity, "preshared key" if want.interface else "secret"))
     return changes
 
 
-def _carries(link: Link, seen: SeenLink) -> list[Change]:
+def _carries(name: str, want: Interface, seen: SeenInterface) -> list[Change]:
     """What an interface lacks to carry packets. Taken down, it has no routes either: that is all there is to say."""
     if not seen.up:
-        return [LinkDown(link.interface)]
-    lost = [each for each in link.addresses if each not in seen.addresses]
+        return [LinkDown(name)]
+    lost = [each for each in want.addresses if each not in seen.addresses]
     if lost:
-        return [AddressMissing(link.interface, each) for each in lost]
-    return [RouteMissing(link.interface, each) for each in link.routes if each not in seen.routes]
+        return [AddressMissing(name, each) for each in lost]
+    return [RouteMissing(name, each) for each in want.routes if each not in seen.routes]
 
 
-def _ways(node: str, link: Link, ways: Ways) -> list[Change]:
+def _ways(node: str, want: WantedEndpoint, ways: Ways) -> list[Change]:
     """What else on the node keeps packets from passing, with what to type: vpnctl does not change it unasked."""
     again = f"vpnctl node provision {node}"
+    link = want.name if want.interface else ""
+    listener = firewall.Listener(link, want.port, want.transport)
     found: list[Change] = [
-        FirewallBlocks(link.interface, f"{each.what} {each.chain}", again)
-        for each in firewall.judge(ways.chains, link.interface, ways.wan, link.port, ways.lines)
+        FirewallBlocks(want.name, f"{each.what} {each.chain}", again)
+        for each in firewall.judge(ways.chains, listener, ways.wan, ways.lines)
     ]
-    fits = fitting_mtu(ways)
-    if fits is not None and link.mtu > fits:
+    return found + (_carried(node, want, want.interface, ways) if want.interface else [])
+
+
+def _carried(node: str, want: WantedEndpoint, interface: Interface, ways: Ways) -> list[Change]:
+    found: list[Change] = []
+    fits = fitting_mtu(ways, interface.overhead, interface.mtu)
+    if fits is not None and interface.mtu > fits:
         line = min(ways.lines.values())
-        advice = f"vpnctl endpoint set {node} {link.interface} --mtu {fits}"
-        found.append(MtuTooLarge(link.interface, f"{link.mtu}; the line carries {line}", advice))
-    own = [network(each) for each in link.routes]
+        advice = f"vpnctl endpoint set {node} {want.name} --mtu {fits}"
+        found.append(MtuTooLarge(want.name, f"{interface.mtu}; the line carries {line}", advice))
+    own = [network(each) for each in interface.routes]
     clash = next(
-        ((dev, net) for dev, net in ways.networks if dev != link.interface and any(_takes(net, pool) for pool in own)),
-        None,
+        ((dev, net) for dev, net in ways.networks if dev != want.name and any(_takes(net, pool) for pool in own)), None
     )
     if clash is not None:
-        advice = f"vpnctl endpoint add {node} {link.protocol} --pool …, and move people there"
-        found.append(PoolOverlaps(link.interface, f"{clash[1]} on {clash[0]}", advice))
+        advice = f"vpnctl endpoint add {node} {want.protocol} --pool …, and move people there"
+        found.append(PoolOverlaps(want.name, f"{clash[1]} on {clash[0]}", advice))
     return found
 
 
@@ -161,9 +183,9 @@ def _takes(network: Network, pool: Network) -> bool:
     return network.version == pool.version and network.prefixlen >= pool.prefixlen and network.overlaps(pool)
 
 
-def _paths(link: Link, seen: Iterable[SeenPath], advice: str) -> list[Change]:
+def _paths(name: str, seen: Iterable[SeenPath], advice: str) -> list[Change]:
     return [
-        PacketsLost(link.interface, path_words(each), advice)
+        PacketsLost(name, path_words(each), advice)
         for each in seen
         if each.code is not PathCode.OK and each.code is not PathCode.BUSY
     ]

@@ -43,12 +43,22 @@ class Blocked:
 
 @dataclass(frozen=True)
 class _Packet:
-    """One kind of packet: where it comes in, where it goes out, its conntrack state, UDP port if it is for the node."""
+    """One kind of packet: where it comes in and goes out, its conntrack state; port and transport if it is for us."""
 
     iif: frozenset[str]
     oif: frozenset[str]
     state: str
     port: int = 0
+    transport: str = ""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where an endpoint's packets come in: its interface if it has one, its port, and `udp` or `tcp`."""
+
+    interface: str
+    port: int
+    transport: str
 
 
 def parse(lines: Iterable[str]) -> tuple[Chain, ...]:
@@ -77,18 +87,20 @@ def parse(lines: Iterable[str]) -> tuple[Chain, ...]:
     return tuple(chains)
 
 
-def judge(chains: Sequence[Chain], link: str, wan: Sequence[str], port: int, families: Iterable[int]) -> list[Blocked]:
-    """Return the chains that drop packets of the peers of `link`: on their way out, on their way back, or handshakes.
+def judge(chains: Sequence[Chain], listener: Listener, wan: Sequence[str], families: Iterable[int]) -> list[Blocked]:
+    """Return the chains that drop packets of peers: on their way out, on their way back, or their first ones to us.
 
     `families` are those (4, 6) over which the node reaches the world; chains for other packets say nothing.
     """
     kinds = {"inet"} | {"ip" if family == 4 else "ip6" for family in families}  # noqa: PLR2004
-    ours, world = frozenset({link}), frozenset(wan)
-    packets = (
+    ours, world = frozenset({listener.interface}), frozenset(wan)
+    through = (
         ("forward", "drops what peers send:", _Packet(ours, world, "new")),
         ("forward", "drops what comes back to peers:", _Packet(world, ours, "established")),
-        ("input", "drops handshakes:", _Packet(world, frozenset(), "new", port)),
     )
+    dropped = "drops handshakes:" if listener.transport == "udp" else "drops connections:"
+    coming = ("input", dropped, _Packet(world, frozenset(), "new", listener.port, listener.transport))
+    packets = (*(through if listener.interface else ()), coming)
     found: dict[str, Blocked] = {}
     for hook, what, packet in packets:
         for chain in chains:
@@ -164,14 +176,18 @@ def _state(packet: _Packet, hit: re.Match[str]) -> bool:
     return not inside if hit["not"] else inside
 
 
-def _port(packet: _Packet, hit: re.Match[str]) -> bool:
-    if not packet.port:
-        return False
+def _port(packet: _Packet, hit: re.Match[str]) -> bool | None:
+    if not packet.port or hit["kind"] != packet.transport:
+        return None if not packet.port and hit["kind"] == "tcp" else False
     inside = False
     for each in _names(hit["names"]):
         low, _, high = each.partition("-")
         inside |= low.isdigit() and int(low) <= packet.port <= int(high if high.isdigit() else low)
     return not inside if hit["not"] else inside
+
+
+def _kind(packet: _Packet, hit: re.Match[str]) -> bool | None:
+    return {"17": "udp", "6": "tcp"}.get(hit["kind"], hit["kind"]) == packet.transport if packet.port else None
 
 
 _Test = Callable[[_Packet, re.Match[str]], bool | None]
@@ -180,10 +196,10 @@ _TESTS: dict[re.Pattern[str], _Test] = {
     re.compile(rf"(?:meta )?iif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.iif, hit),
     re.compile(rf"(?:meta )?oif(?:name)? {_SET}"): lambda packet, hit: _interface(packet.oif, hit),
     re.compile(rf"ct state {_SET}"): _state,
-    re.compile(rf"udp dport {_SET}"): _port,
-    re.compile(r"(?:meta l4proto|ip protocol) (?:udp|17)\b"): lambda packet, _hit: True if packet.port else None,
-    # Handshakes are UDP; of what peers send some is of every kind.
-    re.compile(r"(?:meta l4proto|ip protocol|ip6 nexthdr) \S+|(?:tcp|icmp|icmpv6) \w+ (?:\{[^}]*\}|\S+)"): (
+    re.compile(rf"(?P<kind>udp|tcp) dport {_SET}"): _port,
+    re.compile(r"(?:meta l4proto|ip protocol) (?P<kind>udp|17|tcp|6)\b"): _kind,
+    # What comes to the endpoint itself is of its transport; of what peers send some is of every kind.
+    re.compile(r"(?:meta l4proto|ip protocol|ip6 nexthdr) \S+|(?:udp|tcp|icmp|icmpv6) \w+ (?:\{[^}]*\}|\S+)"): (
         lambda packet, _hit: False if packet.port else None
     ),
 }

@@ -8,9 +8,7 @@ from enum import StrEnum
 from vpnctl.rules import firewall
 from vpnctl.rules.grammar import Network
 
-OVERHEAD_V4, OVERHEAD_V6 = 60, 80
-"""Bytes that WireGuard adds to a packet on its way: IP and UDP headers, its own header and tag."""
-USUAL_MTU, LEAST_MTU = 1420, 1280
+LEAST_MTU = 1280
 """IPv6 wants the least one of every line."""
 
 
@@ -59,12 +57,12 @@ class Ways:
     """The interfaces of the default routes."""
 
 
-def fitting_mtu(ways: Ways) -> int | None:
-    """Return the largest MTU of a tunnel whose packets fit the node's line over either family; None: not known.
+def fitting_mtu(ways: Ways, overhead: int, most: int) -> int | None:
+    """Return the largest MTU of a tunnel whose packets fit the node's line; None: not known. Never more than `most`.
 
-    Clients may come over IPv6, whose header is longer, so its overhead counts on every line.
+    `overhead`: bytes that the tunnel adds to a packet.
     """
-    return max(LEAST_MTU, min(USUAL_MTU, min(ways.lines.values()) - OVERHEAD_V6)) if ways.lines else None
+    return max(LEAST_MTU, min(most, min(ways.lines.values()) - overhead)) if ways.lines else None
 
 
 def path_words(path: SeenPath) -> str:

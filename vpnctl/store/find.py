@@ -39,24 +39,24 @@ def user(tx: Tx, name: str) -> User:
     return found
 
 
-def endpoint(tx: Tx, owner: Node, interface: str) -> Endpoint:
-    """Return the endpoint of that interface on a node."""
+def endpoint(tx: Tx, owner: Node, name: str) -> Endpoint:
+    """Return the endpoint of that name on a node."""
     table = models.endpoint.c
     found = tx.one(
         Endpoint,
         table.node_id == owner.id,
-        table.interface == grammar.interface(interface),
+        table.name == grammar.interface(name),
         table.removed_at.is_(None),
     )
     if found is None:
-        raise NotFound(f"node {owner.name} has no endpoint {interface!r}", f"vpnctl endpoint list {owner.name}")
+        raise NotFound(f"node {owner.name} has no endpoint {name!r}", f"vpnctl endpoint list {owner.name}")
     return found
 
 
 def endpoints(tx: Tx, owner: Node) -> list[Endpoint]:
     """Return the endpoints of a node."""
     table = models.endpoint.c
-    return tx.all(Endpoint, table.node_id == owner.id, table.removed_at.is_(None), order=table.interface)
+    return tx.all(Endpoint, table.node_id == owner.id, table.removed_at.is_(None), order=table.name)
 
 
 def peer(tx: Tx, text: str) -> tuple[User, Peer]:

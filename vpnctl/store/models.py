@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -68,22 +68,15 @@ endpoint = sa.Table(
     key(),
     ref("node_id", "node"),
     sa.Column("protocol", sa.String(16), nullable=False),
-    sa.Column("interface", sa.String(15), nullable=False),
+    sa.Column("name", sa.String(15), nullable=False),
     sa.Column("port", sa.Integer, nullable=False),
-    sa.Column("pool_v4", sa.String(18), nullable=False),
-    sa.Column("pool_v6", sa.String(43)),
-    sa.Column("dns", sa.String(200), nullable=False),
-    sa.Column("mtu", sa.Integer, nullable=False),
-    sa.Column("allowed_ips", sa.Text, nullable=False),
-    sa.Column("keepalive", sa.Integer, nullable=False),
-    sa.Column("isolation", sa.Boolean, nullable=False),
     sa.Column("forward_rule", sa.String(8), nullable=False),
     sa.Column("options", sa.JSON, nullable=False),
-    sa.Column("public_key", sa.String(44), nullable=False),
-    sa.Column("key_sealed", sa.Text, nullable=False),
-    sa.Column("probe_public", sa.String(44)),
-    sa.Column("probe_key_sealed", sa.Text),
-    sa.Column("probe_psk_sealed", sa.Text),
+    sa.Column("identity", sa.String(44), nullable=False),
+    sa.Column("secret_sealed", sa.Text),
+    sa.Column("probe_identity", sa.String(44)),
+    sa.Column("probe_secret_sealed", sa.Text),
+    sa.Column("probe_shared_sealed", sa.Text),
     sa.Column("probed_at", Utc),
     sa.Column("measuring_until", Utc),
     sa.Column("digest", sa.String(64)),
@@ -92,6 +85,8 @@ endpoint = sa.Table(
     sa.Column("created_at", Utc, nullable=False),
     sa.Column("removed_at", Utc),
     sa.Column("clients_changed_at", Utc),
+    sa.Column("transport", sa.String(3), nullable=False),
+    sa.Column("driver", sa.String(16), nullable=False),
 )
 
 user = sa.Table(
@@ -123,10 +118,10 @@ peer = sa.Table(
     ref("endpoint_id", "endpoint"),
     ref("user_id", "user"),
     sa.Column("device", sa.String(32), nullable=False),
-    sa.Column("public_key", sa.String(44), nullable=False),
+    sa.Column("identity", sa.String(44), nullable=False),
     sa.Column("own_key", sa.Boolean, nullable=False),
     sa.Column("secret_sealed", sa.Text),
-    sa.Column("psk_sealed", sa.Text),
+    sa.Column("shared_sealed", sa.Text),
     sa.Column("ipv4", sa.String(15)),
     sa.Column("ipv6", sa.String(39)),
     sa.Column("created_at", Utc, nullable=False),
@@ -142,7 +137,7 @@ peer = sa.Table(
     sa.Column("handshake_at", Utc),
     sa.Column("rx", sa.BigInteger, nullable=False),
     sa.Column("tx", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("endpoint_id", "public_key", name="uq_peer_identity"),
+    sa.UniqueConstraint("endpoint_id", "identity", name="uq_peer_identity"),
     sa.UniqueConstraint("endpoint_id", "ipv4", name="uq_peer_ipv4"),
     sa.UniqueConstraint("endpoint_id", "ipv6", name="uq_peer_ipv6"),
     sa.Index(
@@ -164,12 +159,12 @@ alien = sa.Table(
     metadata,
     key(),
     ref("endpoint_id", "endpoint"),
-    sa.Column("public_key", sa.String(44), nullable=False),
-    sa.Column("psk_sealed", sa.Text),
+    sa.Column("identity", sa.String(44), nullable=False),
+    sa.Column("shared_sealed", sa.Text),
     sa.Column("allowed_ips", sa.Text, nullable=False),
     sa.Column("first_seen_at", Utc, nullable=False),
     sa.Column("pruned_at", Utc),
-    sa.UniqueConstraint("endpoint_id", "public_key", name="uq_alien_identity"),
+    sa.UniqueConstraint("endpoint_id", "identity", name="uq_alien_identity"),
 )
 
 event = sa.Table(
@@ -207,8 +202,8 @@ job_run = sa.Table(
 
 UNIQUE_AMONG_THE_LIVING = (
     ("uq_node_name_alive", node, ("name",), "retired_at IS NULL"),
-    ("uq_endpoint_interface_alive", endpoint, ("node_id", "interface"), "removed_at IS NULL"),
-    ("uq_endpoint_port_alive", endpoint, ("node_id", "port"), "removed_at IS NULL"),
+    ("uq_endpoint_name_alive", endpoint, ("node_id", "name"), "removed_at IS NULL"),
+    ("uq_endpoint_port_alive", endpoint, ("node_id", "transport", "port"), "removed_at IS NULL"),
     ("uq_user_name_alive", user, ("name",), "removed_at IS NULL"),
     ("uq_user_telegram_alive", user, ("telegram_id",), "removed_at IS NULL"),
     (

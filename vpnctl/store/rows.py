@@ -67,23 +67,19 @@ class Endpoint:
     id: str
     node_id: str
     protocol: str
-    interface: str
+    name: str
+    """What it is called on its node, such as the interface `wg0`."""
     port: int
-    pool_v4: str
-    pool_v6: str | None = None
-    dns: str
-    mtu: int
-    allowed_ips: str
-    keepalive: int
-    isolation: bool
     forward_rule: str
     options: dict[str, Any]
-    public_key: str
-    key_sealed: str
-    probe_public: str | None = None
+    """What only its protocol knows; see its plug-in."""
+    identity: str
+    """What the node shows of it, such as a public key; no secret."""
+    secret_sealed: str | None = None
+    probe_identity: str | None = None
     """Of our own peer there, with which we shake hands to see whether the endpoint answers."""
-    probe_key_sealed: str | None = None
-    probe_psk_sealed: str | None = None
+    probe_secret_sealed: str | None = None
+    probe_shared_sealed: str | None = None
     probed_at: datetime | None = None
     """The time in the last handshake that we sent; WireGuard takes only later ones."""
     measuring_until: datetime | None = None
@@ -95,6 +91,10 @@ class Endpoint:
     removed_at: datetime | None = None
     clients_changed_at: datetime | None = None
     """When something changed that stands in people's files: who got theirs before needs a new one."""
+    transport: str
+    """`udp` or `tcp`: what its port is one of."""
+    driver: str
+    """How its node is read and changed; see `remote.driver`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +129,13 @@ class Peer:
     endpoint_id: str
     user_id: str
     device: str
-    public_key: str
+    identity: str
+    """What the node shows of it, such as a public key; no secret. It is never used again."""
     own_key: bool
     secret_sealed: str | None = None
-    psk_sealed: str | None = None
+    """What only the client needs, such as a private key; with `client_secrets: discard` it is not kept."""
+    shared_sealed: str | None = None
+    """What the node must know too, such as a preshared key or a password."""
     ipv4: str | None = None
     ipv6: str | None = None
     created_at: datetime
@@ -157,8 +160,8 @@ class Alien:
     table: ClassVar[sa.Table] = models.alien
     id: str
     endpoint_id: str
-    public_key: str
-    psk_sealed: str | None = None
+    identity: str
+    shared_sealed: str | None = None
     allowed_ips: str
     first_seen_at: datetime
     pruned_at: datetime | None = None
@@ -264,77 +267,3 @@ class Notice:
     failed_at: datetime | None = None
     tries: int
     error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    """An update of Telegram in the inbox. `body` is forgotten once it is handled, `reply` once it is sent."""
-
-    table: ClassVar[sa.Table] = models.inbox
-    seq: int
-    update_id: int
-    chat_id: int
-    received_at: datetime
-    body: dict[str, Any] | None = None
-    handled_at: datetime | None = None
-    reply: dict[str, Any] | None = None
-    answered_at: datetime | None = None
-    not_before: datetime
-    tries: int
-    error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Button:
-    """One button on one screen: for one person (`owner`, a Telegram id), once, for a time."""
-
-    table: ClassVar[sa.Table] = models.button
-    id: str
-    screen: str
-    owner: int
-    action: str
-    args: dict[str, Any]
-    expires_at: datetime
-    used_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invite:
-    """An invitation; who opens it first becomes the named user, or a new one."""
-
-    table: ClassVar[sa.Table] = models.invite
-    id: str
-    code_hash: str
-    user_id: str | None = None
-    made_by: str
-    created_at: datetime
-    expires_at: datetime
-    used_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Applicant:
-    """A stranger who talks to the bot: wrong answers so far, wrong invitations, and until when we do not listen."""
-
-    table: ClassVar[sa.Table] = models.applicant
-    telegram_id: int
-    locale: str
-    tries: int
-    bad_codes: int
-    wait_until: datetime | None = None
-    seen_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a user asked an admin for: a `device`, a `regen`, a `move` or a `plan`."""
-
-    table: ClassVar[sa.Table] = models.request
-    id: str
-    user_id: str
-    kind: str
-    details: dict[str, Any]
-    created_at: datetime
-    decided_at: datetime | None = None
-    decided_by: str | None = None
-    granted: bool | None = None

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -43,15 +44,18 @@ class Meter:
     reading: Reading
 
 
-def book(tx: Tx, endpoint_id: str, meters: Sequence[Meter]) -> None:
-    """Add what passed since the last reading, and move the cursors. Equal readings write nothing."""
+def book(tx: Tx, endpoint_id: str, meters: Sequence[Meter]) -> frozenset[str]:
+    """Add what passed since the last reading, and move the cursors. Equal readings write nothing.
+
+    Return the ids of the peers from whom something was received.
+    """
     cursors = _cursors(tx, endpoint_id, [meter.peer_id for meter in meters])
     moved = [meter for meter in meters if _news(cursors.get(meter.peer_id), meter.reading)]
     if not moved:
-        return
+        return frozenset()
     days: dict[tuple[str, date], list[int]] = defaultdict(lambda: [0, 0])
     months: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    totals = []
+    totals: list[dict[str, Any]] = []
     for meter in moved:
         cursor = cursors.get(meter.peer_id)
         more = gained(cursor, meter.reading, meter.born)
@@ -71,6 +75,7 @@ def book(tx: Tx, endpoint_id: str, meters: Sequence[Meter]) -> None:
             {"user_id": key[0], "month": key[1], "rx": n[0], "tx": n[1], "noted": False} for key, n in months.items()
         ]
         tx.execute(_MONTH, rows)
+    return frozenset(total["peer_id"] for total in totals if total["rx"])
 
 
 def forget(tx: Tx, peer_ids: Iterable[str]) -> None:

@@ -7,74 +7,62 @@ import io
 import re
 from typing import Any
 
+from vpnctl import protocols
 from vpnctl.errors import InvalidInput
+from vpnctl.protocols import plugin
+from vpnctl.protocols.interface import ClientApp
 from vpnctl.rules.secret import Secret
-from vpnctl.texts.words import Words, mark
+from vpnctl.texts.words import Words
 
-PLATFORMS = ("windows", "ios", "android", "macos", "linux")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])")
 _NAME_LIMIT = 15
 """wg-quick and Android take at most 15 characters of `[a-zA-Z0-9_=+.-]` as the name of a tunnel."""
 
-APPS = {
-    "windows": "https://www.wireguard.com/install/",
-    "ios": "https://apps.apple.com/app/wireguard/id1441195209",
-    "android": "https://play.google.com/store/apps/details?id=com.wireguard.android",
-    "macos": "https://apps.apple.com/app/wireguard/id1451685025",
-    "linux": "https://www.wireguard.com/install/",
-}
-"""Where the app is, per platform."""
-APP_NAMES = {"wireguard": "WireGuard"}
-"""Which app a protocol's file is for."""
 TITLES = {"windows": "Windows", "ios": "iPhone, iPad", "android": "Android", "macos": "macOS", "linux": "Linux"}
-_STEPS = {
-    "windows": (
-        mark("Install WireGuard from https://www.wireguard.com/install/"),
-        mark("Open it, choose Import tunnel(s) from file, and pick {file}"),
-        mark("Press Activate"),
-    ),
-    "ios": (
-        mark("Install WireGuard from the App Store"),
-        mark("Tap +, then Create from QR code and scan it (or open {file} in Files and share it to WireGuard)"),
-        mark("Switch the tunnel on"),
-    ),
-    "android": (
-        mark("Install WireGuard from Google Play or F-Droid"),
-        mark("Tap +, then Scan from QR code (or Import from file and pick {file})"),
-        mark("Switch the tunnel on"),
-    ),
-    "macos": (
-        mark("Install WireGuard from the Mac App Store"),
-        mark("Choose Import tunnel(s) from file and pick {file}"),
-        mark("Press Activate"),
-    ),
-    "linux": (
-        mark("Install the package wireguard-tools (and openresolv where there is no resolvconf)"),
-        mark("sudo install -m 600 {file} /etc/wireguard/"),
-        mark("sudo wg-quick up {name}   (at every boot: sudo systemctl enable wg-quick@{name})"),
-    ),
-}
 
 
-def file_name(user: str, device: str, peer_id: str) -> str:
-    """Return a file name that every client imports: at most 15 of `[a-z0-9_-]` and `.conf`, no Windows device name."""
+def file_name(protocol: str, user: str, device: str, peer_id: str) -> str:
+    """Return a file name that every client imports: at most 15 of `[a-z0-9_-]` and the protocol's end.
+
+    Never a device name of Windows.
+    """
     wish = user if device == "main" else f"{user}-{device}"
     if len(wish) > _NAME_LIMIT or _WINDOWS_DEVICES.fullmatch(wish):
         wish = f"{wish[:8].rstrip('-_')}-{hashlib.sha256(peer_id.encode()).hexdigest()[:6]}"
-    return f"{wish}.conf"
+    return f"{wish}{plugin(protocol).suffix}"
 
 
-def steps(platform: str, file: str, words: Words | None = None) -> list[str]:
+def stem(file: str) -> str:
+    """Return a file's name without its end."""
+    return file.rpartition(".")[0]
+
+
+def usual() -> str:
+    """Return the protocol that people get who name none."""
+    return protocols.usual()
+
+
+def app_name(protocol: str) -> str:
+    """Return what people call a protocol."""
+    return plugin(protocol).title
+
+
+def app(protocol: str, platform: str) -> ClientApp:
+    """Return the app that reads a protocol's files on a platform."""
+    return plugin(protocol).apps[platform]
+
+
+def steps(protocol: str, platform: str, file: str, words: Words | None = None) -> list[str]:
     """Return what to do on a platform to use the file, in English unless told."""
     said = words or Words()
-    return [said.say(step, file=file, name=file.removesuffix(".conf")) for step in _STEPS[platform]]
+    return [said.say(step, file=file, name=stem(file)) for step in app(protocol, platform).steps]
 
 
-def all_steps(file: str) -> str:
+def all_steps(protocol: str, file: str) -> str:
     """Return the steps of every platform as a text."""
     parts = []
-    for platform in PLATFORMS:
-        lines = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps(platform, file), 1))
+    for platform in plugin(protocol).apps:
+        lines = "\n".join(f"  {number}. {step}" for number, step in enumerate(steps(protocol, platform, file), 1))
         parts.append(f"{TITLES[platform]}\n{lines}")
     return "\n\n".join(parts) + "\n"
 

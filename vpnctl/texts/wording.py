@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
-from vpnctl.texts.words import Said, Words, mark
+from vpnctl.rules.translation import mark
+from vpnctl.texts.words import Said, Words
 
 _LINES = 40
 """Of a merged message; the rest is a number."""

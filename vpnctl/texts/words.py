@@ -20,11 +20,6 @@ _FROM_LEFT, _END = "\u2068", "\u2069"
 _DAY = 86400
 
 
-def mark(text: str) -> str:
-    """Mark a constant for translation where it stands; it is translated when it is said."""
-    return text
-
-
 @cache
 def _catalogue(locale: str) -> gettext.NullTranslations:
     if locale == "en":

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import NodeFailed
-from vpnctl.rules.observed import Observed, SeenPeer, SeenPsk
+from vpnctl.rules.observed import Observed, SeenPeer, SeenShared
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
@@ -45,73 +45,76 @@ def _add(tx: Tx, app: App, endpoint: Endpoint, name: str, found: list[SeenPeer])
     there = tx.execute(sa.select(sa.func.count()).select_from(models.alien).where(*kept)).scalar() or 0
     if found and there + len(found) > MOST:
         raise NodeFailed(
-            f"{name}: {endpoint.interface} has {there + len(found)} peers that are not ours; {MOST} are kept at most",
+            f"{name}: {endpoint.name} has {there + len(found)} peers that are not ours; {MOST} are kept at most",
             "what adds them there? Remove them on the node, then: vpnctl node sync " + name,
         )
     rows = []
     for peer in found:
-        known = sa.and_(models.alien.c.endpoint_id == endpoint.id, models.alien.c.public_key == peer.key)
-        ours = sa.and_(models.peer.c.endpoint_id == endpoint.id, models.peer.c.public_key == peer.key)
+        known = sa.and_(models.alien.c.endpoint_id == endpoint.id, models.alien.c.identity == peer.identity)
+        ours = sa.and_(models.peer.c.endpoint_id == endpoint.id, models.peer.c.identity == peer.identity)
         if tx.one(Alien, known) is None and tx.one(Peer, ours) is None:
             alien_id = str(uuid.uuid4())
-            sealed = app.vault.seal("alien.psk", alien_id, peer.psk) if isinstance(peer.psk, Secret) else None
+            shared = peer.shared if isinstance(peer.shared, Secret) else None
             ips = ", ".join(sorted(peer.allowed_ips))
             row = Alien(
                 id=alien_id,
                 endpoint_id=endpoint.id,
-                public_key=peer.key,
-                psk_sealed=sealed,
+                identity=peer.identity,
+                shared_sealed=app.vault.seal("alien.psk", alien_id, shared) if shared else None,
                 allowed_ips=ips,
                 first_seen_at=app.clock(),
             )
             rows.append(row)
     tx.insert_all(rows)
-    _tell(tx, app, "alien.found", endpoint, [row.public_key for row in rows])
+    _tell(tx, app, "alien.found", endpoint, [row.identity for row in rows])
 
 
 def _forget(tx: Tx, app: App, endpoint: Endpoint, gone: list[Alien]) -> None:
     for row in gone:
         tx.execute(sa.delete(models.alien).where(models.alien.c.id == row.id, models.alien.c.pruned_at.is_(None)))
-    _tell(tx, app, "alien.gone", endpoint, [row.public_key for row in gone])
+    _tell(tx, app, "alien.gone", endpoint, [row.identity for row in gone])
 
 
 def _tell(tx: Tx, app: App, verb: str, endpoint: Endpoint, keys: list[str]) -> None:
     """One event a look, however many there are."""
     if keys:
         after = {"count": len(keys), "keys": sorted(keys)[:_NAMED]}
-        events.record(tx, stamp(app), verb, ("endpoint", endpoint.id, endpoint.interface), None, after)
+        events.record(tx, stamp(app), verb, ("endpoint", endpoint.id, endpoint.name), None, after)
 
 
 def unsealed(app: App, node_id: str, observed: Observed) -> dict[str, list[str]]:
-    """Return interface -> keys of peers that we do not know, whose preshared key the node compared and did not name."""
+    """Return endpoint -> identities that we do not know, whose shared secret the node compared and did not name."""
     table = models.endpoint.c
     with app.store.read() as tx:
         endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
-        found = {each.interface: _strangers(tx, each, observed) for each in endpoints}
-    keys = {link: sorted(peer.key for peer in peers if isinstance(peer.psk, SeenPsk)) for link, peers in found.items()}
-    return {link: some[:MOST] for link, some in keys.items() if some}
+        found = {each.name: _strangers(tx, each, observed) for each in endpoints}
+    unnamed = {
+        name: sorted(peer.identity for peer in peers if isinstance(peer.shared, SeenShared))
+        for name, peers in found.items()
+    }
+    return {name: some[:MOST] for name, some in unnamed.items() if some}
 
 
 def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
-    link = observed.links.get(endpoint.interface)
-    if link is None or link.public_key != endpoint.public_key:
+    seen = observed.endpoints.get(endpoint.name)
+    if seen is None or seen.identity != endpoint.identity:
         return []
     known: set[str | None] = {
         key
         for table in (models.peer, models.alien)
-        for key in tx.execute(sa.select(table.c.public_key).where(table.c.endpoint_id == endpoint.id)).scalars()
+        for key in tx.execute(sa.select(table.c.identity).where(table.c.endpoint_id == endpoint.id)).scalars()
     }
-    known.add(endpoint.probe_public)
-    return [peer for key, peer in link.peers.items() if key not in known]
+    known.add(endpoint.probe_identity)
+    return [peer for key, peer in seen.peers.items() if key not in known]
 
 
 def _gone(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[Alien]:
-    link = observed.links.get(endpoint.interface)
-    if link is None or link.public_key != endpoint.public_key:
+    seen = observed.endpoints.get(endpoint.name)
+    if seen is None or seen.identity != endpoint.identity:
         return []
     kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
-    there = link.peers.keys() | link.filed
-    return [row for row in tx.all(Alien, *kept) if row.public_key not in there]
+    there = seen.peers.keys() | seen.filed
+    return [row for row in tx.all(Alien, *kept) if row.identity not in there]
 
 
 def count(app: App, node_ids: Sequence[str]) -> int:
@@ -126,9 +129,9 @@ def prune(app: App, node_ids: Sequence[str]) -> int:
     with app.store.write() as tx:
         found = tx.all(Alien, *_of(node_ids))
         for alien in found:
-            tx.update(Alien, models.alien.c.id == alien.id, pruned_at=now, psk_sealed=None)
+            tx.update(Alien, models.alien.c.id == alien.id, pruned_at=now, shared_sealed=None)
             events.record(
-                tx, stamp(app), "alien.prune", ("alien", alien.id, alien.public_key), {"allowed_ips": alien.allowed_ips}
+                tx, stamp(app), "alien.prune", ("alien", alien.id, alien.identity), {"allowed_ips": alien.allowed_ips}
             )
         touched = {alien.endpoint_id for alien in found}
         tx.update(Endpoint, models.endpoint.c.id.in_(touched), changed_at=now, proven_at=None)

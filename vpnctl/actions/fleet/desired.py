@@ -12,7 +12,6 @@ from vpnctl.app import App
 from vpnctl.errors import StateTrouble
 from vpnctl.protocols import host, plugin
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
-from vpnctl.remote.shell import Login
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.rules.desired import Desired
 from vpnctl.store import models
@@ -34,6 +33,10 @@ class View:
     owners: dict[str, str]
     """User id -> name, for labels."""
 
+    def without_people(self) -> View:
+        """Return it without peers and aliens: what is to be looked at does not depend on them."""
+        return replace(self, peers=(), aliens=())
+
 
 def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     """Return the rows of a node. Removed endpoints stay in it until their removal was proven.
@@ -47,29 +50,19 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
         Endpoint,
         column.node_id == node_id,
         sa.or_(column.removed_at.is_(None), column.proven_at.is_(None)),
-        order=column.interface,
+        order=column.name,
     )
     ids = [endpoint.id for endpoint in endpoints]
     if not people:
         return View(node, tuple(endpoints), (), {}, (), {})
-    peers = tx.all(Peer, models.peer.c.endpoint_id.in_(ids), order=models.peer.c.public_key)
+    peers = tx.all(Peer, models.peer.c.endpoint_id.in_(ids), order=models.peer.c.identity)
     people_here = sa.select(models.peer.c.user_id).where(models.peer.c.endpoint_id.in_(ids))
     users = {user.id: user for user in tx.all(User, models.user.c.id.in_(people_here))}
-    aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.public_key)
+    aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.identity)
     who = persons(tx, list(users.values()), now, people_here)
     reasons = {peer.id: why_not(standing(who[peer.user_id], peer), now) for peer in peers}
     owners = {user.id: user.name for user in users.values()}
     return View(node, tuple(endpoints), tuple(peers), reasons, tuple(aliens), owners)
-
-
-def login(tx: Tx, node: Node) -> Login:
-    """Return how to log in at a node, through other nodes where that is so."""
-    via = None
-    if node.jump_id is not None:
-        jump = tx.one(Node, models.node.c.id == node.jump_id)
-        assert jump is not None  # noqa: S101 - a foreign key
-        via = login(tx, jump)
-    return Login(node.name, node.kind, node.host, node.port, node.login, node.host_key, via)
 
 
 def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: bool = True) -> Desired:
@@ -77,7 +70,7 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
 
     Without `ipv6` the node's kernel does none, and an interface with such addresses would not come up there.
     """
-    links = []
+    endpoints = []
     packages: set[tuple[str, str]] = set()
     sealed: list[str] = []
     for endpoint in view.endpoints:
@@ -86,30 +79,22 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
         live = [peer for peer in own if view.reasons[peer.id] is None or peer.id in keep]
         aliens = [alien for alien in view.aliens if alien.endpoint_id == endpoint.id]
         taken = {f"{peer.ipv4}/32" for peer in live} | {f"{peer.ipv6}/128" for peer in live}
-        cut = {peer.public_key for peer in own} | {alien.public_key for alien in aliens if alien.pruned_at}
+        cut = {peer.identity for peer in own} | {alien.identity for alien in aliens if alien.pruned_at}
         opened = (_openable(app, view, peer, sealed) for peer in live)
         specs = [each for each in opened if each is not None]
-        spec = endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint))
+        spec = replace(endpoint_spec(endpoint, app.vault, measuring=_measuring(app, endpoint)), ipv6=ipv6)
         others = [
             spec_
             for alien in aliens
             if not alien.pruned_at and (spec_ := _openable_alien(app.vault, alien, taken, sealed)) is not None
         ]
         if not ipv6:
-            spec = replace(spec, pool_v6=None)
             specs = [replace(each, ipv6=None) for each in specs]
             others = [replace(each, allowed_ips=_only_v4(each.allowed_ips)) for each in others]
-        links.append(
-            protocol.link(
-                spec,
-                specs,
-                others,
-                frozenset(cut - {spec.public_key for spec in specs}),
-            )
-        )
+        endpoints.append(protocol.wanted(spec, specs, others, frozenset(cut - {each.identity for each in specs})))
         packages |= set(protocol.packages) if endpoint.removed_at is None else set()
     system = host.system_files() if packages else ()
-    return Desired(tuple(links), system, tuple(sorted(packages)), tuple(sorted(sealed)))
+    return Desired(tuple(endpoints), system, tuple(sorted(packages)), tuple(sorted(sealed)))
 
 
 def _openable(app: App, view: View, peer: Peer, sealed: list[str]) -> PeerSpec | None:
@@ -125,7 +110,7 @@ def _openable_alien(vault: Vault, alien: Alien, taken: set[str], sealed: list[st
     try:
         return _alien_spec(vault, alien, taken)
     except StateTrouble:
-        sealed.append(f"the alien {alien.public_key}")
+        sealed.append(f"the alien {alien.identity}")
         return None
 
 
@@ -138,44 +123,41 @@ def _measuring(app: App, endpoint: Endpoint) -> bool:
 
 
 def endpoint_spec(endpoint: Endpoint, vault: Vault | None = None, *, measuring: bool = False) -> EndpointSpec:
-    """Return what the renderers need of an endpoint; the private key only when a vault is given."""
+    """Return what the renderers need of an endpoint; its secret only when a vault is given."""
+    secret = None
+    if vault is not None and endpoint.secret_sealed is not None:
+        secret = vault.open("endpoint.key", endpoint.id, endpoint.secret_sealed)
     return EndpointSpec(
         id=endpoint.id,
-        interface=endpoint.interface,
+        name=endpoint.name,
         port=endpoint.port,
-        pool_v4=endpoint.pool_v4,
-        pool_v6=endpoint.pool_v6,
-        dns=endpoint.dns,
-        mtu=endpoint.mtu,
-        allowed_ips=endpoint.allowed_ips,
-        keepalive=endpoint.keepalive,
-        isolation=endpoint.isolation,
+        options=endpoint.options,
         forward_rule=endpoint.forward_rule,
-        public_key=endpoint.public_key,
-        private_key=vault.open("endpoint.key", endpoint.id, endpoint.key_sealed) if vault else None,
+        identity=endpoint.identity,
+        secret=secret,
         removed=endpoint.removed_at is not None,
         probe=_probe(vault, endpoint, measuring=measuring) if vault else None,
     )
 
 
 def _probe(vault: Vault, endpoint: Endpoint, *, measuring: bool) -> AlienSpec | None:
-    if endpoint.probe_public is None or endpoint.probe_psk_sealed is None:
+    if endpoint.probe_identity is None or endpoint.probe_shared_sealed is None:
         return None
     try:
-        psk = vault.open(probes.PSK, endpoint.id, endpoint.probe_psk_sealed)
+        shared = vault.open(probes.SHARED, endpoint.id, endpoint.probe_shared_sealed)
     except StateTrouble:  # only we shake hands with it: it must keep nobody's change from being made
         return None
-    return AlienSpec(endpoint.probe_public, psk, f"{probes.address(endpoint)}/32" if measuring else "")
+    return AlienSpec(endpoint.probe_identity, shared, f"{probes.address(endpoint)}/32" if measuring else "")
 
 
 def peer_spec(vault: Vault, peer: Peer) -> PeerSpec:
     """Return what the renderers need of a peer."""
-    psk = vault.open("peer.psk", peer.id, peer.psk_sealed) if peer.psk_sealed else None
-    return PeerSpec(peer.id, peer.public_key, psk, peer.ipv4 or "", peer.ipv6)
+    shared = vault.open("peer.psk", peer.id, peer.shared_sealed) if peer.shared_sealed else None
+    return PeerSpec(peer.id, peer.identity, shared, peer.ipv4, peer.ipv6)
 
 
 def _alien_spec(vault: Vault, alien: Alien, taken: set[str]) -> AlienSpec:
     """An alien never takes an address of ours: WireGuard would silently move it there (facts F24)."""
-    psk = vault.open("alien.psk", alien.id, alien.psk_sealed) if alien.psk_sealed else None
+    shared = vault.open("alien.psk", alien.id, alien.shared_sealed) if alien.shared_sealed else None
     ips = [ip.strip() for ip in alien.allowed_ips.split(",")]
-    return AlienSpec(alien.public_key, psk, ", ".join(ip for ip in ips if ip and ip not in taken))
+    return AlienSpec(alien.identity, shared, ", ".join(ip for ip in ips if ip and ip not in taken))

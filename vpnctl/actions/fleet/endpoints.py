@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,116 +14,133 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.actions.people.peers import place, reinstate, revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
-from vpnctl.protocols import NAMES, plugin
-from vpnctl.rules import addresses, grammar
+from vpnctl.protocols import names, plugin
+from vpnctl.protocols.interface import ProtocolPlugin
+from vpnctl.rules import grammar
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
-DEFAULT_POOL_V4 = "10.66.0.0/16"
-DEFAULT_DNS = "1.1.1.1, 2606:4700:4700::1111"
-DEFAULT_MTU = 1420
-LEAST_MTU = grammar.MIN_MTU
-DEFAULT_KEEPALIVE = 25
-ALL_TRAFFIC = "0.0.0.0/0, ::/0"
 FORWARD_RULES = ("none", "docker", "ufw", "iptables")
-MIN_PEERS = 1
-PROTOCOLS = NAMES
-RENEWS_CLIENTS = ("port", "dns", "mtu", "allowed_ips", "keepalive")
-"""Options that stand in the files of clients: changing one means that people need a new file."""
+GENERAL = ("interface", "port", "forward_rule")
+"""What every endpoint has; everything else that is given is an option of its protocol."""
 
 
-def add(app: App, node_name: str, protocol: str, options: dict[str, Any]) -> tuple[Endpoint, Node]:
-    """Add an endpoint. Options that are None get their default; a pool is picked beside the networks to `avoid`.
+@dataclass(frozen=True)
+class NewEndpoint:
+    """An endpoint to be added; values are checked ones, and what is missing gets its default."""
 
-    Raises Conflict when interface or port is taken.
-    """
+    protocol: str
+    general: Mapping[str, Any]
+    options: Mapping[str, Any]
+    avoid: Sequence[grammar.Network] = ()
+    """Networks beside which its pools are picked."""
+
+
+def add(
+    app: App, node_name: str, protocol: str, given: Mapping[str, Any], avoid: Sequence[grammar.Network] = ()
+) -> tuple[Endpoint, Node]:
+    """Add an endpoint from what is given and not None. Raises Conflict when its name or port is taken."""
+    new = NewEndpoint(protocol, general(given), plugin(protocol).checked(_options(given)), avoid)
     with app.store.write() as tx:
         node = find.node(tx, node_name)
-        return create(tx, app, node, protocol, options), node
+        return create(tx, app, node, new), node
 
 
-def create(tx: Tx, app: App, node: Node, protocol: str, options: dict[str, Any]) -> Endpoint:
+def protocols() -> tuple[str, ...]:
+    """Return the protocols that an endpoint may have."""
+    return names()
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None and name not in GENERAL}
+
+
+def create(tx: Tx, app: App, node: Node, new: NewEndpoint) -> Endpoint:
     """Add an endpoint inside a transaction."""
-    kind = plugin(protocol)
-    avoid = options.get("avoid", ())
-    values = checked({key: value for key, value in options.items() if value is not None and key != "avoid"})
+    kind = plugin(new.protocol)
     there = find.endpoints(tx, node)
-    interface = values.get("interface") or _free_interface(kind.interface_prefix, there)
-    port = values.get("port") or _free_port(kind.default_port, there)
-    for other in there:
-        if other.interface == interface or other.port == port:
-            what = f"interface {interface}" if other.interface == interface else f"port {port}"
-            raise Conflict(
-                f"{what} of {node.name} is taken by its {other.protocol} endpoint", f"vpnctl endpoint list {node.name}"
-            )
-    _refuse_overlap(values, there)
-    secret, public = kind.keypair()
+    name = new.general.get("interface") or _free_name(kind.name_prefix, there)
+    port = new.general.get("port") or _free_port(kind, there)
+    _refuse_taken(node, there, kind, name, port)
+    own = kind.server()
     endpoint_id = str(uuid.uuid4())
     row = Endpoint(
         id=endpoint_id,
         node_id=node.id,
-        protocol=protocol,
-        interface=interface,
+        protocol=new.protocol,
+        name=name,
         port=port,
-        pool_v4=values.get("pool_v4") or _free_pool(there, avoid),
-        pool_v6=_pool_v6(values),
-        dns=values.get("dns", DEFAULT_DNS),
-        mtu=values.get("mtu", DEFAULT_MTU),
-        allowed_ips=values.get("allowed_ips", ALL_TRAFFIC),
-        keepalive=values.get("keepalive", DEFAULT_KEEPALIVE),
-        isolation=values.get("isolation", True),
-        forward_rule=values.get("forward_rule", "none"),
-        options={},
-        public_key=public,
-        key_sealed=app.vault.seal("endpoint.key", endpoint_id, secret),
-        **probes.fresh(app.vault, protocol, endpoint_id),  # type: ignore[arg-type]
+        forward_rule=new.general.get("forward_rule", "none"),
+        options=kind.complete(new.options, [other.options for other in there], new.avoid),
+        identity=own.identity,
+        secret_sealed=app.vault.seal("endpoint.key", endpoint_id, own.secret) if own.secret else None,
+        **probes.fresh(app.vault, new.protocol, endpoint_id),
         changed_at=app.clock(),
         created_at=app.clock(),
+        transport=kind.transport,
+        driver=kind.driver,
     )
     tx.insert(row)
-    after = {"protocol": protocol, "port": port, "pool_v4": row.pool_v4, "pool_v6": row.pool_v6}
-    events.record(tx, stamp(app), "endpoint.add", ("endpoint", row.id, f"{node.name} {interface}"), None, after)
+    after = {"protocol": row.protocol, "port": port, **row.options}
+    events.record(tx, stamp(app), "endpoint.add", ("endpoint", row.id, f"{node.name} {name}"), None, after)
     return row
 
 
-def _refuse_overlap(values: dict[str, Any], there: list[Endpoint]) -> None:
-    for key in ("pool_v4", "pool_v6"):
-        if values.get(key) in (None, "none"):
-            continue
-        pool = grammar.network(values[key])
-        for other in there:
-            theirs = getattr(other, key)
-            if theirs is not None and pool.overlaps(grammar.network(theirs)):
-                raise Conflict(f"{pool} overlaps with {theirs} of {other.interface}", "name another --pool")
+def _refuse_taken(node: Node, there: list[Endpoint], kind: ProtocolPlugin, name: str, port: int) -> None:
+    for other in there:
+        if other.name == name or (other.port, other.transport) == (port, kind.transport):
+            what = f"interface {name}" if other.name == name else f"port {port}"
+            raise Conflict(
+                f"{what} of {node.name} is taken by its {other.protocol} endpoint", f"vpnctl endpoint list {node.name}"
+            )
+        if other.driver != kind.driver:
+            raise Conflict(
+                f"{node.name} is driven another way than {kind.name} needs", "add the other way in as a node of its own"
+            )
 
 
-def change(app: App, node_name: str, interface: str, options: dict[str, Any]) -> tuple[Endpoint, Node, list[str]]:
-    """Change options; return (endpoint, node, people who need a new file as `USER/DEVICE`)."""
-    values = checked({key: value for key, value in options.items() if value is not None})
+def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> tuple[Endpoint, Node, list[str]]:
+    """Change what is given and not None; return (endpoint, node, people who need a new file as `USER/DEVICE`)."""
     with app.store.write() as tx:
         node = find.node(tx, node_name)
-        row = find.endpoint(tx, node, interface)
-        new = {key: value for key, value in values.items() if getattr(row, key) != value}
-        if "port" in new and any(new["port"] == other.port for other in find.endpoints(tx, node) if other.id != row.id):
-            raise Conflict(f"port {new['port']} of {node.name} is taken", f"vpnctl endpoint list {node.name}")
-        if new:
-            before = {key: getattr(row, key) for key in new}
-            told: dict[str, Any] = {"clients_changed_at": app.clock()} if set(new) & set(RENEWS_CLIENTS) else {}
-            tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None, **new, **told)
-            events.record(tx, stamp(app), "endpoint.set", ("endpoint", row.id, f"{node.name} {interface}"), before, new)
-        concerned = _devices(tx, row) if set(new) & set(RENEWS_CLIENTS) else []
-        return find.endpoint(tx, node, interface), node, concerned
+        row = find.endpoint(tx, node, name)
+        values = {**general(given), **plugin(row.protocol).checked(_options(given))}
+        _, concerned = revise(tx, app, node, row, values)
+        return find.endpoint(tx, node, name), node, concerned
 
 
-def remove(app: App, node_name: str, interface: str, *, revoke: bool = False) -> tuple[Endpoint, list[str]]:
+def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Change an endpoint inside a transaction to these checked values; return (what is new, devices for a new file)."""
+    kind = plugin(row.protocol)
+    was = {"port": row.port, "forward_rule": row.forward_rule, **row.options}
+    new = {name: value for name, value in values.items() if name != "interface" and was.get(name) != value}
+    fixed = sorted(new.keys() & kind.fixed)
+    if fixed:
+        raise InvalidInput(f"{node.name} {row.name}: {fixed[0]} of an endpoint does not change", "add another endpoint")
+    if not new:
+        return new, []
+    others = [other for other in find.endpoints(tx, node) if other.id != row.id]
+    if any((other.port, other.transport) == (new.get("port"), row.transport) for other in others):
+        raise Conflict(f"port {new['port']} of {node.name} is taken", f"vpnctl endpoint list {node.name}")
+    now, renews = app.clock(), bool(new.keys() & kind.renews_clients)
+    columns: dict[str, Any] = {name: new[name] for name in ("port", "forward_rule") if name in new}
+    columns["options"] = row.options | {name: value for name, value in new.items() if name not in columns}
+    columns |= {"clients_changed_at": now} if renews else {}
+    tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=now, proven_at=None, **columns)
+    before = {name: was.get(name) for name in new}
+    events.record(tx, stamp(app), "endpoint.set", ("endpoint", row.id, f"{node.name} {row.name}"), before, new)
+    return new, _devices(tx, row) if renews else []
+
+
+def remove(app: App, node_name: str, name: str, *, revoke: bool = False) -> tuple[Endpoint, list[str]]:
     """Remove an endpoint; return it and the nodes to settle, its own first.
 
     Its live peers stop it with Conflict unless they are to be revoked.
     """
     with app.store.write() as tx:
         node = find.node(tx, node_name)
-        row = find.endpoint(tx, node, interface)
+        row = find.endpoint(tx, node, name)
         return row, [node.id, *dissolve(tx, app, node, row, revoke=revoke)]
 
 
@@ -140,7 +157,7 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> li
         names = sorted({f"{owners[peer.user_id].name}/{peer.device}" for peer in staying})
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise Conflict(
-            f"devices live on {node.name} {row.interface}: {', '.join(names[:SHOWN])}{more}",
+            f"devices live on {node.name} {row.name}: {', '.join(names[:SHOWN])}{more}",
             f"move them first (vpnctl user migrate --all --from {node.name} --to NODE), or give --revoke-peers",
         )
     for peer in peers:
@@ -149,7 +166,7 @@ def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> li
     back = [each for peer in came for each in reinstate(tx, app, owners[peer.user_id], peer)]
     now = app.clock()
     tx.update(Endpoint, models.endpoint.c.id == row.id, removed_at=now, changed_at=now, proven_at=None)
-    events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.interface}"))
+    events.record(tx, stamp(app), "endpoint.remove", ("endpoint", row.id, f"{node.name} {row.name}"))
     return sorted({place(tx, peer)[1].id for peer in back})
 
 
@@ -174,60 +191,23 @@ def _devices(tx: Tx, row: Endpoint) -> list[str]:
     return [f"{name}/{device}" for name, device in tx.execute(query)]
 
 
-def checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the options in their canonical form."""
-    checks: dict[str, Callable[[str], str]] = {
-        "interface": grammar.interface,
-        "dns": grammar.addresses,
-        "allowed_ips": grammar.networks,
-        "pool_v4": lambda text: _pool(text, 4),
-        "pool_v6": lambda text: "none" if text == "none" else _pool(text, 6),
-    }
-    canonical: dict[str, Any] = {key: checks[key](value) if key in checks else value for key, value in values.items()}
-    limits = {"mtu": (grammar.MIN_MTU, grammar.MAX_MTU), "keepalive": (0, 65535), "port": (1, grammar.MAX_PORT)}
-    for key, (low, high) in limits.items():
-        if key in canonical and not low <= canonical[key] <= high:
-            raise InvalidInput(f"{key} {canonical[key]} is out of range", f"from {low} to {high}")
-    if canonical.get("forward_rule", "none") not in FORWARD_RULES:
+def general(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every endpoint has, in its canonical form, of what is given and not None."""
+    values = {name: given[name] for name in GENERAL if given.get(name) is not None}
+    if "interface" in values:
+        values["interface"] = grammar.interface(values["interface"])
+    if "port" in values and not 1 <= values["port"] <= grammar.MAX_PORT:
+        raise InvalidInput(f"port {values['port']} is out of range", f"from 1 to {grammar.MAX_PORT}")
+    if values.get("forward_rule", "none") not in FORWARD_RULES:
         raise InvalidInput("that is not a forward rule", f"one of: {', '.join(FORWARD_RULES)}")
-    return canonical
+    return values
 
 
-def _pool(text: str, version: int) -> str:
-    network = grammar.network(text)
-    if not network.is_private or network.is_loopback or network.is_multicast or network.is_link_local:
-        raise InvalidInput(f"{network} is no private network", "for example 10.66.0.0/16 or fd00:66::/64")
-    if network.version != version or addresses.capacity(network) < MIN_PEERS:
-        raise InvalidInput(
-            f"{network} is not a pool for IPv{version} peers", "for example 10.66.0.0/16 or fd00:66::/64"
-        )
-    return str(network)
-
-
-def _pool_v6(values: dict[str, Any]) -> str | None:
-    """A random unique local /64 (RFC 4193) unless one is given; `none` leaves v6 of clients without a way out."""
-    given = values.get("pool_v6")
-    if given is not None:
-        return None if given == "none" else str(given)
-    digits = secrets.token_hex(5)
-    return str(grammar.network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:]}::/64"))
-
-
-def _free_pool(there: list[Endpoint], avoid: Sequence[grammar.Network]) -> str:
-    """Return 10.66.0.0/16, or the next /16 that no endpoint and no other network of this node overlaps."""
-    taken = [*(grammar.network(other.pool_v4) for other in there), *(each for each in avoid if each.version == 4)]  # noqa: PLR2004
-    candidates = (grammar.network(f"10.{number}.0.0/16") for number in range(66, 250))
-    free = next((str(pool) for pool in candidates if not any(pool.overlaps(other) for other in taken)), None)
-    if free is None:
-        raise Conflict("no pool is left between 10.66.0.0/16 and 10.249.0.0/16", "name one: --pool 172.20.0.0/16")
-    return free
-
-
-def _free_interface(prefix: str, there: list[Endpoint]) -> str:
-    names = {other.interface for other in there}
+def _free_name(prefix: str, there: list[Endpoint]) -> str:
+    names = {other.name for other in there}
     return next(name for number in range(1000) if (name := f"{prefix}{number}") not in names)
 
 
-def _free_port(default: int, there: list[Endpoint]) -> int:
-    ports = {other.port for other in there}
-    return next(number for number in range(default, grammar.MAX_PORT) if number not in ports)
+def _free_port(kind: ProtocolPlugin, there: list[Endpoint]) -> int:
+    ports = {other.port for other in there if other.transport == kind.transport}
+    return next(number for number in range(kind.default_port, grammar.MAX_PORT) if number not in ports)

@@ -13,12 +13,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet import probes
-from vpnctl.actions.fleet.desired import View, load, login
-from vpnctl.actions.fleet.settle import look as look_at
+from vpnctl.actions.fleet.desired import View, load
+from vpnctl.actions.fleet.driving import drive, proven
+from vpnctl.actions.fleet.driving import look as look_at
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
+from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake
 from vpnctl.remote.probe import Verdict as Sign
 from vpnctl.rules import health, vitals
@@ -37,7 +39,7 @@ _OWN = "health:own_network"
 
 @dataclass(frozen=True)
 class Found:
-    """One look at one node. `signs` maps interface to how the handshake ended."""
+    """One look at one node. `signs` maps endpoint to how the handshake ended."""
 
     node: Node
     look: Look
@@ -115,30 +117,28 @@ def _look(app: App, node: Node) -> Found:
     handshake = all(answered) if answered else None
     if observed is None:
         return Found(node, Look(False, False, handshake, 0), error, signs)
-    serving = all(each.interface in observed.links for each in view.endpoints if each.removed_at is None)
+    serving = all(each.name in observed.endpoints for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
     return Found(node, Look(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
 
 
 def _observe(app: App, view: View) -> Observed:
-    with app.store.read() as tx:
-        where = login(tx, view.node)
-    shell = app.connect(where)
-    try:
-        return look_at(app, view, shell, PEOPLE, ("look-health",))
-    finally:
-        shell.close()
+    with drive(app, view) as way:
+        return look_at(app, view, way, Query(PEOPLE, proven(view), health=True))
 
 
 def _online(view: View, observed: Observed) -> int:
-    """Count live sessions by the node's own clock. Our probe's do not count: it never sends a packet."""
+    """Count live sessions by the node's own clock. Our probe's do not count: it never sends a packet.
+
+    Peers of whom a node does not tell when it heard of them are not counted.
+    """
     since = observed.clock - ONLINE.total_seconds()
-    ours = {endpoint.interface: endpoint.probe_public for endpoint in view.endpoints}
+    ours = {endpoint.name: endpoint.probe_identity for endpoint in view.endpoints}
     return sum(
-        peer.handshake >= since
-        for interface, link in observed.links.items()
-        for key, peer in link.peers.items()
-        if key != ours.get(interface)
+        (peer.handshake or 0) >= since
+        for name, seen in observed.endpoints.items()
+        for identity, peer in seen.peers.items()
+        if identity != ours.get(name)
     )
 
 
@@ -207,13 +207,13 @@ def _why(found: Found, verdict: Verdict) -> str:
     if not found.look.ssh:
         return found.error + ("; its tunnel answers" if found.look.handshake else "")
     if not found.look.serving:
-        return "an interface is not up"
+        return "an endpoint is not up"
     if verdict is Verdict.BLOCKED:
         silent = [
             f"{name}: {sign.verdict}" for name, sign in found.signs.items() if sign and sign.verdict is not Sign.OK
         ]
         return "SSH answers, UDP does not" + f" ({', '.join(silent)})" if silent else "people's sessions ended together"
-    return "SSH, interfaces and handshake answer"
+    return "SSH, endpoints and handshake answer"
 
 
 def _line(found: Found, what: str, why: str) -> str:

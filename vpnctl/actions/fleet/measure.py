@@ -14,16 +14,18 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from vpnctl.actions.fleet import probes
-from vpnctl.actions.fleet.desired import load, login
-from vpnctl.actions.fleet.settle import Wish, look, settle
+from vpnctl.actions.fleet.desired import load
+from vpnctl.actions.fleet.driving import driver, login, look, proven
+from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import Conflict, NodeFailed, Unreachable
+from vpnctl.protocols import plugin
 from vpnctl.remote import probe
+from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Verdict
 from vpnctl.remote.shell import Shell
 from vpnctl.remote.tunnel import PAYLOAD, Tunnel
-from vpnctl.rules import grammar
 from vpnctl.rules.addresses import server_address
 from vpnctl.rules.changes import PEOPLE
 from vpnctl.store import find, models
@@ -57,18 +59,14 @@ def measure(app: App, name: str, seconds: float) -> tuple[list[Measured], list[S
         where = login(tx, node)
     if endpoint is None or endpoint.digest is None:
         raise Conflict(f"{name} serves nothing yet", f"vpnctl node provision {name}")
-    _refuse_taken(app, endpoint)
+    pools = plugin(endpoint.protocol).pools(endpoint.options)
+    if pools:
+        _refuse_taken(app, endpoint)
     probes.ensure(app, [node.id])
     shell = app.connect(where)
     try:
         found = [_direct(app, node, endpoint, shell)]
-        settled = _address(app, endpoint, until=app.clock() + MEASURING)
-        try:
-            if any(each.code for each in settled):
-                raise NodeFailed(settled[0].error, settled[0].hint)
-            found.append(_tunnel(app, node, endpoint, shell, seconds))
-        finally:
-            settled = _address(app, endpoint, until=None)
+        settled = _through(app, (node, endpoint), shell, seconds, found) if pools else []
     finally:
         shell.close()
     with app.store.write() as tx:
@@ -76,6 +74,21 @@ def measure(app: App, name: str, seconds: float) -> tuple[list[Measured], list[S
             figures = {name: getattr(each, name) for name in ("way", "latency_ms", "loss", "down_mbit", "up_mbit")}
             tx.insert(Measurement(id=str(uuid.uuid4()), node_id=node.id, at=app.clock(), **figures))
     return found, settled
+
+
+def _through(
+    app: App, where: tuple[Node, Endpoint], shell: Shell, seconds: float, found: list[Measured]
+) -> list[Settled]:
+    """Measure the tunnel too; return how the node came out when the probe peer's address was taken back."""
+    node, endpoint = where
+    settled = _address(app, endpoint, until=app.clock() + MEASURING)
+    try:
+        if any(each.code for each in settled):
+            raise NodeFailed(settled[0].error, settled[0].hint)
+        found.append(_tunnel(app, node, endpoint, shell, seconds))
+    finally:
+        settled = _address(app, endpoint, until=None)
+    return settled
 
 
 def _refuse_taken(app: App, endpoint: Endpoint) -> None:
@@ -114,13 +127,15 @@ def _address(app: App, endpoint: Endpoint, *, until: datetime | None) -> list[Se
 
 def _tunnel(app: App, node: Node, endpoint: Endpoint, shell: Shell, seconds: float) -> Measured:
     own = probes.address(endpoint)
-    server = str(server_address(grammar.network(endpoint.pool_v4)))
+    inside, talk = plugin(endpoint.protocol).pools(endpoint.options).v4, probes.conversation(app, endpoint)
+    assert inside is not None and talk is not None  # noqa: S101 - it has pools, and a probe since `ensure`
+    server = str(server_address(inside))
     line = probe.connect(node.public_host, endpoint.port)
     with line, ThreadPoolExecutor(1) as pool:
-        shaken = probe.shake_on(line, probes.identity(app, endpoint), lambda: probes.later(app, endpoint.id))
+        shaken = probe.shake_on(line, talk, lambda: probes.later(app, endpoint.id))
         if shaken.verdict is not Verdict.OK:
             raise Unreachable(f"{node.name}: no handshake: {shaken.verdict}", f"vpnctl node check {node.name}")
-        tunnel = Tunnel(line, shaken, own, server)
+        tunnel = Tunnel(line, talk.session(), own, server)
         echo = tunnel.ping()
         script = _POUR.format(own=own, port=PORT, seconds=f"{seconds:g}", size=PAYLOAD)
         pouring = pool.submit(shell.run, ("bash", "-c", script), b"", seconds + 10)
@@ -136,8 +151,8 @@ def _received(app: App, node: Node, endpoint: Endpoint, shell: Shell) -> int:
     """Return the bytes that the node counts as received from our probe peer."""
     with app.store.read() as tx:
         view = load(tx, node.id, app.clock(), people=False)
-    peers = look(app, view, shell, PEOPLE).links[endpoint.interface].peers
-    found = peers.get(endpoint.probe_public or "")
+    observed = look(app, view, driver(app, view, shell), Query(PEOPLE, proven(view)))
+    found = observed.endpoints[endpoint.name].peers.get(endpoint.probe_identity or "")
     return found.rx if found else 0
 
 

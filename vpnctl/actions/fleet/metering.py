@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from vpnctl.actions.fleet import node_lock, proof
-from vpnctl.actions.fleet.desired import load, login
-from vpnctl.actions.fleet.settle import look
+from vpnctl.actions.fleet.desired import load
+from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
+from vpnctl.remote.driver import Query
 from vpnctl.rules.changes import PEOPLE
 from vpnctl.store import models
 from vpnctl.store.rows import Node
@@ -38,12 +39,9 @@ def sweep(app: App) -> list[Settled]:
 
 def _read(app: App, node: Node) -> None:
     with app.store.read() as tx:
-        where, looked = login(tx, node), load(tx, node.id, app.clock(), people=False)
-    shell = app.connect(where)
-    try:
-        observed = look(app, looked, shell, PEOPLE)
-    finally:
-        shell.close()
+        looked = load(tx, node.id, app.clock(), people=False)
+    with drive(app, looked) as way:
+        observed = look(app, looked, way, Query(PEOPLE, proven(looked)))
     with app.store.read() as tx:
         view = load(tx, node.id, app.clock())
         proof.check_token(tx, view.node, observed)

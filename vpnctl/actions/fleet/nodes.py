@@ -11,14 +11,16 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet import endpoints
 from vpnctl.actions.fleet.desired import load
-from vpnctl.actions.fleet.desired import login as login_of
+from vpnctl.actions.fleet.driving import drive, look
+from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
-from vpnctl.actions.fleet.settle import Wish, look, settle
+from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, InvalidInput, VpnctlError
 from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
 from vpnctl.remote import enroll
+from vpnctl.remote.driver import Query
 from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar
 from vpnctl.rules.changes import PEOPLE, SYSTEM
@@ -170,12 +172,9 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
 def _check_shown(app: App, row: Node, token: str) -> None:
     """The token that is accepted must be the one that the node shows."""
     with app.store.read() as tx:
-        where, view = login_of(tx, row), load(tx, row.id, app.clock(), people=False)
-    shell = app.connect(where)
-    try:
-        shown = look(app, view, shell, PEOPLE).token
-    finally:
-        shell.close()
+        view = load(tx, row.id, app.clock(), people=False)
+    with drive(app, view) as way:
+        shown = look(app, view, way, Query(PEOPLE)).token
     if shown != token:
         raise Conflict(
             f"{row.name} shows the token {shown}, not {grammar.clean(token, 40)}", f"vpnctl node check {row.name}"

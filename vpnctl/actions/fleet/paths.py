@@ -1,21 +1,20 @@
 """Whether packets pass a node: what to try there, what it means, and what is remembered of it.
 
 A handshake proves less: hosts with Docker or ufw answer it and drop what comes after (facts F26). So a packet of a
-throw-away peer goes in at the tunnel, must leave the node, and its answer must come back (remote/path.sh).
+throw-away peer goes in at the tunnel, must leave the node, and its answer must come back (the protocol's path.sh).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.fleet.desired import View, desired
+from vpnctl.actions.fleet.desired import View
 from vpnctl.app import App
-from vpnctl.remote import plan
-from vpnctl.rules import grammar
+from vpnctl.protocols import plugin
+from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import Observed
 from vpnctl.rules.path import PathCode, path_words
 from vpnctl.store import models
@@ -27,25 +26,26 @@ _LOOKED_AT = 64
 _SMALL = 4
 
 
-def tries(app: App, view: View) -> tuple[str, ...]:
-    """Return what the node script is to try for each endpoint of the node."""
+def tries(app: App, view: View) -> dict[str, tuple[str | None, str | None]]:
+    """Return, per endpoint, addresses at the end of its pools that nobody has (IPv4, IPv6), to try packets with.
+
+    None where a pool has none left there.
+    """
     with app.store.read() as tx:
-        free = {each.interface: _free(tx, each) for each in view.endpoints if each.removed_at is None}
-    return plan.paths(desired(app, replace(view, peers=(), aliens=())), free)
+        return {each.name: _free(tx, each) for each in view.endpoints if each.removed_at is None}
 
 
 def _free(tx: Tx, endpoint: Endpoint) -> tuple[str | None, str | None]:
-    """Return addresses at the end of the pools that nobody has, (IPv4, IPv6); None where a pool has none left there."""
+    pools = plugin(endpoint.protocol).pools(endpoint.options)
     return (
-        _last_free(tx, endpoint, endpoint.pool_v4, models.peer.c.ipv4),
-        _last_free(tx, endpoint, endpoint.pool_v6, models.peer.c.ipv6),
+        _last_free(tx, endpoint, pools.v4, models.peer.c.ipv4),
+        _last_free(tx, endpoint, pools.v6, models.peer.c.ipv6),
     )
 
 
-def _last_free(tx: Tx, endpoint: Endpoint, text: str | None, column: sa.Column[str]) -> str | None:
-    if text is None:
+def _last_free(tx: Tx, endpoint: Endpoint, pool: Network | None, column: sa.Column[str]) -> str | None:
+    if pool is None:
         return None
-    pool = grammar.network(text)
     low, high = 2, pool.num_addresses - (3 if pool.num_addresses > _SMALL else 2)  # `measure` has the one after it
     near = [str(pool.network_address + number) for number in range(max(low, high - _LOOKED_AT), high + 1)]
     here = (models.peer.c.endpoint_id == endpoint.id, column.in_(near))

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from vpnctl.actions.fleet import paths, probes
-from vpnctl.actions.fleet.desired import View, load, login
+from vpnctl.actions.fleet.desired import View, load
+from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.fleet.proof import check_token, failed
-from vpnctl.actions.fleet.settle import Wish, compare, look
+from vpnctl.actions.fleet.settle import Wish, compare
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import Distrust, VpnctlError
+from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules.changes import Change, HandshakeSilent, OfPeer
 from vpnctl.store import models
@@ -80,23 +82,19 @@ def preview(app: App, views: list[View], wish: Wish | None = None) -> list[Settl
 
 
 def _preview(app: App, view: View, wish: Wish) -> Settled:
-    with app.store.read() as tx:
-        where = login(tx, view.node)
-    shell = app.connect(where)
-    try:
-        observed = look(app, view, shell, wish.scope, paths.tries(app, view) if wish.prove else ())
-    finally:
-        shell.close()
+    with drive(app, view) as way:
+        what = Query(wish.scope, proven(view), paths.tries(app, view) if wish.prove else {})
+        observed = look(app, view, way, what)
     with app.store.read() as tx:
         check_token(tx, view.node, observed)
     found = compare(app, view, observed, wish)
     if wish.prove:
         paths.record(app, view.node, observed)
-    who = {peer.public_key: f"{view.owners[peer.user_id]}/{peer.device}" for peer in view.peers}
+    who = {peer.identity: f"{view.owners[peer.user_id]}/{peer.device}" for peer in view.peers}
     changes = tuple(_named(change, who) for change in found.changes)
     return Settled(view.node.id, view.node.name, 0, changes, notes=found.notes)
 
 
 def _named(change: Change, who: Mapping[str, str]) -> Change:
-    """Return a change with `USER/DEVICE` in the place of a key of ours: people are not known by their keys."""
-    return replace(change, whose=who.get(change.key, "")) if isinstance(change, OfPeer) else change
+    """Return a change with `USER/DEVICE` in the place of an identity of ours: people are not known by their keys."""
+    return replace(change, whose=who.get(change.identity, "")) if isinstance(change, OfPeer) else change

@@ -2,74 +2,82 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from vpnctl.app import App
 from vpnctl.protocols import plugin
-from vpnctl.protocols.handshake import Identity
+from vpnctl.protocols.interface import Conversation, Credentials
 from vpnctl.remote.probe import Handshake
-from vpnctl.rules import grammar
 from vpnctl.store import models
 from vpnctl.store.rows import Endpoint, Node
 from vpnctl.store.vault import Vault
 
-KEY, PSK = "endpoint.probe_key", "endpoint.probe_psk"
+SECRET, SHARED = "endpoint.probe_key", "endpoint.probe_psk"
 _STEP = timedelta(milliseconds=1)
 
 
-def fresh(vault: Vault, protocol: str, endpoint_id: str) -> dict[str, str]:
-    """Return the columns of a new probe peer."""
+def fresh(vault: Vault, protocol: str, endpoint_id: str) -> dict[str, Any]:
+    """Return the columns of a new probe peer; none where a connection that opens is all that can be tried."""
     kind = plugin(protocol)
-    secret, public = kind.keypair()
+    own = kind.issue()
+    if own.secret is None or own.shared is None or kind.conversation(own.identity, own) is None:
+        return {}
     return {
-        "probe_public": public,
-        "probe_key_sealed": vault.seal(KEY, endpoint_id, secret),
-        "probe_psk_sealed": vault.seal(PSK, endpoint_id, kind.psk()),
+        "probe_identity": own.identity,
+        "probe_secret_sealed": vault.seal(SECRET, endpoint_id, own.secret),
+        "probe_shared_sealed": vault.seal(SHARED, endpoint_id, own.shared),
     }
 
 
 def ensure(app: App, node_ids: Iterable[str]) -> None:
     """Give a probe peer to endpoints that were made before there were any; the next settle puts it there."""
     table = models.endpoint.c
-    lacking = (table.node_id.in_(list(node_ids)), table.removed_at.is_(None), table.probe_public.is_(None))
+    lacking = (table.node_id.in_(list(node_ids)), table.removed_at.is_(None), table.probe_identity.is_(None))
     with app.store.read() as tx:
-        if tx.execute(sa.select(table.id).where(*lacking)).first() is None:
-            return
-    with app.store.write() as tx:
-        for row in tx.all(Endpoint, *lacking):
-            values = fresh(app.vault, row.protocol, row.id)
-            tx.update(Endpoint, table.id == row.id, changed_at=app.clock(), proven_at=None, **values)
+        rows = tx.all(Endpoint, *lacking)
+    probes = {row.id: values for row in rows if (values := fresh(app.vault, row.protocol, row.id))}
+    if probes:
+        with app.store.write() as tx:
+            for endpoint_id, values in probes.items():
+                same = (table.id == endpoint_id, table.probe_identity.is_(None))
+                tx.update(Endpoint, *same, changed_at=app.clock(), proven_at=None, **values)
 
 
 def shake(app: App, public_host: str, endpoint: Endpoint) -> Handshake | None:
-    """Shake hands with an endpoint as a client would; None when it has no probe peer yet."""
-    if endpoint.probe_key_sealed is None or endpoint.probe_psk_sealed is None:
+    """Shake hands with an endpoint as a client would, or see whether it listens; None without probe peer yet."""
+    talk = conversation(app, endpoint)
+    if talk is None and endpoint.transport == "udp":
         return None
-    return app.shake(public_host, endpoint.port, identity(app, endpoint), lambda: later(app, endpoint.id))
+    return app.shake(public_host, endpoint.port, talk, lambda: later(app, endpoint.id))
 
 
 def shake_all(app: App, node: Node) -> dict[str, Handshake | None]:
     """Shake hands with every endpoint of a node."""
     table = models.endpoint.c
     with app.store.read() as tx:
-        rows = tx.all(Endpoint, table.node_id == node.id, table.removed_at.is_(None), order=table.interface)
-    return {row.interface: shake(app, node.public_host, row) for row in rows}
+        rows = tx.all(Endpoint, table.node_id == node.id, table.removed_at.is_(None), order=table.name)
+    return {row.name: shake(app, node.public_host, row) for row in rows}
 
 
 def address(endpoint: Endpoint) -> str:
     """Return the address that the probe peer has while it measures: the pool's last one, which is given out last."""
-    return str(grammar.network(endpoint.pool_v4).broadcast_address - 1)
+    pool = plugin(endpoint.protocol).pools(endpoint.options).v4
+    assert pool is not None  # noqa: S101 - only endpoints with a pool are measured
+    return str(pool.broadcast_address - 1)
 
 
-def identity(app: App, endpoint: Endpoint) -> Identity:
-    """Return the keys of an endpoint's probe peer."""
-    sealed = ((KEY, endpoint.probe_key_sealed), (PSK, endpoint.probe_psk_sealed))
-    private, psk = (base64.b64decode(app.vault.open(label, endpoint.id, text or "").reveal()) for label, text in sealed)
-    return Identity(private, base64.b64decode(endpoint.public_key), psk)
+def conversation(app: App, endpoint: Endpoint) -> Conversation | None:
+    """Return how an endpoint's probe peer talks to it; None when there is none."""
+    if endpoint.probe_identity is None:
+        return None
+    sealed = ((SECRET, endpoint.probe_secret_sealed), (SHARED, endpoint.probe_shared_sealed))
+    secret, shared = (app.vault.open(label, endpoint.id, text or "") for label, text in sealed)
+    own = Credentials(endpoint.probe_identity, secret, shared)
+    return plugin(endpoint.protocol).conversation(endpoint.identity, own)
 
 
 def later(app: App, endpoint_id: str) -> tuple[int, int]:

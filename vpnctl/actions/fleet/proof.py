@@ -17,9 +17,9 @@ from vpnctl.app import App
 from vpnctl.errors import Distrust, NodeFailed, VpnctlError
 from vpnctl.protocols.host import TOKEN
 from vpnctl.rules.changes import SYSTEM
-from vpnctl.rules.desired import Desired, Link
+from vpnctl.rules.desired import Desired, WantedEndpoint
 from vpnctl.rules.ledger import Reading
-from vpnctl.rules.observed import Observed, SeenPeer, psk_differs
+from vpnctl.rules.observed import Observed, SeenPeer, shared_differs
 from vpnctl.store import events, models, traffic
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer
@@ -73,53 +73,53 @@ def check_server_keys(view: View, want: Desired, observed: Observed) -> Desired:
     node = view.node
     proven = {endpoint.id for endpoint in view.endpoints if endpoint.digest is not None}
     mine = []
-    for link in want.links:
-        fine = {"", link.public_key} | ({"unknown"} if link.endpoint_id in proven else set())
-        seen = observed.links.get(link.interface)
-        up = seen is not None and seen.public_key not in ("", link.public_key)
-        found = observed.files.get(link.config.path)
-        key = observed.facts.get(f"key:{link.config.path}", "")
-        filed = found is not None and found[0] != link.config.digest and key not in fine
-        if (up or filed) and link.removed and link.endpoint_id not in proven:
+    for one in want.endpoints:
+        fine = {"", one.identity} | ({"unknown"} if one.endpoint_id in proven else set())
+        seen = observed.endpoints.get(one.name)
+        up = seen is not None and seen.identity not in ("", one.identity)
+        found = observed.files.get(one.config.path)
+        key = observed.facts.get(f"key:{one.config.path}", "")
+        filed = found is not None and found[0] != one.config.digest and key not in fine
+        if (up or filed) and one.removed and one.endpoint_id not in proven:
             continue
         if up:
-            raise _foreign(node, link, f"{link.interface} is up with another server key", observed)
+            raise _foreign(node, one, f"{one.name} is up with another server key", observed)
         if filed:
-            raise _foreign(node, link, f"{link.config.path} holds another server key", observed)
-        mine.append(link)
-    return replace(want, links=tuple(mine))
+            raise _foreign(node, one, f"{one.config.path} holds another server key", observed)
+        mine.append(one)
+    return replace(want, endpoints=tuple(mine))
 
 
 def check_ports(node: Node, want: Desired, observed: Observed) -> None:
-    """Raise NodeFailed when something else listens on a port of ours before our interface is up."""
-    used = observed.facts.get("udp_ports", "").split()
-    for link in want.links:
-        if not link.removed and link.interface not in observed.links and str(link.port) in used:
+    """Raise NodeFailed when something else listens on a port of ours before our endpoint is up."""
+    for one in want.endpoints:
+        used = observed.facts.get(f"{one.transport}_ports", "").split()
+        if not one.removed and one.name not in observed.endpoints and str(one.port) in used:
             raise NodeFailed(
-                f"{node.name}: UDP port {link.port} is used by another program",
-                f"vpnctl endpoint set {node.name} {link.interface} --port {_free_port(link.port, observed)}",
+                f"{node.name}: {one.transport.upper()} port {one.port} is used by another program",
+                f"vpnctl endpoint set {node.name} {one.name} --port {_free_port(one, observed)}",
             )
 
 
-def _foreign(node: Node, link: Link, what: str, observed: Observed) -> Distrust:
+def _foreign(node: Node, one: WantedEndpoint, what: str, observed: Observed) -> Distrust:
     return Distrust(
         f"{node.name}: {what}; nothing was written",
-        f"serve beside it: vpnctl endpoint remove {node.name} {link.interface}, then "
-        f"vpnctl endpoint add {node.name} {link.protocol} --interface {_free_name(link.interface, observed)} "
-        f"--port {_free_port(link.port, observed)}",
+        f"serve beside it: vpnctl endpoint remove {node.name} {one.name}, then "
+        f"vpnctl endpoint add {node.name} {one.protocol} --interface {_free_name(one.name, observed)} "
+        f"--port {_free_port(one, observed)}",
     )
 
 
 def _free_name(taken: str, observed: Observed) -> str:
-    """Return an interface name like that one, which was not seen on the node."""
+    """Return a name like that one, which was not seen on the node."""
     stem = taken.rstrip("0123456789")
-    return next(name for number in range(7, 1000) if (name := f"{stem}{number}") not in {taken, *observed.links})
+    return next(name for number in range(7, 1000) if (name := f"{stem}{number}") not in {taken, *observed.endpoints})
 
 
-def _free_port(taken: int, observed: Observed) -> int:
-    """Return a port near that one on which nothing was seen."""
-    used = {taken, *(link.port for link in observed.links.values())}
-    used |= {int(each) for each in observed.facts.get("udp_ports", "").split()}
+def _free_port(one: WantedEndpoint, observed: Observed) -> int:
+    """Return a port near that endpoint's on which nothing was seen."""
+    used = {one.port, *(seen.port for seen in observed.endpoints.values())}
+    used |= {int(each) for each in observed.facts.get(f"{one.transport}_ports", "").split()}
     return next(number for number in range(51830, 65535) if number not in used)
 
 
@@ -139,17 +139,15 @@ def book(tx: Tx, view: View, observed: Observed, now: datetime) -> None:
     """Write the traffic and the handshakes that were read."""
     for endpoint in view.endpoints:
         peers = [peer for peer in view.peers if peer.endpoint_id == endpoint.id]
-        _book(tx, endpoint.id, peers, observed, endpoint.interface)
-        live = observed.links[endpoint.interface].peers if endpoint.interface in observed.links else {}
-        _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
+        _book(tx, endpoint.id, peers, observed, endpoint.name, now)
 
 
-def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, interface: str) -> None:
-    seen = observed.links.get(interface)
+def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, name: str, now: datetime) -> None:
+    seen = observed.endpoints.get(name)
     if seen is None:
         return
-    found = [(peer, seen.peers[peer.public_key]) for peer in peers if peer.public_key in seen.peers]
-    traffic.book(
+    found = [(peer, seen.peers[peer.identity]) for peer in peers if peer.identity in seen.peers]
+    moved = traffic.book(
         tx,
         endpoint_id,
         [
@@ -157,11 +155,22 @@ def _book(tx: Tx, endpoint_id: str, peers: Sequence[Peer], observed: Observed, i
                 peer.id,
                 peer.user_id,
                 peer.present_at or observed.read_at,
-                Reading(observed.boot_id, seen.index, row.rx, row.tx, min(row.handshake, _LATEST), observed.read_at),
+                Reading(
+                    observed.boot_id, seen.epoch, row.rx, row.tx, min(row.handshake or 0, _LATEST), observed.read_at
+                ),
             )
             for peer, row in found
         ],
     )
+    heard = [(peer, _heard_at(row, observed.read_at, moved=peer.id in moved)) for peer, row in found]
+    _record_handshakes(tx, [(peer, at) for peer, at in heard if at is not None], now)
+
+
+def _heard_at(row: SeenPeer, read_at: datetime, *, moved: bool) -> datetime | None:
+    """When the node last heard of a peer. Where it does not tell, one that received something was there just now."""
+    if row.handshake is None:
+        return read_at if moved else None
+    return datetime.fromtimestamp(min(row.handshake, _LATEST), UTC) if row.handshake else None
 
 
 @dataclass(frozen=True)
@@ -180,23 +189,23 @@ def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
     want, observed = read.want, read.observed
     now = app.clock()
     endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
-    wanted = {link.endpoint_id for link in want.links}
+    wanted = {one.endpoint_id for one in want.endpoints}
     with app.store.write() as tx:
         _record_node(tx, view.node, observed, now, read.fresh)
         for endpoint in view.endpoints:
             if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
                 tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
-        for link in want.links:
-            peers = [peer for peer in view.peers if peer.endpoint_id == link.endpoint_id]
-            _record_peers(tx, app, link, peers, observed, view.owners)
-            values: dict[str, Any] = {"digest": link.config.digest, "proven_at": now}
-            known = endpoints[link.endpoint_id]
+        for one in want.endpoints:
+            peers = [peer for peer in view.peers if peer.endpoint_id == one.endpoint_id]
+            _record_peers(tx, app, one, peers, observed, view.owners)
+            values: dict[str, Any] = {"digest": one.config.digest, "proven_at": now}
+            known = endpoints[one.endpoint_id]
             # Where the endpoint itself changed, having read people's part of it proves nothing. And what was
             # compared with the node is the row as it was then: a change that came meanwhile is not proven.
             if agreed and (read.scope == SYSTEM or known.proven_at is not None):
                 table = models.endpoint.c
                 same = (table.changed_at == known.changed_at, _same(table.removed_at, known.removed_at))
-                tx.update(Endpoint, table.id == link.endpoint_id, *same, **values)
+                tx.update(Endpoint, table.id == one.endpoint_id, *same, **values)
 
 
 def _same(column: Any, value: datetime | None) -> Any:
@@ -219,13 +228,15 @@ def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime, fresh: s
     )
 
 
-def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Observed, owners: dict[str, str]) -> None:
+def _record_peers(
+    tx: Tx, app: App, one: WantedEndpoint, peers: list[Peer], observed: Observed, owners: dict[str, str]
+) -> None:
     now = app.clock()
-    seen = observed.links.get(link.interface)
+    seen = observed.endpoints.get(one.name)
     live = seen.peers if seen is not None else {}
-    file = observed.files.get(link.config.path)
-    settled = file is None if link.removed else file is not None and file[0] == link.config.digest
-    sight = {peer.id: _presence(link, peer, live.get(peer.public_key), settled) for peer in peers}
+    file = observed.files.get(one.config.path)
+    settled = file is None if one.removed else file is not None and file[0] == one.config.digest
+    sight = {peer.id: _presence(one, peer, live.get(peer.identity), settled) for peer in peers}
     _update(tx, [peer for peer in peers if sight[peer.id] == "present"], present_at=now, absent_at=None)
     _update(tx, [peer for peer in peers if sight[peer.id] == "lost"], present_at=None)
     _update(tx, [peer for peer in peers if sight[peer.id] == "back"], absent_at=None)
@@ -234,23 +245,24 @@ def _record_peers(tx: Tx, app: App, link: Link, peers: list[Peer], observed: Obs
     # The end of a peer that was replaced is its own; who was blocked or whose time is over comes back with it.
     over = [peer for peer in absent if peer.expires_at is not None and peer.expires_at <= now]
     replaced = [peer for peer in over if peer.retiring_at is not None and peer.revoked_at is None]
-    _update(tx, replaced, revoked_at=now, secret_sealed=None, psk_sealed=None)
+    _update(tx, replaced, revoked_at=now, secret_sealed=None, shared_sealed=None)
     gone = [peer for peer in absent if peer in replaced or peer.revoked_at is not None]
     labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]
     events.record_all(tx, stamp(app), "peer.seen_absent", [(label, None, None) for label in labels])
-    _book(tx, link.endpoint_id, peers, observed, link.interface)
+    _book(tx, one.endpoint_id, peers, observed, one.name, now)
     traffic.forget(tx, [peer.id for peer in absent])
-    _record_handshakes(tx, [(peer, live[peer.public_key]) for peer in peers if peer.public_key in live], now)
 
 
-def _presence(link: Link, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
+def _presence(one: WantedEndpoint, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
     """Return what is news about a peer: `present`, `absent`, `lost`, `back`, or nothing.
 
     Present and absent are proofs: live state and file must both say so, or a reboot would say otherwise.
     """
-    want = link.peers.get(peer.public_key)
+    want = one.peers.get(peer.identity)
     if want is not None and found is not None:
-        right = want.allowed_ips == found.allowed_ips and not psk_differs(want.psk, found.psk, file_is_ours=settled)
+        right = want.allowed_ips == found.allowed_ips and not shared_differs(
+            want.shared, found.shared, file_is_ours=settled
+        )
         return "present" if settled and right and peer.present_at is None else ""
     if want is None and found is None:
         return "absent" if settled and peer.absent_at is None else ""
@@ -265,13 +277,9 @@ def _update(tx: Tx, peers: list[Peer], **values: Any) -> None:
         tx.update(Peer, models.peer.c.id.in_(ids), **values)
 
 
-def _record_handshakes(tx: Tx, seen: list[tuple[Peer, SeenPeer]], now: datetime) -> None:
+def _record_handshakes(tx: Tx, seen: list[tuple[Peer, datetime]], now: datetime) -> None:
     """A handshake that was seen stays seen, whatever a rebooted node says later."""
-    newer = []
-    for peer, found in seen:
-        at = datetime.fromtimestamp(min(found.handshake, _LATEST), UTC) if found.handshake else None
-        if at is not None and (peer.handshake_at is None or at > peer.handshake_at):
-            newer.append((peer, at))
+    newer = [(peer, at) for peer, at in seen if peer.handshake_at is None or at > peer.handshake_at]
     if newer:
         table = models.peer
         statement = (

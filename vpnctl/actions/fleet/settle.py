@@ -16,15 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof
-from vpnctl.actions.fleet.desired import View, desired, load, login
+from vpnctl.actions.fleet.desired import View, desired, load
+from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
-from vpnctl.remote import node as node_script
-from vpnctl.remote import plan
-from vpnctl.remote.shell import Shell
+from vpnctl.remote.driver import Applied, Driver, Order, Query
 from vpnctl.rules.brake import FREE, SHARE, held_back
-from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, InterfaceMissing, PacketsLost
+from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, EndpointDown, InterfaceMissing, PacketsLost
 from vpnctl.rules.desired import Desired
 from vpnctl.rules.difference import difference
 from vpnctl.rules.observed import Observed
@@ -132,27 +131,22 @@ def _pending(app: App, node_id: str) -> bool:
 
 def _converge(app: App, node_id: str, wish: Wish) -> Settled:
     with app.store.read() as tx:
-        node = tx.one(Node, models.node.c.id == node_id)
-        assert node is not None  # noqa: S101
-        where = login(tx, node)
-    shell = app.connect(where)
-    try:
+        view = load(tx, node_id, app.clock(), people=False)
+    with drive(app, view) as way:
         for attempt in range(TRIES):
-            settled = _attempt(app, node_id, shell, wish)
+            settled = _attempt(app, node_id, way, wish)
             if settled is not None:
                 return settled
             time.sleep(0.05 * attempt)
-        raise Busy(f"{node.name} kept changing while we looked", "another controller is at work; try again")
-    finally:
-        shell.close()
+        raise Busy(f"{view.node.name} kept changing while we looked", "another controller is at work; try again")
 
 
-def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None:
+def _attempt(app: App, node_id: str, way: Driver, wish: Wish) -> Settled | None:
     """Observe and, where needed, apply once. None: the node moved meanwhile, look again."""
     with app.store.read() as tx:
         looked = load(tx, node_id, app.clock(), people=False)
-    tries = paths.tries(app, looked) if wish.prove else ()
-    observed = _observe(app, looked, shell, wish.scope, tries)
+    what = Query(wish.scope, proven(looked), paths.tries(app, looked) if wish.prove else {})
+    observed = _observe(app, looked, way, what)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
         rolled_back = proof.check_token(tx, view.node, observed)
@@ -165,7 +159,7 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
         _check_up(view.node.name, found.changes)
-    round_ = _Round(app, shell, view, wish.scope, tries, observed, found)
+    round_ = _Round(app, way, view, what, observed, found)
     if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
         after = round_.apply()
         if after is None:
@@ -183,12 +177,12 @@ def _attempt(app: App, node_id: str, shell: Shell, wish: Wish) -> Settled | None
     return _outcome(view, found, observed, wish.scope)
 
 
-def _observe(app: App, looked: View, shell: Shell, scope: str, tries: tuple[str, ...]) -> Observed:
-    """Look; peers in a file of ours that this database does not know are looked at once more: their keys are kept."""
-    observed = look(app, looked, shell, scope, tries)
+def _observe(app: App, looked: View, way: Driver, what: Query) -> Observed:
+    """Query; peers in a file of ours that this database does not know are looked at once more: their keys are kept."""
+    observed = look(app, looked, way, what)
     unknown = aliens.unsealed(app, looked.node.id, observed)
     if unknown:
-        observed = look(app, looked, shell, scope, (*tries, *plan.psks(unknown)))
+        observed = look(app, looked, way, replace(what, secrets=unknown))
     aliens.record(app, looked.node.id, looked.node.name, observed)
     return observed
 
@@ -215,55 +209,39 @@ class _Round:
     """One node as it was read, what is wanted of it, and the difference: what applying needs."""
 
     app: App
-    shell: Shell
+    way: Driver
     view: View
-    scope: str
-    tries: tuple[str, ...]
+    what: Query
     observed: Observed
     found: Comparison
 
     def apply(self) -> Observed | None:
         """Apply, read again, record; return what was read. None: the node is not as observed any more."""
-        app, view, want, name = self.app, self.view, self.found.want, self.view.node.name
+        app, view, want, name, scope = self.app, self.view, self.found.want, self.view.node.name, self.what.scope
         fresh = proof.prepare(app, view, self.observed)
-        answer = self._send(plan.apply(want, self.observed, self.found.changes, fresh, self.scope))
-        if answer.refused == "moved":
+        applied = self._send(Order(want, self.observed, self.found.changes, fresh, scope))
+        if applied.refused == "moved":
             return None
-        if answer.refused:
+        if applied.refused:
             raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
-        left = _split(difference(want, answer.observed, _alien_keys(view), name), self.scope)[0]
-        read = proof.Read(want, answer.observed, self.scope, fresh)
-        proof.record(app, view, read, agreed=not left and not answer.failed)
-        if answer.failed:
-            why = node_script.scrubbed(answer.failed, [link.config for link in want.links])
-            raise NodeFailed(f"{name}: {why}", f"mend that on the node, then: vpnctl node sync {name}")
+        left = _split(difference(want, applied.observed, _alien_identities(view), name), scope)[0]
+        read = proof.Read(want, applied.observed, scope, fresh)
+        proof.record(app, view, read, agreed=not left and not applied.failed)
+        if applied.failed:
+            raise NodeFailed(f"{name}: {applied.failed}", f"mend that on the node, then: vpnctl node sync {name}")
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
-        return answer.observed
+        return applied.observed
 
-    def _send(self, orders: plan.Plan) -> node_script.Answer:
-        app, view = self.app, self.view
-        looks = (*plan.look(self.found.want, self.scope, _digests(view)), *self.tries)
+    def _send(self, order: Order) -> Applied:
         with contextlib.ExitStack() as shown:
 
             @functools.cache
             def waiting() -> None:
-                shown.enter_context(app.progress(f"{view.node.name}: apt is in use there, waiting", 1))
+                said = f"{self.view.node.name}: apt is in use there, waiting"
+                shown.enter_context(self.app.progress(said, 1))
 
-            target = node_script.Target(self.shell, view.node.name, _protocols(view))
-            return node_script.call(target, orders, looks, app.clock(), waiting)
-
-
-def look(app: App, view: View, shell: Shell, scope: str, more: tuple[str, ...] = ()) -> Observed:
-    """Read the node and change nothing on it; where `more` asks for a test by packets, that leaves nothing behind."""
-    want = desired(app, replace(view, peers=(), aliens=()))
-    looks = (*plan.look(want, scope, _digests(view)), *more)
-    target = node_script.Target(shell, view.node.name, _protocols(view))
-    return node_script.call(target, plan.Plan(()), looks, app.clock()).observed
-
-
-def _digests(view: View) -> dict[str, str | None]:
-    return {endpoint.id: endpoint.digest for endpoint in view.endpoints}
+            return self.way.apply(order, replace(self.what, proven=proven(self.view)), waiting)
 
 
 def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
@@ -278,18 +256,18 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
             "bring the right key file back: vpnctl doctor",
         )
     proof.check_ports(view.node, want, observed)
-    changes, notes = _split(difference(want, observed, _alien_keys(view), view.node.name), wish.scope)
+    changes, notes = _split(difference(want, observed, _alien_identities(view), view.node.name), wish.scope)
     return Comparison(want, changes, len(held), notes)
 
 
 def _present(view: View, observed: Observed) -> list[str]:
     """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
-    interface = {endpoint.id: endpoint.interface for endpoint in view.endpoints}
-    live = {name: link.peers for name, link in observed.links.items()}
+    name = {endpoint.id: endpoint.name for endpoint in view.endpoints}
+    live = {name: seen.peers for name, seen in observed.endpoints.items()}
     return [
         peer.id
         for peer in view.peers
-        if peer.present_at is not None or peer.public_key in live.get(interface[peer.endpoint_id], {})
+        if peer.present_at is not None or peer.identity in live.get(name[peer.endpoint_id], {})
     ]
 
 
@@ -298,21 +276,18 @@ def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple
     mine = (
         change
         for change in changes
-        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, InterfaceMissing))
+        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, EndpointDown))
     )
     return tuple(mine), tuple(change for change in changes if not change.mends)
 
 
 def _check_up(name: str, changes: Iterable[Change]) -> None:
-    """People's business needs a running interface; starting one is the business of provision and sync."""
-    down = next((change for change in changes if isinstance(change, InterfaceMissing)), None)
+    """People's business needs a running endpoint; starting one is the business of provision and sync."""
+    down = next((change for change in changes if isinstance(change, EndpointDown)), None)
     if down is not None:
-        raise NodeFailed(f"{name}: {down.interface} is not up", f"vpnctl node sync {name}")
+        how = "not up" if isinstance(down, InterfaceMissing) else "not running"
+        raise NodeFailed(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")
 
 
-def _alien_keys(view: View) -> list[str]:
-    return [alien.public_key for alien in view.aliens]
-
-
-def _protocols(view: View) -> dict[str, str]:
-    return {endpoint.interface: endpoint.protocol for endpoint in view.endpoints}
+def _alien_identities(view: View) -> list[str]:
+    return [alien.identity for alien in view.aliens]

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vpnctl.actions.fleet import probes
-from vpnctl.actions.fleet.desired import desired, load, login
-from vpnctl.actions.fleet.settle import look, settle
+from vpnctl.actions.fleet.desired import desired, load
+from vpnctl.actions.fleet.driving import drive, look, proven
+from vpnctl.actions.fleet.settle import settle
 from vpnctl.actions.people.peers import place
 from vpnctl.app import App
 from vpnctl.errors import DRIFT, OK, PENDING, Unreachable, VpnctlError
+from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules.changes import PEOPLE
-from vpnctl.rules.desired import Identity, Link
-from vpnctl.rules.observed import Observed, psk_differs
+from vpnctl.rules.desired import WantedEndpoint, WantedPeer
+from vpnctl.rules.observed import Observed, shared_differs
 from vpnctl.store import find
 from vpnctl.store.rows import Peer
 
@@ -40,26 +42,23 @@ def verify(app: App, text: str) -> Verified:
     with app.store.read() as tx:
         owner, peer = find.peer(tx, text)
         endpoint, node = place(tx, peer)
-    if endpoint.probe_public is None:
+    if endpoint.probe_identity is None and endpoint.transport == "udp":
         probes.ensure(app, [node.id])
         settle(app, [node.id])
         with app.store.read() as tx:
             endpoint = place(tx, peer)[0]
     sign = probes.shake(app, node.public_host, endpoint)
     with app.store.read() as tx:
-        view, where = load(tx, node.id, app.clock()), login(tx, node)
+        view = load(tx, node.id, app.clock())
     try:
-        shell = app.connect(where)
-        try:
-            observed: Observed | None = look(app, view, shell, PEOPLE)
-        finally:
-            shell.close()
+        with drive(app, view) as way:
+            observed: Observed | None = look(app, view, way, Query(PEOPLE, proven(view)))
     except VpnctlError:
         observed = None
     ipv6 = observed is None or observed.ipv6
-    link = next(each for each in desired(app, view, ipv6=ipv6).links if each.endpoint_id == endpoint.id)
-    want = link.peers.get(peer.public_key)
-    on_node = _on_node(observed, link, peer, want)
+    wanted = next(each for each in desired(app, view, ipv6=ipv6).endpoints if each.endpoint_id == endpoint.id)
+    want = wanted.peers.get(peer.identity)
+    on_node = _on_node(observed, wanted, peer, want)
     reason = view.reasons[peer.id]
     verdict, code, advice = _verdict(on_node, sign, node.name, allowed=reason is None)
     took = sign.milliseconds if sign else None
@@ -70,17 +69,17 @@ def verify(app: App, text: str) -> Verified:
     )  # fmt: skip
 
 
-def _on_node(observed: Observed | None, link: Link, peer: Peer, want: Identity | None) -> str:
+def _on_node(observed: Observed | None, one: WantedEndpoint, peer: Peer, want: WantedPeer | None) -> str:
     if observed is None:
         return "not read"
-    seen = observed.links.get(link.interface)
-    found = seen.peers.get(peer.public_key) if seen else None
+    seen = observed.endpoints.get(one.name)
+    found = seen.peers.get(peer.identity) if seen else None
     if found is None:
         return "absent"
-    file = observed.files.get(link.config.path)
-    ours = file is not None and file[0] == link.config.digest
+    file = observed.files.get(one.config.path)
+    ours = file is not None and file[0] == one.config.digest
     same = want is None or (
-        want.allowed_ips == found.allowed_ips and not psk_differs(want.psk, found.psk, file_is_ours=ours)
+        want.allowed_ips == found.allowed_ips and not shared_differs(want.shared, found.shared, file_is_ours=ours)
     )
     return "right" if same else "different"
 

@@ -15,13 +15,14 @@ from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import Conflict
 from vpnctl.rules import grammar
+from vpnctl.rules.translation import mark
 from vpnctl.store import events, find, models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
 from vpnctl.store.people import plans_in_use
-from vpnctl.store.rows import Applicant, User
+from vpnctl.store.rows import User
+from vpnctl.store.talk_rows import Applicant
 from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import mark
 
 _table = models.applicant.c
 TRIES = 3

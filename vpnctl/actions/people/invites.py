@@ -18,7 +18,8 @@ from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Invite, User
+from vpnctl.store.rows import User
+from vpnctl.store.talk_rows import Invite
 
 _table = models.invite.c
 _CODE = re.compile(r"[A-Za-z0-9_-]{16,64}")

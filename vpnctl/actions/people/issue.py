@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import repeat
 
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, LimitReached, NotFound
-from vpnctl.protocols import plugin
+from vpnctl.protocols import plugin, usual
 from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models, periods
@@ -35,22 +36,29 @@ class Wanted:
     user: str
     device: str = "main"
     node: str | None = None
-    protocol: str = "wireguard"
+    protocol: str = field(default_factory=usual)
     public_key: str | None = None
+    """Of the user's own pair."""
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A peer that now exists in the database. `secret` is its private key if we made it, whatever is stored."""
+    """A peer that now exists in the database, with its secrets if we made them, whatever is stored."""
 
     user: User
     peer: Peer
     endpoint: Endpoint
     node: Node
     secret: Secret | None
-    psk: Secret | None
+    shared: Secret | None
     elsewhere: tuple[str, ...] = ()
     """Further nodes that are concerned, by id."""
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether its client's secret was made here and not kept: then nothing can be handed out."""
+        needed = plugin(self.endpoint.protocol).supports.client_secret
+        return needed and self.secret is None and not self.peer.own_key
 
     @property
     def node_ids(self) -> list[str]:
@@ -93,7 +101,7 @@ class Room:
         self._devices: dict[str, list[str]] = {}
         self._endpoints: dict[tuple[str, str], Place] = {}
         self._load: Counter[str] = Counter()
-        self._free: dict[str, tuple[Iterator[str], Iterator[str] | None]] = {}
+        self._free: dict[str, tuple[Iterator[str | None], Iterator[str | None]]] = {}
         self._terms: dict[str, Subscription | None] = {}
 
     def prepare(self, names: Sequence[str]) -> None:
@@ -192,9 +200,7 @@ class Room:
     def _read_endpoints(self) -> None:
         table = models.node.c
         nodes = {node.id: node for node in self._tx.all(Node, table.retired_at.is_(None))}
-        for endpoint in self._tx.all(
-            Endpoint, models.endpoint.c.removed_at.is_(None), order=models.endpoint.c.interface
-        ):
+        for endpoint in self._tx.all(Endpoint, models.endpoint.c.removed_at.is_(None), order=models.endpoint.c.name):
             if endpoint.node_id in nodes:
                 self._endpoints.setdefault((endpoint.node_id, endpoint.protocol), (endpoint, nodes[endpoint.node_id]))
         live = sa.select(models.endpoint.c.node_id, sa.func.count()).join(
@@ -205,15 +211,17 @@ class Room:
         ):
             self._load[node_id] = count
 
-    def addresses(self, endpoint: Endpoint) -> tuple[str, str | None]:
-        """Return the next free address pair of the endpoint's pools."""
+    def addresses(self, endpoint: Endpoint) -> tuple[str | None, str | None]:
+        """Return the next free address pair of the endpoint's pools; None for a family that has none."""
         if endpoint.id not in self._free:
-            taken = _taken(self._tx, self._app, endpoint)
-            v4 = addresses.free(grammar.network(endpoint.pool_v4), taken[4])
-            v6 = addresses.free(grammar.network(endpoint.pool_v6), taken[6]) if endpoint.pool_v6 else None
-            self._free[endpoint.id] = (v4, v6)
-        v4, pool6 = self._free[endpoint.id]
-        return next(v4), next(pool6) if pool6 else None
+            pools = plugin(endpoint.protocol).pools(endpoint.options)
+            taken = _taken(self._tx, self._app, endpoint) if pools else {}
+            self._free[endpoint.id] = (
+                addresses.free(pools.v4, taken[4]) if pools.v4 else repeat(None),
+                addresses.free(pools.v6, taken[6]) if pools.v6 else repeat(None),
+            )
+        v4, v6 = self._free[endpoint.id]
+        return next(v4), next(v6)
 
 
 def _spare(node: Node, load: int) -> tuple[int, int]:
@@ -254,37 +262,29 @@ def mint(
 ) -> Issued:
     """Make keys and the row of a new peer with this pair of addresses. Nothing is written."""
     endpoint, node = where
-    protocol = plugin(endpoint.protocol)
     peer_id = str(uuid.uuid4())
-    psk = protocol.psk()
-    secret: Secret | None = None
-    if public_key is None:
-        secret, public_key = protocol.keypair()
-    else:
-        public_key = grammar.key(public_key, "public key")
-    stored = (
-        app.vault.seal("peer.secret", peer_id, secret) if secret and app.settings.client_secrets == "store" else None
-    )
+    made = plugin(endpoint.protocol).issue(public_key)
+    keep = made.secret is not None and app.settings.client_secrets == "store"
     peer = Peer(
         id=peer_id,
         endpoint_id=endpoint.id,
         user_id=owner.id,
         device=device,
-        public_key=public_key,
-        own_key=secret is None,
-        secret_sealed=stored,
-        psk_sealed=app.vault.seal("peer.psk", peer_id, psk),
+        identity=made.identity,
+        own_key=public_key is not None,
+        secret_sealed=app.vault.seal("peer.secret", peer_id, made.secret) if keep and made.secret else None,
+        shared_sealed=app.vault.seal("peer.psk", peer_id, made.shared) if made.shared else None,
         ipv4=pair[0],
         ipv6=pair[1],
         created_at=app.clock(),
     )
-    return Issued(owner, peer, endpoint, node, secret, psk)
+    return Issued(owner, peer, endpoint, node, made.secret, made.shared)
 
 
 def refuse_known_keys(tx: Tx, issued: Sequence[Issued]) -> None:
     """A key that was here before, revoked or alien, does not come back under another name."""
     for each in issued:
         for table in (models.peer.c, models.alien.c):
-            same = (table.endpoint_id == each.endpoint.id, table.public_key == each.peer.public_key)
-            if tx.execute(sa.select(table.id).where(*same)).first() or each.peer.public_key == each.endpoint.public_key:
+            same = (table.endpoint_id == each.endpoint.id, table.identity == each.peer.identity)
+            if tx.execute(sa.select(table.id).where(*same)).first() or each.peer.identity == each.endpoint.identity:
                 raise Conflict("that public key is or was in use on this node", "make a new key pair: wg genkey")

@@ -118,7 +118,7 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
         old = tx.one(Peer, table.id == peer.replaces_id)
         if node.id == goal.id and old is not None and old.revoked_at is None:
             secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
-            issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).psk)
+            issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
             moved.append(Moved(issued, old, place(tx, old)[1]))
     return moved
 
@@ -126,7 +126,7 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
 def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
     protocol = place(tx, old)[0].protocol
     in_use, elsewhere = supersede(tx, app, owner, old)
-    own_key = old.public_key if old.own_key else None
+    own_key = old.identity if old.own_key else None
     limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
     new = issue(tx, app, [limitless])[0]
     kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}

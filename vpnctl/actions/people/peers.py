@@ -52,7 +52,7 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
             replaced, elsewhere = supersede(tx, app, owner, current)
             pair = Room(tx, app).addresses(endpoint)
         else:
-            pair = (old.ipv4 or "", old.ipv6)
+            pair = (old.ipv4, old.ipv6)
             revoke_rows(tx, app, [old], owner.name, release=True)
             revoke_rows(tx, app, older, owner.name)
         new = mint(app, owner, old.device, (endpoint, node), pair, public_key)
@@ -145,7 +145,7 @@ def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release:
     """Turn live peers into tombstones: secrets go, the public identity stays. `release` frees the address now."""
     for peer in peers:
         expect_change(tx, app.clock(), models.peer.c.id == peer.id)
-        values: dict[str, Any] = {"revoked_at": app.clock(), "secret_sealed": None, "psk_sealed": None}
+        values: dict[str, Any] = {"revoked_at": app.clock(), "secret_sealed": None, "shared_sealed": None}
         values |= {"ipv4": None, "ipv6": None} if release else {}
         tx.update(Peer, models.peer.c.id == peer.id, **values)
         events.record(tx, stamp(app), "peer.revoke", ("peer", peer.id, f"{owner}/{peer.device}"))
@@ -182,18 +182,19 @@ def reveal_id(app: App, peer_id: str) -> Issued:
 def _opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
     endpoint, node = place(tx, peer)
     secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
-    if secret is None and not peer.own_key:
+    issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
+    if issued.forgotten:
         raise Conflict(
             f"the private key of {owner.name}/{peer.device} was not kept",
             f"vpnctl peer regen {owner.name}/{peer.device}",
         )
-    return Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).psk)
+    return issued
 
 
 def config(issued: Issued) -> Secret:
-    """Return the client's file."""
+    """Return what the client imports."""
     peer = issued.peer
-    spec = PeerSpec(peer.id, peer.public_key, issued.psk, peer.ipv4 or "", peer.ipv6)
+    spec = PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6)
     return plugin(issued.endpoint.protocol).client_config(
         endpoint_spec(issued.endpoint), issued.node.public_host, spec, issued.secret
     )

@@ -104,9 +104,9 @@ def _integrity(tx: Tx, settings: Settings) -> Iterator[Check]:
 def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:
     vault = Vault(settings.key_file)
     vault.open("meta.ssh_key", NIL, tx.meta(names.SSH_KEY) or "")
-    endpoint = next(iter(tx.all(Endpoint, limit=1)), None)
+    endpoint = next(iter(tx.all(Endpoint, models.endpoint.c.secret_sealed.is_not(None), limit=1)), None)
     if endpoint is not None:
-        vault.open("endpoint.key", endpoint.id, endpoint.key_sealed)
+        vault.open("endpoint.key", endpoint.id, endpoint.secret_sealed or "")
     yield Check("ok", f"key file {settings.key_file} opens the database")
     if len(vault.key_ids()) > 1:
         yield Check("warn", "a key rotation was interrupted", "vpnctl vault rotate")

@@ -14,11 +14,12 @@ from vpnctl.actions.sales import plans
 from vpnctl.actions.service.inventory_form import EndpointEntry, Inventory, NodeEntry, UserEntry
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput, VpnctlError
+from vpnctl.protocols import plugin
 from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Endpoint, Node, User
+from vpnctl.store.rows import Node, User
 
 MOST_USERS = 10_000
 """Each is compared and changed by itself, twice with the preview: more would keep the database for minutes."""
@@ -135,25 +136,19 @@ def _login(entry: NodeEntry, name: str) -> Login:
 
 
 def _endpoint(tx: Tx, app: App, node: Node, entry: EndpointEntry, lines: list[str]) -> bool:
-    options = entry.model_dump(exclude={"protocol", "pool"}) | {"pool_v4": entry.pool}
-    options["pool_v6"] = entry.pool_v6 or "none"
-    there = {each.interface: each for each in find.endpoints(tx, node)}
-    found = there.get(entry.interface)
+    general = endpoints.general({"interface": entry.interface, "port": entry.port, "forward_rule": entry.forward_rule})
+    options = plugin(entry.protocol).from_entry(entry.options)
+    found = next((each for each in find.endpoints(tx, node) if each.name == entry.interface), None)
     if found is None:
-        endpoints.create(tx, app, node, entry.protocol, options)
+        endpoints.create(tx, app, node, endpoints.NewEndpoint(entry.protocol, general, options))
         lines.append(f"add endpoint {node.name} {entry.interface} ({entry.protocol}, port {entry.port})")
         return True
-    if (found.protocol, found.pool_v4, found.pool_v6) != (entry.protocol, entry.pool, entry.pool_v6):
+    if found.protocol != entry.protocol:
         raise InvalidInput(
-            f"{node.name} {entry.interface}: protocol and pools of an endpoint do not change", "add another endpoint"
+            f"{node.name} {entry.interface}: the protocol of an endpoint does not change", "add another endpoint"
         )
-    values = endpoints.checked({key: options[key] for key in options if not key.startswith("pool_")})
-    new = {key: value for key, value in values.items() if getattr(found, key) != value}
+    new, _ = endpoints.revise(tx, app, node, found, {**general, **options})
     if new:
-        tx.update(Endpoint, models.endpoint.c.id == found.id, changed_at=app.clock(), proven_at=None, **new)
-        events.record(
-            tx, stamp(app), "endpoint.set", ("endpoint", found.id, f"{node.name} {entry.interface}"), None, new
-        )
         lines.append(f"change endpoint {node.name} {entry.interface}: {', '.join(sorted(new))}")
     return bool(new)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vpnctl.actions.fleet import endpoints
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
+from vpnctl.protocols import plugin
+from vpnctl.protocols.interface import BadOption
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.store import find, models
 from vpnctl.store.engine import Tx
@@ -19,20 +20,20 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class EndpointEntry(_Strict):
-    """One endpoint of a node."""
+class EndpointEntry(BaseModel):
+    """One endpoint of a node. What else stands there are the options of its protocol, whose plug-in checks them."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     protocol: str
     interface: str
     port: int
-    pool: str
-    pool_v6: str | None = None
-    dns: str = endpoints.DEFAULT_DNS
-    mtu: int = endpoints.DEFAULT_MTU
-    allowed_ips: str = endpoints.ALL_TRAFFIC
-    keepalive: int = endpoints.DEFAULT_KEEPALIVE
-    isolation: bool = True
     forward_rule: str = "none"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is left to the protocol, as it stands in the file."""
+        return dict(self.model_extra or {})
 
 
 class NodeEntry(_Strict):
@@ -90,7 +91,9 @@ def parse(text: str, name: str) -> tuple[Inventory, yamldoc.Document]:
     """Return the inventory in `text`. Raises InvalidInput with file, line, and what was expected."""
     document = yamldoc.load(text, name)
     try:
-        return Inventory.model_validate(document.data or {}), document
+        inventory = Inventory.model_validate(document.data or {})
+        _check_options(inventory, document)
+        return inventory, document
     except ValidationError as error:
         problems = []
         for each in error.errors()[:5]:
@@ -103,6 +106,21 @@ def parse(text: str, name: str) -> tuple[Inventory, yamldoc.Document]:
             )
             problems.append(f"{document.where(path)}: {grammar.clean(label)}: {message}")
         raise InvalidInput("; ".join(problems), "inventory/README.md describes every key") from None
+
+
+def _check_options(inventory: Inventory, document: yamldoc.Document) -> None:
+    """Raise InvalidInput, with file and line, for an option that its protocol does not have or take."""
+    for number, node in enumerate(inventory.nodes):
+        for index, entry in enumerate(node.endpoints):
+            path = ("nodes", number, "endpoints", index)
+            try:
+                plugin(entry.protocol).from_entry(entry.options)
+            except BadOption as error:
+                where, label = document.where((*path, error.option)), ".".join(map(str, (*path, error.option)))
+                hint = "inventory/README.md describes every key"
+                raise InvalidInput(f"{where}: {grammar.clean(label)}: {error.why}", hint) from None
+            except InvalidInput as error:
+                raise InvalidInput(f"{document.where(path)}: {error.what}", error.hint) from None
 
 
 def export(app: App, *, users: bool = False) -> str:
@@ -146,9 +164,8 @@ def _amount(number: int | None) -> str | None:
 
 
 def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
-    names = [name for name in EndpointEntry.model_fields if name != "pool"]
-    entry = {name: getattr(row, name) for name in names} | {"pool": row.pool_v4}
-    return {key: value for key, value in entry.items() if value is not None}
+    entry = {"protocol": row.protocol, "interface": row.name, "port": row.port}
+    return entry | plugin(row.protocol).to_entry(row.options) | {"forward_rule": row.forward_rule}
 
 
 def _plan_entry(row: Plan) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from vpnctl.store.vault import NIL, Vault
 
 BATCH = 500
 SEALED = (
-    (models.endpoint, "key_sealed", "endpoint.key"),
-    (models.endpoint, "probe_key_sealed", probes.KEY),
-    (models.endpoint, "probe_psk_sealed", probes.PSK),
+    (models.endpoint, "secret_sealed", "endpoint.key"),
+    (models.endpoint, "probe_secret_sealed", probes.SECRET),
+    (models.endpoint, "probe_shared_sealed", probes.SHARED),
     (models.peer, "secret_sealed", "peer.secret"),
-    (models.peer, "psk_sealed", "peer.psk"),
-    (models.alien, "psk_sealed", "alien.psk"),
+    (models.peer, "shared_sealed", "peer.psk"),
+    (models.alien, "shared_sealed", "alien.psk"),
 )
 """Every sealed column with its label, which is part of what is authenticated and never changes."""
 

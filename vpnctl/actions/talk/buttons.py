@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Button
+from vpnctl.store.talk_rows import Button
 from vpnctl.texts.wording import Choice
 
 _table = models.button.c

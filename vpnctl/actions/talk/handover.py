@@ -38,10 +38,10 @@ def send(tx: Tx, app: App, issued: Sequence[Issued]) -> None:
     """Enqueue file and QR code of each peer, each time anew."""
     messages = []
     for each in issued:
-        if each.secret is None and not each.peer.own_key:
+        if each.forgotten:
             raise Conflict(f"the private key of {each.user.name}/{each.peer.device} was not kept", "peer regen")
         key = secrets.token_hex(8)
-        where, app_name = each.node.region or each.node.name, handout.APP_NAMES[each.endpoint.protocol]
+        where, app_name = each.node.region or each.node.name, handout.app_name(each.endpoint.protocol)
         details = {"device": each.peer.device, "node": where, "app": app_name}
         kinds = (FILE,) if each.peer.own_key else (FILE, QR)
         until = app.clock() + VALID
@@ -71,11 +71,11 @@ def package(app: App, kind: str, peer_id: str) -> Part:
     """Return what a notice carries. Conflict when there is nothing (any more) to send."""
     issued = peers.reveal_id(app, peer_id)
     config = peers.config(issued)
-    name = handout.file_name(issued.user.name, issued.peer.device, peer_id)
+    name = handout.file_name(issued.endpoint.protocol, issued.user.name, issued.peer.device, peer_id)
     if kind == FILE:
         return Part("document", name, "application/octet-stream", config.reveal().encode())
     try:
-        return Part("photo", name.removesuffix(".conf") + ".png", "image/png", handout.png(config))
+        return Part("photo", f"{handout.stem(name)}.png", "image/png", handout.png(config))
     except InvalidInput as error:
         raise Conflict(error.what, error.hint) from None
 

@@ -21,7 +21,8 @@ from vpnctl.rules import grammar
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import Request, User
+from vpnctl.store.rows import User
+from vpnctl.store.talk_rows import Request
 
 _table = models.request.c
 DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"

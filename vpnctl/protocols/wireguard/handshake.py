@@ -5,6 +5,7 @@ Source: the WireGuard paper, sections 5.4.1 to 5.4.7 (Noise_IKpsk2_25519_ChaChaP
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import struct
@@ -132,6 +133,11 @@ def _read_cookie(sent: Initiation, packet: bytes) -> Answer:
     except InvalidTag:
         return Answer(Sign.FOREIGN)
     return Answer(Sign.COOKIE, cookie=cookie)
+
+
+def public_key(private: bytes) -> str:
+    """Return the public key of a raw private key, in base64."""
+    return base64.b64encode(_public(private)).decode()
 
 
 def session_keys(answer: Answer) -> tuple[bytes, bytes]:

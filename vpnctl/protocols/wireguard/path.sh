@@ -1,33 +1,33 @@
-# Part of the node script where a path is to be proven: does a packet of a peer leave the node, and does the answer
+# WireGuard's part of the node script where a path is to be proven: does a packet of a peer leave the node, and does the answer
 # reach the peer? A throw-away peer in a network namespace of the node shakes hands over a link of the node's own and
 # opens a TCP connection, first to a second namespace, then to the node's gateway. Nothing listens there: the refusal
 # that comes back is the answer. Counters behind every other forward chain tell where a packet was lost; a firewall
 # that refuses in its own name would otherwise look like an answer. Nothing of all this is left behind.
 #
 # Arguments: tool, interface, port, "KEY ADDRESS4|- ADDRESS6|-". Says `path INTERFACE FAMILY CODE`.
-prove_path() {
+wg_path() {
   local tool=$1 link=$2 port=$3 server four six key peer mark=/run/vpnctl-proof-$2 said
   [ -e "/sys/class/net/$link" ] || return
   read -r server four six <<<"$4"
   exec 8>/run/vpnctl.lock
   flock -w 20 8 || { say path "$link" - busy; exec 8>&-; return; }
-  path_clear
+  wg_path_clear
   key=$("$tool" genkey) && peer=$("$tool" pubkey <<<"$key") || { say path "$link" - setup; exec 8>&-; return; }
   echo "$peer" >"$mark"
   [ "$(cat /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null | tr -d '\n')" = 00 ] || six=-
-  said=$(path_build 2>&1 </dev/null)  # not as a condition: there, bash would go on after a step that failed
+  said=$(wg_path_build 2>&1 </dev/null)  # not as a condition: there, bash would go on after a step that failed
   if [ $? -eq 0 ]; then
-    if [ "$four" = - ] || path_try 4; then
-      [ "$six" = - ] || path_try 6
+    if [ "$four" = - ] || wg_path_try 4; then
+      [ "$six" = - ] || wg_path_try 6
     fi
   else
     say path "$link" - setup "$(said=$(masked "$said"); said=${said//[$'\n\t\r']/ }; echo "${said: -200}")"
   fi
-  path_clear
+  wg_path_clear
   exec 8>&-
 }
 
-path_clear() {
+wg_path_clear() {
   local left each
   [ -r "$mark" ] && read -r left <"$mark" && "$tool" set "$link" peer "$left" remove 2>/dev/null
   rm -f "$mark"
@@ -40,14 +40,14 @@ path_clear() {
   for each in vpnctlp0 vpnctlp3; do [ ! -e "/sys/class/net/$each" ] || ip link del "$each" 2>/dev/null; done
 }
 
-path_build() {
+wg_path_build() {
   set -e
   ip netns add vpnctl-proof
   ip netns add vpnctl-echo
   ip link add vpnctlp0 type veth peer name vpnctlp1 netns vpnctl-proof
   ip link add vpnctlp3 type veth peer name vpnctlp4 netns vpnctl-echo
-  path_ends vpnctlp0 vpnctlp1 vpnctl-proof 231
-  path_ends vpnctlp3 vpnctlp4 vpnctl-echo 232
+  wg_path_ends vpnctlp0 vpnctlp1 vpnctl-proof 231
+  wg_path_ends vpnctlp3 vpnctlp4 vpnctl-echo 232
   ip -n vpnctl-echo route add default via 169.254.232.1
   [ "$six" = - ] || ip -n vpnctl-echo route add default via fd76:706e:232::1
   # What outlives this script must not hold its lock, nor the connection.
@@ -78,7 +78,7 @@ $([ "$six" = - ] || printf '    iifname "%s" ip6 saddr %s counter comment "out6"
 END
 }
 
-path_ends() {
+wg_path_ends() {
   ip addr add "169.254.$4.1/30" dev "$1"
   ip -n "$3" addr add "169.254.$4.2/30" dev "$2"
   if [ "$six" != - ]; then
@@ -90,36 +90,36 @@ path_ends() {
   ip -n "$3" link set lo up
 }
 
-path_count() { nft list table inet vpnctl_proof 2>/dev/null | sed -n "s/.*counter packets \([0-9]*\) .*\"$1\".*/\1/p"; }
+wg_path_count() { nft list table inet vpnctl_proof 2>/dev/null | sed -n "s/.*counter packets \([0-9]*\) .*\"$1\".*/\1/p"; }
 
 # Whether the other side answers at all: a refusal is an answer, silence is not.
-path_answers() {
+wg_path_answers() {
   local said
   said=$(ip netns exec vpnctl-proof timeout "$2" bash -c "exec 3<>/dev/tcp/$1/9" 2>&1)
   [ $? -eq 0 ] || [[ $said = *refused* ]]
 }
 
-path_try() {
+wg_path_try() {
   [ -n "$(ip -"$1" route show default)" ] || return 0
   local family=$1 inside=169.254.232.2 outside code=ok out back word
   [ "$family" = 4 ] || inside=fd76:706e:232::2
   outside=$(ip -"$family" route show default | sed -n '1s/.* via \([0-9a-f.:]*\) .*/\1/p')
   case $outside in fe80:*) outside= ;; esac
-  path_answers "$inside" 7 || code=lost
-  if [ "$(path_count "out$family")" = 0 ]; then
+  wg_path_answers "$inside" 7 || code=lost
+  if [ "$(wg_path_count "out$family")" = 0 ]; then
     code=out
     [ -n "$("$tool" show "$link" latest-handshakes | grep -F "$peer" | grep -v '	0$')" ] || code=handshake
-  elif [ "$(path_count "back$family")" = 0 ]; then
+  elif [ "$(wg_path_count "back$family")" = 0 ]; then
     code=back
   elif [ "$code" = ok ] && [ -n "$outside" ]; then
     word=ip
     [ "$family" = 4 ] || word=ip6
     nft add rule inet vpnctl_proof heard "$word" saddr "$outside" tcp sport 9 counter comment "\"heard$family\""
-    out=$(path_count "out$family") back=$(path_count "back$family")
-    path_answers "$outside" 1 || true
-    if [ "$(path_count "out$family")" = "$out" ]; then
+    out=$(wg_path_count "out$family") back=$(wg_path_count "back$family")
+    wg_path_answers "$outside" 1 || true
+    if [ "$(wg_path_count "out$family")" = "$out" ]; then
       code=out
-    elif [ "$(path_count "heard$family")" != 0 ] && [ "$(path_count "back$family")" = "$back" ]; then
+    elif [ "$(wg_path_count "heard$family")" != 0 ] && [ "$(wg_path_count "back$family")" = "$back" ]; then
       code=back
     fi
   fi

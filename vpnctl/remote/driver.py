@@ -1,0 +1,82 @@
+"""A driver reads one node and changes it. Settling knows drivers, not shells (docs/adr/0027)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from typing import Protocol, cast
+
+from vpnctl.remote.shell import Shell
+from vpnctl.rules.changes import Change
+from vpnctl.rules.desired import Desired
+from vpnctl.rules.observed import Observed
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to read of a node, besides what settling it in this scope needs."""
+
+    scope: str
+    proven: Mapping[str, str | None] = field(default_factory=dict)
+    """Endpoint id -> digest of its file when it was last proven: with that file its server key is known."""
+    paths: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    """Endpoint -> free addresses (IPv4, IPv6) of a throw-away peer whose packets are to be tried."""
+    secrets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Endpoint -> identities whose shared secrets only the node knows."""
+    facts: bool = False
+    """What system it is."""
+    health: bool = False
+    """Load, memory, disk."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of changing a node. `refused` is empty, `moved` (it is not as observed any more) or `busy`."""
+
+    observed: Observed
+    refused: str = ""
+    failed: str = ""
+    """The step that failed and why, without secrets; or empty."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to change: the node was seen to be `observed`, and these changes of `scope` make it as `desired`."""
+
+    desired: Desired
+    observed: Observed
+    changes: Iterable[Change]
+    fresh: str
+    """The token that tells of them."""
+    scope: str
+
+
+class Driver(Protocol):
+    """One open way to one node."""
+
+    fences: bool
+    """Whether the node itself refuses an older order (by its token); else a lease in the database must."""
+
+    def look(self, desired: Desired, query: Query) -> Observed:
+        """Read the node and change nothing. Raises Unreachable, or NodeFailed when its answer makes no sense."""
+
+    def apply(self, order: Order, query: Query, waits: Callable[[], object] = lambda: None) -> Applied:
+        """Change the node if it still is as observed, and read it again. Raises like `look`.
+
+        `waits` is called whenever the node says that it waits for another program there.
+        """
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+DRIVERS = {"node": ("vpnctl.remote.node_driver", "NodeDriver")}
+"""Name, as endpoints keep it -> (module, class)."""
+
+
+def opened(kind: str, shell: Shell, node: str, clock: Callable[[], datetime]) -> Driver:
+    """Return the driver of that kind for a node by that name, whose shell is open."""
+    module, name = DRIVERS[kind]
+    return cast("Driver", getattr(import_module(module), name)(shell, node, clock))

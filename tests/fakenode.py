@@ -366,6 +366,7 @@ class _Run:
         self.say("fact", "health", self.node.health)
 
     def look_ways(self) -> None:
+        self.say("fact", "iptables", self.node.facts.get("iptables", "yes"))
         for family, mtu in self.node.ways.items():
             self.say("way", str(family), "eth0", str(mtu))
         for device, net in [("eth0", "203.0.113.7/24"), *self.node.networks]:

@@ -48,7 +48,7 @@ def access(talk: Talk, seen: mine.Overview) -> str:
 
 def devices(talk: Talk, seen: mine.Overview) -> str:
     """Return how many devices there are, in a line."""
-    count, online = len(seen.devices), sum(each.online for each in seen.devices)
+    count, online = len(seen.devices), sum(bool(each.online) for each in seen.devices)
     if seen.limit is not None:
         values = {"count": count, "limit": seen.limit, "online": online}
         return talk.words.say("Devices: {count} of {limit}, {online} online", **values)

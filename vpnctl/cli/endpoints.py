@@ -30,6 +30,12 @@ Keepalive = Annotated[
 Isolation = Annotated[
     bool | None, typer.Option("--isolation/--no-isolation", help="Whether clients are kept from each other.")
 ]
+ForwardRule = Annotated[
+    str | None,
+    typer.Option(
+        "--forward-rule", help="Which firewall of the host is told to let packets pass: none, docker, ufw, iptables."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 
 
@@ -81,7 +87,7 @@ def _settle(ids: list[str], what: str, interface: str) -> int:
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
-    settled = settle(front.app, ids, Wish(scope=SYSTEM, always=True))
+    settled = settle(front.app, ids, Wish(scope=SYSTEM, always=True, prove=True))
     with front.app.store.read() as tx:
         rows = [row for row in reports.endpoints(tx, ids[0]) if row.interface == interface]
     return output.finish(front, settled, what, endpoints=rows)
@@ -128,6 +134,7 @@ def set_(
     allowed_ips: AllowedIps = None,
     keepalive: Keepalive = None,
     isolation: Isolation = None,
+    forward_rule: ForwardRule = None,
     dry_run: DryRun = False,
 ) -> int:
     """Change an endpoint. What stands in clients' files is only changed with --yes or an answer."""
@@ -140,6 +147,7 @@ def set_(
         "allowed_ips": allowed_ips,
         "keepalive": keepalive,
         "isolation": isolation,
+        "forward_rule": forward_rule,
     }
     front = current()
     if dry_run:

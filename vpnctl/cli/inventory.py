@@ -39,7 +39,7 @@ def apply(
         return output.finish(
             front, [], "dry run: nothing was changed" if dry_run else "nothing to change", changed=False, changes=[]
         )
-    front.confirm(f"Make these {len(plan.lines)} changes?")
+    front.confirm(f"Make {output.count(len(plan.lines), 'change')}?")
     done = inventory.apply(front.app, wanted, document)
     settled = settle(front.app, done.node_ids, Wish(scope=SYSTEM, always=True))
     return output.finish(front, settled, f"made {output.count(len(done.lines), 'change')}", changes=list(done.lines))

@@ -175,7 +175,7 @@ def _hint(error: click.UsageError, where: str) -> str:
 def once(text: str) -> str:
     """Return a message without a suggestion that two libraries made."""
     first, mark, rest = text.partition("Did you mean")
-    return f"{first}{mark}{rest.split('Did you mean')[0]}".rstrip() if mark else text
+    return f"{first}{mark}{rest.split('Did you mean')[0]}".rstrip(" (") if mark else text
 
 
 def _drop_output() -> None:

@@ -61,7 +61,10 @@ def sync(
         clock.note(front.app)
     changed = sum(1 for each in settled if each.changes)
     verb = "agrees" if len(settled) == 1 else "agree"
-    what = f"{output.count(len(settled), 'node')} {verb} with the database, packets pass; {changed or 'none'} changed"
+    with front.app.store.read() as tx:
+        proven = all(row.path_at is not None for row in (find.node(tx, each.node) for each in settled))
+    passes = ", packets pass" if proven else ""
+    what = f"{output.count(len(settled), 'node')} {verb} with the database{passes}; {changed or 'none'} changed"
     return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
 
 

@@ -13,7 +13,10 @@ from vpnctl.cli.completion import complete_nodes
 from vpnctl.cli.front import current
 
 commands = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Servers: add, provision, check, sync, retire."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Servers: add, provision, check, sync, retire.",
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
@@ -136,7 +139,9 @@ def _ask_host_key(fingerprint: str) -> bool:
     sys.stderr.flush()
     typed = sys.stdin.readline().strip()
     if typed and typed != fingerprint[-6:]:
-        raise Distrust(f"the fingerprint does not end with '{clean(typed)}'; nothing was saved", "compare all of it")
+        raise Distrust(
+            f"'{clean(typed)}' is not its last 6 characters; nothing was saved", "compare all of it, and type those 6"
+        )
     return bool(typed)
 
 

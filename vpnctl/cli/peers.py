@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,10 @@ from vpnctl.cli.peer_access import DryRun, Ref, by_id, preview, read
 from vpnctl.rules.grammar import clean
 
 commands = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Devices: add, hand out, regenerate, suspend, revoke."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Devices: add, hand out, regenerate, suspend, revoke.",
 )
 
 Out = Annotated[
@@ -134,6 +138,8 @@ def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
         front.say(f"warning: packets did not pass {name} when that was last tried: {why}")
         front.say(f"hint: vpnctl node check {name}")
     rows = hand_over(front, issued, **how)
+    if any(each.peer.replaces_id for each in issued):  # the grace runs from the handing out on: nodes are told
+        settle(front.app, [node_id for each in issued for node_id in each.node_ids])
     if len(issued) == 1:
         first = issued[0]
         what = f"{verb} {first.user.name}/{first.peer.device}{read(by_id(first.peer.id))}"
@@ -183,6 +189,8 @@ def list_(
         rows = reports.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
     if not rows:
         front.say("no peers; vpnctl user add NAME, then: vpnctl peer add NAME")
+    unread = {each.node for each in settled if each.code}
+    rows = [replace(row, online=None) if row.node in unread else row for row in rows]
     output.show_list(front, rows[:limit] if limit else rows, COLUMNS)
     if rows and not live and not front.json:
         _as_of(node)

@@ -174,7 +174,7 @@ def block(
     """Cut all devices of a person until `unblock`. Keys and addresses are kept."""
     from vpnctl.actions.people import users
 
-    return _switch(users.block, name, f"{name} is blocked; checked: on no node any more", dry_run)
+    return _switch(users.block, name, f"{name} is blocked; checked: on no node any more", dry_run, cuts=True)
 
 
 @commands.command("unblock")
@@ -187,7 +187,7 @@ def unblock(
     return _switch(users.unblock, name, f"{name} may connect again", dry_run)
 
 
-def _switch(verb: Any, name: str, what: str, dry_run: bool) -> int:
+def _switch(verb: Any, name: str, what: str, dry_run: bool, *, cuts: bool = False) -> int:
     from vpnctl.actions.fleet.preview import rehearse
     from vpnctl.actions.fleet.settle import settle
 
@@ -196,7 +196,15 @@ def _switch(verb: Any, name: str, what: str, dry_run: bool) -> int:
         return output.show_preview(front, rehearse(front.app, lambda trial: verb(trial, name)[1]))
     row, nodes = verb(front.app, name)
     settled = settle(front.app, nodes)
+    _warn_uncut(settled if cuts else [], name)
     return output.finish(front, settled, what, users=_views([row]))
+
+
+def _warn_uncut(settled: Sequence[Any], name: str) -> None:
+    """Say where somebody who is to be cut may still pass traffic."""
+    where = ", ".join(each.node for each in settled if each.code)
+    if where:
+        current().say(f"warning: devices of {name} may still pass traffic on {where} until it was read again")
 
 
 @commands.command("migrate")
@@ -212,6 +220,9 @@ def migrate(
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody on the node of --from.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the new files there.")] = None,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Also to a node through which packets were not seen to pass.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Move people to another node: the new peer works before the old one ends.
@@ -232,8 +243,8 @@ def migrate(
 
     def verb(trial: Any) -> list[Any]:
         if len(whom) == 1:
-            return migration.start(trial, whom[0], to, device=device, source=source)
-        moved, stay = migration.start_all(trial, whom, to, device=device, source=source)
+            return migration.start(trial, whom[0], to, device=device, source=source, untested=untested)
+        moved, stay = migration.start_all(trial, whom, to, device=device, source=source, untested=untested)
         left[:] = stay
         return moved
 
@@ -316,6 +327,7 @@ def remove(
     front.confirm(f"Remove {view.name} and revoke {view.devices} devices{', erasing all data' if erase else ''}?")
     row, nodes = users.remove(front.app, name, erase=erase)
     settled = settle(front.app, nodes)
+    _warn_uncut(settled, row.name)
     return output.finish(front, settled, f"removed {row.name}; checked: on no node any more", users=[row.name])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput, Unreachable
-from vpnctl.remote import ssh
+from vpnctl.remote import ssh, ssh_errors
 from vpnctl.remote.shell import FIRST_SECONDS, Login, Result, Shell
 from vpnctl.rules.grammar import quoted
 from vpnctl.rules.secret import Secret
@@ -110,9 +110,9 @@ def _authenticate(transport: Any, login: Login, means: Means, keys: Sequence[Any
                 "give --identity FILE or --agent",
             ) from None
         except pk.AuthenticationException as error:
-            raise ssh.refused(login, error, FIRST_SECONDS, "the password is not accepted", "check it") from None
+            raise ssh_errors.refused(login, error, FIRST_SECONDS, "the password is not accepted", "check it") from None
         except (OSError, EOFError, pk.SSHException) as error:
-            raise ssh.unreachable(login, error) from None
+            raise ssh_errors.unreachable(login, error) from None
     else:
         left = _by_key(transport, login, means, keys)
     if left:
@@ -135,10 +135,10 @@ def _by_key(transport: Any, login: Login, means: Means, keys: Sequence[Any]) -> 
             if not transport.is_active():
                 break
         except (OSError, EOFError, pk.SSHException) as error:
-            raise ssh.unreachable(login, error) from None
+            raise ssh_errors.unreachable(login, error) from None
     source = str(means.identity) if means.identity else "of the SSH agent"
     what = f"no key ({source}) is accepted for {login.user}@{login.host}"
-    raise ssh.refused(login, last, FIRST_SECONDS, what, "check the user name and the key") from None
+    raise ssh_errors.refused(login, last, FIRST_SECONDS, what, "check the user name and the key") from None
 
 
 def _types(names: Sequence[str]) -> str:

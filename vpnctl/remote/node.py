@@ -136,7 +136,10 @@ def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now:
 _SAYABLE = ("it is not whole", "it is not the node script's")
 _FACTS = (
     (re.compile(r"os"), re.compile(r"[a-z]{1,20} [0-9.?]{1,10}")),
-    (re.compile(r"systemd|apt|ufw|pkg:[a-z0-9.+-]{1,40}|nft:[a-z0-9]{1,15}|ufw:[a-z0-9]{1,15}"), re.compile(r"yes|no")),
+    (
+        re.compile(r"systemd|apt|ufw|iptables|pkg:[a-z0-9.+-]{1,40}|nft:[a-z0-9]{1,15}|ufw:[a-z0-9]{1,15}"),
+        re.compile(r"yes|no"),
+    ),
     (re.compile(r"ipv6"), re.compile(r"off")),
     (re.compile(r"sysctl:/proc/sys/[a-z0-9_/]{1,60}"), re.compile(r"[0-9]{1,9}")),
     (re.compile(r"health"), re.compile(r"[0-9. ]{1,100}")),

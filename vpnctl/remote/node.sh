@@ -246,6 +246,7 @@ main() {
   # The ways out of the node, the networks that its other interfaces have, and what its firewalls do with packets that
   # are forwarded or come in: chains with a hook, and every rule with a verdict. Tables of our own are left out.
   ways() {
+    say fact iptables "$(command -v iptables >/dev/null && echo yes || echo no)"
     local family word dev how address rest main
     for family in 4 6; do
       main=

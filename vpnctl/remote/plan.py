@@ -15,7 +15,9 @@ from vpnctl.rules.changes import (
     Change,
     EndpointDown,
     FileDiffers,
+    FileLeft,
     ForwardingOff,
+    HostRulesMissing,
     OfEndpoint,
     PackageMissing,
     RulesMissing,
@@ -51,7 +53,7 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
         lines += [_line("look-package", name, program) for name, program in desired.packages]
         lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
         for want in desired.endpoints:
-            lines += [_line("look-file", file.path) for file in want.system_files]
+            lines += [_line("look-file", path) for path in (*(file.path for file in want.system_files), *want.absent)]
             lines += [_line("look-unit", unit) for unit in units(want)]
             if want.forward_rule == "ufw":
                 lines.append(_line("look-ufw", want.name, *_ufw(want)))
@@ -169,7 +171,12 @@ def _endpoint_steps(want: WantedEndpoint, todo: list[Change], published: set[str
     rules = {file.path for file in (want.firewall, want.drop_in) if file}
     if want.firewall is not None:
         unit = firewall_unit(want.name)
-        if rules & published or RulesMissing(want.name) in todo or UnitOff(unit) in todo:
+        left = [path for path in want.absent if FileLeft(path) in todo]
+        if left:  # what was added for it goes when the unit stops, as long as that still knows how
+            lines += [_line("stop", unit), *(_line("remove", path) for path in left), "reload"]
+        lost = (RulesMissing(want.name), UnitOff(unit))
+        host_rules = any(isinstance(change, HostRulesMissing) and change.name == want.name for change in todo)
+        if left or rules & published or host_rules or any(each in todo for each in lost):
             lines.append(_line("start", unit, "-"))
     if ufw_closed(want) in todo:
         lines.append(_line("ufw-open", want.name, *_ufw(want)))

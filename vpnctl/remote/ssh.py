@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vpnctl.errors import Distrust, InvalidInput, NodeFailed, Unreachable, VpnctlError
+from vpnctl.errors import InvalidInput, NodeFailed, Unreachable
 from vpnctl.remote.shell import COMMAND_SECONDS, CONNECT_SECONDS, FIRST_SECONDS, OUTPUT_CAP, Hear, Login, Result, deaf
+from vpnctl.remote.ssh_errors import again, changed, refused, unreachable
 from vpnctl.rules.grammar import quoted
 from vpnctl.rules.secret import Secret
 
@@ -151,14 +152,16 @@ def _open(
     except (OSError, EOFError, pk.SSHException) as error:
         transport.close()
         if isinstance(error, pk.IncompatiblePeer) and "host key" in str(error):
-            raise (_changed(login, "none of that type") if pinned else _NoSuchKey()) from None
+            raise (
+                changed(login, fingerprint(login.host_key), "none of that type") if pinned else _NoSuchKey()
+            ) from None
         raise unreachable(login, error, seconds) from None
     except BaseException:
         transport.close()
         raise
     if pinned and f"{remote.get_name()} {remote.get_base64()}" != login.host_key:
         transport.close()
-        raise _changed(login, fingerprint(f"{remote.get_name()} {remote.get_base64()}"))
+        raise changed(login, fingerprint(login.host_key), fingerprint(f"{remote.get_name()} {remote.get_base64()}"))
     return transport  # type: ignore[no-any-return]
 
 
@@ -205,7 +208,8 @@ def authenticate(transport: paramiko.Transport, login: Login, key: Any, seconds:
             error,
             seconds,
             f"{login.user}@{login.host} does not accept our SSH key",
-            "give --identity FILE, --password-stdin or --agent once, or add the line of `vpnctl node key` there",
+            f"{again(login)} --identity FILE (or --password-stdin, --agent) installs it, or add the line of "
+            "`vpnctl node key` there",
         ) from None
     except (OSError, EOFError, pk.SSHException) as error:
         raise unreachable(login, error) from None
@@ -214,17 +218,6 @@ def authenticate(transport: paramiko.Transport, login: Login, key: Any, seconds:
             f"{login.node}: after our key the server wants a second factor: {quoted(', '.join(left), 100)}",
             "let the key of vpnctl in alone: AuthenticationMethods in sshd_config there",
         )
-
-
-def refused(login: Login, error: BaseException | None, seconds: float, what: str, hint: str) -> Unreachable:
-    """Return what a failed login means: the server said no, or it said nothing in time."""
-    if "timeout" in str(error).lower():  # paramiko has no type for it
-        return Unreachable(
-            f"{login.node}: the login at {login.host} did not come to an end within {seconds:g} s",
-            "a resolver that does not answer makes sshd slow: UseDNS no there"
-            + ("" if seconds >= FIRST_SECONDS else ". To wait longer: VPNCTL_LOGIN_SECONDS=60"),
-        )
-    return Unreachable(f"{login.node}: {what}", hint)
 
 
 def run(
@@ -315,23 +308,3 @@ def _drain(channel: Any, login: Login, end: float, seconds: float, hear: Hear) -
             got = heard(channel.recv(_CHUNK))
             left -= len(got)
             time.sleep(0 if got else 0.002)
-
-
-def unreachable(login: Login, error: BaseException, seconds: float = CONNECT_SECONDS) -> VpnctlError:
-    """Return what a failed connection means."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, TimeoutError):
-        text = f"no answer within {CONNECT_SECONDS:g} s"
-    elif "timeout" in text.lower() or text == "Error reading SSH protocol banner":
-        text = f"no SSH server answered within {seconds:g} s"
-    return Unreachable(
-        f"{login.node}: cannot reach {login.host} port {login.port}: {quoted(text)}",
-        f"look at the provider's console: is it running, is its address right, does a firewall drop port {login.port}?",
-    )
-
-
-def _changed(login: Login, shown: str) -> Distrust:
-    return Distrust(
-        f"{login.node}: the host key of {login.host} changed: pinned {fingerprint(login.host_key)}, now {shown}",
-        f"was the server reinstalled? Compare at your provider, then: vpnctl node trust {login.node} --host-key-fp …",
-    )

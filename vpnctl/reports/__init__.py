@@ -93,7 +93,8 @@ class PeerView:
     protocol: str
     state: str
     reason: str | None
-    online: bool
+    online: bool | None
+    """None where the node was asked and did not answer."""
     handshake_at: datetime | None
     received: int
     sent: int
@@ -195,7 +196,8 @@ def _node_state(row: Node, pending: set[str], served: Sequence[Endpoint]) -> str
 
 def peer_counts(tx: Tx, now: datetime, by: Any, *where: Any) -> dict[str, tuple[int, int]]:
     """Return (live peers, online ones) per value of the column `by`."""
-    online = sa.case((_peer.handshake_at >= now - access.ONLINE, 1), else_=0)
+    live = sa.and_(_peer.handshake_at >= now - access.ONLINE, _peer.present_at.is_not(None))
+    online = sa.case((live, 1), else_=0)
     query = (
         sa.select(by, sa.func.count(), sa.func.sum(online))
         .select_from(models.peer)

@@ -210,27 +210,34 @@ def _pending_cuts(tx: Tx, waiting: Sequence[Open]) -> list[Attention]:
 
 
 def _undelivered(tx: Tx) -> list[Attention]:
+    """Devices whose config was never handed out and that were never heard of."""
     old = models.peer.alias("old")
     query = (
-        sa.select(_user.name, _peer.device, _node.name, _peer.created_at, old.c.revoked_at)
+        sa.select(_user.name, _peer.device, _node.name, _peer.created_at, old.c.id, old.c.revoked_at)
         .select_from(models.peer)
         .join(models.user, _user.id == _peer.user_id)
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
-        .join(old, old.c.id == _peer.replaces_id)
-        .where(_peer.replaces_id.is_not(None), _peer.revoked_at.is_(None), _peer.delivered_at.is_(None))
-        .where(_peer.handshake_at.is_(None))
+        .join(old, old.c.id == _peer.replaces_id, isouter=True)
+        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), _peer.handshake_at.is_(None))
+        .order_by(old.c.id.is_(None), _peer.created_at)
         .limit(20)
     )
     return [
         Attention(
             f"{user}/{device}",
-            f"new config for {node} not handed out yet; " + ("the old key is cut" if cut else "the old one stays"),
+            f"config for {node} not handed out yet{_meanwhile(before, cut)}",
             f"vpnctl peer config {user}/{device}",
             since,
         )
-        for user, device, node, since, cut in tx.execute(query)
+        for user, device, node, since, before, cut in tx.execute(query)
     ]
+
+
+def _meanwhile(before: str | None, cut: datetime | None) -> str:
+    if before is None:
+        return ""
+    return "; the old key is cut" if cut else "; the old one stays"
 
 
 def _aliens(tx: Tx) -> list[Attention]:

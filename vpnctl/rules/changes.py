@@ -88,6 +88,16 @@ class SystemFileDiffers(FileDiffers):
 
 
 @dataclass(frozen=True)
+class FileLeft(Change):
+    """A file of ours that must not be there any more, of an endpoint that stays."""
+
+    kind = "remove"
+    about = "{path}"
+    scope = SYSTEM
+    path: str
+
+
+@dataclass(frozen=True)
 class UnitOff(Change):
     """A unit is not enabled."""
 
@@ -120,6 +130,16 @@ class RulesMissing(OfEndpoint):
 
     kind = "load firewall"
     scope = SYSTEM
+
+
+@dataclass(frozen=True)
+class HostRulesMissing(OfEndpoint):
+    """What we added to the host's own firewall is gone, or something was put before it."""
+
+    kind = "load firewall"
+    how = "{what}"
+    scope = SYSTEM
+    what: str
 
 
 @dataclass(frozen=True)

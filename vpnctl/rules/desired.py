@@ -74,6 +74,8 @@ class WantedEndpoint:
     """Rules of our own, loaded by a unit of our own."""
     drop_in: File | None = None
     """Extra lines for that unit on hosts whose own firewall drops what is forwarded."""
+    absent: tuple[str, ...] = ()
+    """Files that belong to another forward rule."""
     files: tuple[File, ...] = ()
     """Further files; like the firewall's only provision and sync write them."""
 

@@ -11,8 +11,10 @@ from vpnctl.rules.changes import (
     EndpointDown,
     EndpointLeft,
     FileDiffers,
+    FileLeft,
     FirewallBlocks,
     ForwardingOff,
+    HostRulesMissing,
     InterfaceMissing,
     LinkDown,
     MtuTooLarge,
@@ -53,9 +55,10 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
     for want in desired.endpoints:
         changes += _gone(want, observed) if want.removed else _endpoint(want, observed, known)
         if not want.removed and observed.ways is not None:
-            changes += _ways(node, want, observed.ways)
+            changes += _ways(node, want, observed.ways, iptables=observed.facts.get("iptables") == "yes")
         healed = any(change.mends for change in changes)
-        advice = f"vpnctl node {'sync' if healed else 'provision'} {node}"
+        causes = (change.advice for change in changes if not change.mends)
+        advice = f"vpnctl node sync {node}" if healed else next(causes, f"vpnctl node provision {node}")
         changes += _paths(want.name, observed.paths.get(want.name, ()), advice)
     if observed.ways is not None:
         changes += [
@@ -92,6 +95,7 @@ def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) 
     changes: list[Change] = [
         change for file in want.system_files for change in _file(file, observed, SystemFileDiffers)
     ]
+    changes += [FileLeft(path) for path in want.absent if path in observed.files]
     changes += [UnitOff(unit) for unit in units(want) if unit not in observed.units]
     if want.firewall is not None and observed.facts.get(f"nft:{want.name}") != "yes":
         changes.append(RulesMissing(want.name))
@@ -149,15 +153,23 @@ def _carries(name: str, want: Interface, seen: SeenInterface) -> list[Change]:
     return [RouteMissing(name, each) for each in want.routes if each not in seen.routes]
 
 
-def _ways(node: str, want: WantedEndpoint, ways: Ways) -> list[Change]:
+def _ways(node: str, want: WantedEndpoint, ways: Ways, *, iptables: bool) -> list[Change]:
     """What else on the node keeps packets from passing, with what to type: vpnctl does not change it unasked."""
-    again = f"vpnctl node provision {node}"
-    link = want.name if want.interface else ""
-    listener = firewall.Listener(link, want.port, want.transport)
-    found: list[Change] = [
-        FirewallBlocks(want.name, f"{each.what} {each.chain}", again)
-        for each in firewall.judge(ways.chains, listener, ways.wan, ways.lines)
-    ]
+    listener = firewall.Listener(want.name if want.interface else "", want.port, want.transport)
+    blocked = firewall.judge(ways.chains, listener, ways.wan, ways.lines)
+    rule = firewall.forward_rule(blocked, ways.chains, iptables=iptables)
+    allowed = want.forward_rule in ("docker", "iptables")
+    found: list[Change] = []
+    for each in blocked:
+        what = f"{each.what} {each.chain}"
+        if rule and allowed:  # we may, and did: our rules were lost, or something was put before them
+            found.append(HostRulesMissing(want.name, what))
+        elif rule:
+            found.append(FirewallBlocks(want.name, what, f"vpnctl node provision {node}"))
+        else:
+            port = f"{want.transport.upper()} port {want.port}"
+            ours = f"{want.name} and {port}" if want.interface else port
+            found.append(FirewallBlocks(want.name, what, f"vpnctl does not change that one: let {ours} pass there"))
     return found + (_carried(node, want, want.interface, ways) if want.interface else [])
 
 

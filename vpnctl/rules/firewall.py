@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 
 _DEPTH = 16
 _HOOK = re.compile(r"type filter hook (forward|input) priority [^;]+;(?: policy (accept|drop);)?")
+_OF_IPTABLES = re.compile(r"ip6? filter (?:FORWARD|INPUT)")
 _VERDICT = re.compile(r"\b(accept|drop|return|reject(?: with .*)?|(?:jump|goto) \S+)$")
 _LOG = r"\blog( prefix \"[^\"]*\")?( level \w+)?(?= |$)"
 _NOISE = re.compile(rf"\s*(counter packets \d+ bytes \d+|comment \"[^\"]*\"|{_LOG})\s*")
@@ -59,6 +60,17 @@ class Listener:
     interface: str
     port: int
     transport: str
+
+
+def forward_rule(found: Sequence[Blocked], chains: Sequence[Chain], *, iptables: bool) -> str:
+    """Return whose rules would let through what these chains drop: `docker` or `iptables`; empty: none of ours would.
+
+    An accept in one base chain does not undo the drop of another, so every one of them must be a chain of iptables.
+    """
+    if not iptables or not found or not all(_OF_IPTABLES.fullmatch(each.chain) for each in found):
+        return ""
+    users = any(chain.name == "DOCKER-USER" and chain.table in ("ip filter", "ip6 filter") for chain in chains)
+    return "docker" if users and all(each.kind == "forward" for each in found) else "iptables"
 
 
 def parse(lines: Iterable[str]) -> tuple[Chain, ...]:

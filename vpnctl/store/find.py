@@ -64,14 +64,16 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
     ref = grammar.peer_ref(text)
     owner = user(tx, ref.user)
     table = models.peer.c
-    where = [table.user_id == owner.id, table.revoked_at.is_(None)]
+    named = [table.user_id == owner.id]
     if ref.device:
-        where.append(table.device == ref.device)
+        named.append(table.device == ref.device)
     if ref.node:
-        where.append(table.endpoint_id.in_(_on(tx, ref.node)))
+        named.append(table.endpoint_id.in_(_on(tx, ref.node)))
+    where = [*named, table.revoked_at.is_(None)]
     found = tx.all(Peer, *where, order=table.device)
     current = [each for each in found if each.retiring_at is None] or found
     if not current:
+        _refuse_uncut(f"{ref}", _uncut(tx, *named, table.revoked_at.is_not(None), table.absent_at.is_(None)))
         raise NotFound(
             f"{ref} has no live peer", f"vpnctl peer list --user {owner.name}   or: vpnctl peer add {owner.name}"
         )
@@ -79,6 +81,26 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
         names = ", ".join(sorted(f"{owner.name}/{each.device}" for each in current))
         raise Conflict(f"{ref} has several peers", f"name one: {names}")
     return owner, current[0]
+
+
+def _uncut(tx: Tx, *where: sa.ColumnElement[bool]) -> list[str]:
+    """Return the names of the living nodes with such peers."""
+    query = (
+        sa.select(models.node.c.name)
+        .join(models.endpoint, models.endpoint.c.node_id == models.node.c.id)
+        .join(models.peer, models.peer.c.endpoint_id == models.endpoint.c.id)
+        .where(*where, models.node.c.retired_at.is_(None))
+    )
+    return sorted(set(tx.execute(query).scalars()))
+
+
+def _refuse_uncut(named: str, nodes: list[str]) -> None:
+    """Raise Conflict where what is named was revoked and is not seen cut yet: that is no news, but not done either."""
+    if nodes:
+        raise Conflict(
+            f"{named} is revoked already, but not seen cut on {', '.join(nodes)} yet: it may still pass traffic",
+            f"vpnctl node sync {' '.join(nodes)}",
+        )
 
 
 def generations(tx: Tx, text: str, *, everywhere: bool = False) -> tuple[User, list[Peer]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from vpnctl.actions.fleet import node_lock, proof
+from vpnctl.actions.fleet import node_lock, proof, trust
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
@@ -44,6 +44,6 @@ def _read(app: App, node: Node) -> None:
         observed = look(app, looked, way, Query(PEOPLE, proven(looked)))
     with app.store.read() as tx:
         view = load(tx, node.id, app.clock())
-        proof.check_token(tx, view.node, observed)
+        trust.check_token(tx, view.node, observed)
     with app.store.write() as tx:
         proof.book(tx, view, observed, app.clock())

@@ -185,11 +185,24 @@ def _adopt_token(app: App, row: Node, token: str) -> None:
     if not (token.isascii() and token.isalnum() and len(token) <= 40):  # noqa: PLR2004
         raise InvalidInput("that is not a node token", "copy it from the error message")
     with app.store.write() as tx:
-        known = tx.execute(sa.select(models.token.c.seq).where(models.token.c.value == token)).first()
+        known = tx.execute(sa.select(models.token.c.node_id).where(models.token.c.value == token)).scalar()
+        if known not in (None, row.id):
+            _refuse_other(tx, row, known)
         if known is None:
             tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
-        tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
+        if known in (None, row.id):  # else it is of a node that was given up: settling takes it over by itself
+            tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
         events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
+
+
+def _refuse_other(tx: Tx, row: Node, node_id: str) -> None:
+    """Raise Conflict where a token is that of another node of ours: it is one server under two names."""
+    other = tx.one(Node, models.node.c.id == node_id)
+    if other is not None and other.retired_at is None:
+        raise Conflict(
+            f"that is the token of {other.name}: {row.name} and {other.name} are the same server",
+            f"vpnctl node retire {row.name} --destroyed forgets it here and leaves the server alone",
+        )
 
 
 def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False) -> tuple[Node, Settled]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from vpnctl.actions.fleet import paths, probes
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
-from vpnctl.actions.fleet.proof import check_token, failed
+from vpnctl.actions.fleet.proof import failed
 from vpnctl.actions.fleet.settle import Wish, compare
+from vpnctl.actions.fleet.trust import check_token
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import Distrust, VpnctlError

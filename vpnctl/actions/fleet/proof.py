@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet import paths
 from vpnctl.actions.fleet.desired import View
+from vpnctl.actions.fleet.trust import NONE
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Distrust, NodeFailed, VpnctlError
-from vpnctl.protocols.host import TOKEN
+from vpnctl.errors import VpnctlError
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.desired import Desired, WantedEndpoint
 from vpnctl.rules.ledger import Reading
@@ -27,100 +27,6 @@ from vpnctl.store.rows import Endpoint, Node, Peer
 _CHUNK = 500
 _LATEST = 2**32
 """Unix seconds; what a node says beyond it is no time."""
-NONE, ODD = "-", "?"
-"""What stands for a node without a token, and for one whose token no vpnctl can have written."""
-
-
-def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
-    """Return whether the node was rolled back: it shows an older token of ours than it did, or none any more.
-
-    Raises Distrust when the node is driven by another controller, or our database is an old copy.
-    """
-    if observed.token == NONE:
-        return node.token is not None
-    if observed.token == ODD:
-        raise Distrust(
-            f"{node.name}: what stands in {TOKEN} there was not written by any vpnctl; nothing was written",
-            f"who wrote it? If nobody else drives the node: rm {TOKEN} there, then vpnctl node sync {node.name}",
-        )
-    table = models.token.c
-    query = sa.select(table.seq).where(table.node_id == node.id)
-    shown = tx.execute(query.where(table.value == observed.token)).scalar()
-    if shown is None:
-        raise Distrust(
-            f"{node.name} was changed by another controller, or by a newer copy of this database; nothing was written",
-            "use the newest database; if the other one is gone for good: vpnctl node trust "
-            f"{node.name} --token {observed.token}",
-        )
-    proven = tx.execute(query.where(table.value == node.token)).scalar()
-    return proven is not None and shown < proven
-
-
-def record_rollback(app: App, node: Node, observed: Observed) -> None:
-    """Note once that the node went back in time (a snapshot, a reinstallation); settling heals it."""
-    after = {"shows": "no token" if observed.token == NONE else "an older token"}
-    with app.store.write() as tx:
-        tx.update(Node, models.node.c.id == node.id, token=None if observed.token == NONE else observed.token)
-        events.record(tx, stamp(app), "node.rolled_back", ("node", node.id, node.name), None, after)
-
-
-def check_server_keys(view: View, want: Desired, observed: Observed) -> Desired:
-    """Return what is wanted, without removed endpoints that never were there: what has their name is somebody's own.
-
-    Raise Distrust when the node serves with a key that is not ours: it is never overwritten. A file whose key cannot
-    be read is damaged; it is mended where it was proven to be ours before.
-    """
-    node = view.node
-    proven = {endpoint.id for endpoint in view.endpoints if endpoint.digest is not None}
-    mine = []
-    for one in want.endpoints:
-        fine = {"", one.identity} | ({"unknown"} if one.endpoint_id in proven else set())
-        seen = observed.endpoints.get(one.name)
-        up = seen is not None and seen.identity not in ("", one.identity)
-        found = observed.files.get(one.config.path)
-        key = observed.facts.get(f"key:{one.config.path}", "")
-        filed = found is not None and found[0] != one.config.digest and key not in fine
-        if (up or filed) and one.removed and one.endpoint_id not in proven:
-            continue
-        if up:
-            raise _foreign(node, one, f"{one.name} is up with another server key", observed)
-        if filed:
-            raise _foreign(node, one, f"{one.config.path} holds another server key", observed)
-        mine.append(one)
-    return replace(want, endpoints=tuple(mine))
-
-
-def check_ports(node: Node, want: Desired, observed: Observed) -> None:
-    """Raise NodeFailed when something else listens on a port of ours before our endpoint is up."""
-    for one in want.endpoints:
-        used = observed.facts.get(f"{one.transport}_ports", "").split()
-        if not one.removed and one.name not in observed.endpoints and str(one.port) in used:
-            raise NodeFailed(
-                f"{node.name}: {one.transport.upper()} port {one.port} is used by another program",
-                f"vpnctl endpoint set {node.name} {one.name} --port {_free_port(one, observed)}",
-            )
-
-
-def _foreign(node: Node, one: WantedEndpoint, what: str, observed: Observed) -> Distrust:
-    return Distrust(
-        f"{node.name}: {what}; nothing was written",
-        f"serve beside it: vpnctl endpoint remove {node.name} {one.name}, then "
-        f"vpnctl endpoint add {node.name} {one.protocol} --interface {_free_name(one.name, observed)} "
-        f"--port {_free_port(one, observed)}",
-    )
-
-
-def _free_name(taken: str, observed: Observed) -> str:
-    """Return a name like that one, which was not seen on the node."""
-    stem = taken.rstrip("0123456789")
-    return next(name for number in range(7, 1000) if (name := f"{stem}{number}") not in {taken, *observed.endpoints})
-
-
-def _free_port(one: WantedEndpoint, observed: Observed) -> int:
-    """Return a port near that endpoint's on which nothing was seen."""
-    used = {one.port, *(seen.port for seen in observed.endpoints.values())}
-    used |= {int(each) for each in observed.facts.get(f"{one.transport}_ports", "").split()}
-    return next(number for number in range(51830, 65535) if number not in used)
 
 
 def prepare(app: App, view: View, observed: Observed) -> str:
@@ -195,6 +101,8 @@ def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
         for endpoint in view.endpoints:
             if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
                 tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
+                never = (models.peer.c.endpoint_id == endpoint.id, models.peer.c.absent_at.is_(None))
+                tx.update(Peer, *never, absent_at=now, present_at=None)
         for one in want.endpoints:
             peers = [peer for peer in view.peers if peer.endpoint_id == one.endpoint_id]
             _record_peers(tx, app, one, peers, observed, view.owners)
@@ -291,8 +199,10 @@ def _record_handshakes(tx: Tx, seen: list[tuple[Peer, datetime]], now: datetime)
 
 
 def _finish_migration(tx: Tx, peer: Peer, now: datetime) -> None:
-    """The successor shook hands: the peer that it replaces ends now."""
-    if peer.replaces_id is not None:
+    """The successor shook hands: the peer that it replaces ends now, unless packets are known not to pass there."""
+    there = sa.select(models.endpoint.c.node_id).where(models.endpoint.c.id == peer.endpoint_id).scalar_subquery()
+    broken = tx.execute(sa.select(models.node.c.path_error).where(models.node.c.id == there)).scalar()
+    if peer.replaces_id is not None and broken is None:
         table = models.peer.c
         tx.update(
             Peer,

@@ -48,6 +48,8 @@ def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str]
         notes = (*notes, blocked.what)
         if blocked.rule and ask is not None and ask(f"{blocked.what} Let packets of the VPN pass there?"):
             _set_rule(app, name, blocked.rule)
+    if ask is None:
+        notes = (*notes, *_kept_rules(app, name))
     with app.progress(f"provisioning {name}", 1) as advance:
         settled = settle(app, [node.id], Wish(scope=SYSTEM, always=True, prove=True))[0]
         advance()
@@ -119,28 +121,42 @@ def _host_firewall(app: App, name: str, observed: Observed) -> _Blocked | None:
         said = _Blocked("ufw is active on this server and drops what is forwarded.", "ufw")
         return said if any(endpoint.forward_rule != "ufw" for endpoint in served) else None
     for endpoint in served:
-        found = _in_the_way(endpoint, observed.ways or Ways())
+        found = _in_the_way(endpoint, observed.ways or Ways(), iptables=observed.facts.get("iptables") == "yes")
         if found is not None:
             return found
     return None
 
 
-def _in_the_way(endpoint: Endpoint, ways: Ways) -> _Blocked | None:
+def _in_the_way(endpoint: Endpoint, ways: Ways, *, iptables: bool) -> _Blocked | None:
     link = endpoint.name if plugin(endpoint.protocol).pools(endpoint.options) else ""
     listener = firewall.Listener(link, endpoint.port, endpoint.transport)
     verdicts = firewall.judge(ways.chains, listener, ways.wan, ways.lines)
     if not verdicts:
         return None
     chains = ", ".join(dict.fromkeys(each.chain for each in verdicts))
-    if any(chain.name == "DOCKER-USER" for chain in ways.chains) and all(each.kind == "forward" for each in verdicts):
-        return _Blocked(f"Docker is on this server and drops what is forwarded (chain {chains}).", "docker")
-    if all(each.chain.split()[1] == "filter" for each in verdicts):
-        return _Blocked(f"iptables on this server drops packets of the VPN (chain {chains}).", "iptables")
+    rule = firewall.forward_rule(verdicts, ways.chains, iptables=iptables)
+    if rule and rule == endpoint.forward_rule:
+        return None  # allowed before: settling puts our rules back
+    if rule == "docker":
+        return _Blocked(f"Docker is on this server and drops what is forwarded (chain {chains}).", rule)
+    if rule:
+        return _Blocked(f"iptables on this server drops packets of the VPN (chain {chains}).", rule)
     return _Blocked(
         f"note: the firewall of this server drops packets of the VPN (chain {chains}). It is not one that vpnctl "
         f"changes: let {endpoint.name} and {endpoint.transport.upper()} port {endpoint.port} pass there.",
         "",
     )
+
+
+def _kept_rules(app: App, name: str) -> list[str]:
+    """What was allowed before is not taken back by leaving the question out."""
+    with app.store.read() as tx:
+        rules = [each for each in find.endpoints(tx, find.node(tx, name)) if each.forward_rule != "none"]
+    return [
+        f"note: {each.name} keeps the forward rule {each.forward_rule}; to take it back: "
+        f"vpnctl endpoint set {name} {each.name} --forward-rule none"
+        for each in rules
+    ]
 
 
 def _set_rule(app: App, name: str, rule: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof
+from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof, trust
 from vpnctl.actions.fleet.desired import View, desired, load
 from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
@@ -149,11 +149,11 @@ def _attempt(app: App, node_id: str, way: Driver, wish: Wish) -> Settled | None:
     observed = _observe(app, looked, way, what)
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock())
-        rolled_back = proof.check_token(tx, view.node, observed)
+        rolled_back = trust.check_token(tx, view.node, observed)
     if view.endpoints != looked.endpoints:
         return None
     if rolled_back:
-        proof.record_rollback(app, view.node, observed)
+        trust.record_rollback(app, view.node, observed)
     if wish.ask_nodes and not wish.distrust:
         wish = replace(wish, distrust=clock.against(app, view.node.name, observed.clock))
     found = compare(app, view, observed, wish)
@@ -249,13 +249,13 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     distrust = bool(wish.distrust)
     held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
     want = desired(app, view, held, ipv6=observed.ipv6)
-    want = proof.check_server_keys(view, want, observed)
+    want = trust.check_server_keys(app, view, want, observed)
     if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
         raise StateTrouble(
             f"{view.node.name}: {len(want.sealed)} devices' secrets do not open with this key file; nothing was done",
             "bring the right key file back: vpnctl doctor",
         )
-    proof.check_ports(view.node, want, observed)
+    trust.check_ports(view.node, want, observed)
     changes, notes = _split(difference(want, observed, _alien_identities(view), view.node.name), wish.scope)
     return Comparison(want, changes, len(held), notes)
 

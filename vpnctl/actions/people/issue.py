@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -166,7 +167,8 @@ class Room:
             if not choices:
                 raise Conflict(
                     f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
-                    "choose a node that the plan names, or another plan: vpnctl plan list",
+                    f"a node there: vpnctl node set NODE --region {shlex.quote(terms.locations[0])}   "
+                    "or another plan: vpnctl plan list",
                 )
         # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
         best = max(

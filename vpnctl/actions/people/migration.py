@@ -43,7 +43,13 @@ class Left:
 
 
 def start_all(
-    app: App, names: Sequence[str], target: str, *, device: str | None = None, source: str | None = None
+    app: App,
+    names: Sequence[str],
+    target: str,
+    *,
+    device: str | None = None,
+    source: str | None = None,
+    untested: bool = False,
 ) -> tuple[list[Moved], list[Left]]:
     """Issue successors for everybody who can be moved, in one transaction; whoever cannot is left and named.
 
@@ -54,34 +60,43 @@ def start_all(
     left: list[Left] = []
     with app.store.joint() as store:
         with store.read() as tx:
-            _goal(tx, target, source)
+            _goal(tx, target, source, untested=untested)
         for name in names:
             try:
-                moved += start(replace(app, store=store), name, target, device=device, source=source)
+                moved += start(replace(app, store=store), name, target, device=device, source=source, untested=untested)
             except (Conflict, NotFound, StateTrouble) as error:
                 left.append(Left(name, error.what, error.hint))
     return moved, left
 
 
-def _goal(tx: Tx, target: str, source: str | None) -> tuple[Node, str | None]:
+def _goal(tx: Tx, target: str, source: str | None, *, untested: bool) -> tuple[Node, str | None]:
     """Return (target, id of the source); Conflict when nobody can be moved so."""
     goal = find.node(tx, target)
     if goal.draining_at is not None:
         raise Conflict(f"node {goal.name} is being drained", "choose another target")
+    if goal.path_error is not None and not untested:
+        raise Conflict(
+            f"packets do not pass {goal.name}: {goal.path_error}",
+            f"vpnctl node check {goal.name} says more; to move people there all the same: --untested",
+        )
     from_id = find.node(tx, source).id if source else None
     if from_id == goal.id:
         raise Conflict("source and target are the same node", "vpnctl node list")
     return goal, from_id
 
 
-def start(app: App, name: str, target: str, *, device: str | None = None, source: str | None = None) -> list[Moved]:
+def start(
+    app: App, name: str, target: str, *, device: str | None = None, source: str | None = None, untested: bool = False
+) -> list[Moved]:
     """Issue successors on `target` for each live peer of the user that is elsewhere.
+
+    Conflict where packets were tried through the target and did not pass, unless `untested` is good enough.
 
     Run again it returns the same successors: no duplicate. An empty list means that everybody is there already.
     """
     with app.store.write() as tx:
         owner = find.user(tx, name)
-        goal, from_id = _goal(tx, target, source)
+        goal, from_id = _goal(tx, target, source, untested=untested)
         moved = _underway(tx, app, owner, goal)
         movable = [pair for pair in _elsewhere(tx, app, owner, goal) if from_id in (None, pair[1].id)]
         for old, node in movable:

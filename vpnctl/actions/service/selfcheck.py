@@ -63,11 +63,16 @@ def _jobs(last: dict[str, datetime], now: datetime) -> Iterator[Attention]:
     """Jobs that never ran on this database, or not for a while: whoever should start them does not."""
     never = [job for job in ESSENTIAL if job not in last]
     if never:
-        yield Attention("jobs", f"never run here: {', '.join(never)}; nobody expires by itself", "vpnctl jobs install")
+        yield Attention("jobs", f"never run here: {', '.join(never)}{_so(never)}", "vpnctl jobs install")
     late = {job: last[job] for job, every in ESSENTIAL.items() if job in last and _late(last[job], every, now)}
     if late:
-        since = min(late.values())
-        yield Attention("jobs", f"not run lately: {', '.join(late)}; nobody expires by itself", "vpnctl doctor", since)
+        hint = "systemctl list-timers 'vpnctl-*' (or crontab -l) shows who starts them; vpnctl jobs install"
+        yield Attention("jobs", f"not run lately: {', '.join(late)}{_so([*late])}", hint, min(late.values()))
+
+
+def _so(jobs: list[str]) -> str:
+    """What follows when these do not run."""
+    return "; nobody expires by itself" if "expire" in jobs else ""
 
 
 def _late(last: datetime, every: int, now: datetime) -> bool:

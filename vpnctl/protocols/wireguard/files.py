@@ -95,6 +95,11 @@ def firewall_file(endpoint: EndpointSpec) -> File:
     return _file(f"/etc/vpnctl/{link}.nft", "600", text)
 
 
+def drop_in_path(name: str) -> str:
+    """Return where `drop_in` is."""
+    return f"/etc/systemd/system/vpnctl-firewall@{name}.service.d/docker.conf"
+
+
 def drop_in(endpoint: EndpointSpec) -> File | None:
     """Rules of ours in the host's iptables: for the peers' packets, and for handshakes where those are dropped too.
 
@@ -115,7 +120,7 @@ def drop_in(endpoint: EndpointSpec) -> File | None:
         f"ExecStop=-/bin/sh -c '{tool} -w -D {rule}'\n" for tool in ("iptables", "ip6tables") for rule in wanted
     )
     return _file(
-        f"/etc/systemd/system/vpnctl-firewall@{link}.service.d/docker.conf",
+        drop_in_path(link),
         "644",
         f"[Unit]\nAfter=docker.service netfilter-persistent.service iptables.service\n\n[Service]\n{add}{undo}",
     )

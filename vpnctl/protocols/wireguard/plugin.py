@@ -116,7 +116,8 @@ class WireGuard:
             removed=endpoint.removed,
             interface=Interface(files.options(endpoint).mtu, files.own_addresses(endpoint), options.OVERHEAD),
             firewall=files.firewall_file(endpoint),
-            drop_in=files.drop_in(endpoint),
+            drop_in=(rules := files.drop_in(endpoint)),
+            absent=() if rules else (files.drop_in_path(endpoint.name),),
         )
 
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:

@@ -34,6 +34,7 @@ def upgrade() -> None:
     alive = sa.text("removed_at IS NULL")
     op.drop_index("uq_endpoint_interface_alive", "endpoint")
     op.drop_index("uq_endpoint_port_alive", "endpoint")
+    _note_absence()
     _fill_options(op.get_bind())
     for column in OPTIONS:
         op.execute(sa.text(f"ALTER TABLE endpoint DROP COLUMN {column}"))
@@ -49,6 +50,17 @@ def upgrade() -> None:
         ("uq_endpoint_port_alive", ["node_id", "transport", "port"]),
     ):
         op.create_index(name, "endpoint", columns, unique=True, sqlite_where=alive, postgresql_where=alive)
+
+
+def _note_absence() -> None:
+    """Peers of endpoints that were removed before they ever were on their node cannot be there (0.2 kept them open)."""
+    op.execute(
+        sa.text(
+            "UPDATE peer SET absent_at = revoked_at WHERE absent_at IS NULL AND present_at IS NULL"
+            " AND revoked_at IS NOT NULL AND endpoint_id IN (SELECT id FROM endpoint WHERE removed_at IS NOT NULL"
+            " AND proven_at IS NOT NULL AND digest IS NULL)"
+        )
+    )
 
 
 def _fill_options(connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from vpnctl.errors import Distrust, Unreachable
 from vpnctl.protocols.wireguard.handshake import public_key
@@ -35,6 +35,25 @@ class Live:
     routes: set[str] = field(default_factory=set)
     peers: dict[str, list[str]] = field(default_factory=dict)
     """Key -> [psk, allowed ips, handshake, rx, tx]."""
+
+
+class Part(Protocol):
+    """What of a node belongs to one more protocol: what its part of the node script would do."""
+
+    prefix: str
+    """Of its units."""
+
+    def identities(self, name: str) -> set[str]: ...
+    def start(self, name: str) -> None: ...
+    def stop(self, name: str) -> None: ...
+    def cut(self, name: str, identities: Sequence[str]) -> None: ...
+    def sync(self, name: str, path: str) -> None: ...
+    def look(self, name: str, path: str) -> list[str]: ...
+    def shared(self, name: str, identities: Sequence[str]) -> list[str]: ...
+
+
+PARTS: dict[str, Callable[[FakeNode], Part]] = {}
+"""Fragment -> what makes its part of a node; empty but for tests of further protocols."""
 
 
 class Died(Exception):
@@ -72,6 +91,7 @@ class FakeNode:
     listening: set[int] = field(default_factory=set)
     """TCP ports."""
     indexes: int = 1
+    parts: dict[str, Part] = field(default_factory=dict)
     calls: int = 0
     steps: int = 0
     writes: int = 0
@@ -82,6 +102,12 @@ class FakeNode:
     before_apply: Callable[[], None] = staticmethod(lambda: None)
     before_file: Callable[[], None] = staticmethod(lambda: None)
     """Called before a file is taken: what happens there happens while nothing is locked."""
+
+    def __post_init__(self) -> None:
+        self.parts = {name: make(self) for name, make in PARTS.items()}
+
+    def part_of(self, unit: str) -> Part | None:
+        return next((part for part in self.parts.values() if unit.startswith(f"{part.prefix}@")), None)
 
     def connect(self, login: Login) -> FakeShell:
         if self.down or self.ssh_down:
@@ -105,7 +131,9 @@ class FakeNode:
         return self.files["/var/lib/vpnctl/token"][1].decode().strip() if "/var/lib/vpnctl/token" in self.files else "-"
 
     def all_keys(self, interface: str = "wg0") -> set[str]:
-        return set(self.links[interface].peers) if interface in self.links else set()
+        if interface in self.links:
+            return set(self.links[interface].peers)
+        return {each for part in self.parts.values() for each in part.identities(interface)}
 
     def live_keys(self, interface: str = "wg0") -> set[str]:
         """Keys of peers with addresses: people's and aliens', not our probe's."""
@@ -119,7 +147,10 @@ class FakeNode:
 
     def start(self, unit: str) -> None:
         interface = unit.split("@")[1].removesuffix(".service")
-        if unit.startswith("vpnctl-firewall@"):
+        part = self.part_of(unit)
+        if part is not None:
+            part.start(interface)
+        elif unit.startswith("vpnctl-firewall@"):
             self.tables.add(interface)
         else:
             lines = self.files[f"/etc/wireguard/{interface}.conf"][1].decode().splitlines()
@@ -274,9 +305,12 @@ class _Run:
     def do_package(self, names: str) -> None:
         self.node.packages |= set(names.split())
 
-    def do_cut(self, _part: str, _tool: str, interface: str, keys: str) -> None:
+    def do_cut(self, part: str, _tool: str, interface: str, keys: str) -> None:
+        if part in self.node.parts:
+            return self.node.parts[part].cut(interface, keys.split())
         for key in keys.split():
             self.node.links[interface].peers.pop(key, None)
+        return None
 
     def do_file(self, path: str, mode: str, digest: str, size: str) -> str | None:
         if self.node.disk_full:
@@ -311,14 +345,21 @@ class _Run:
     def do_stop(self, unit: str) -> None:
         interface = unit.split("@")[1].removesuffix(".service")
         self.node.units.pop(unit, None)
+        part = self.node.part_of(unit)
+        if part is not None:
+            return part.stop(interface)
         self.node.links.pop(interface, None) if "quick" in unit else self.node.tables.discard(interface)
+        return None
 
     def do_repair(self, interface: str, addresses: str, routes: str) -> None:
         live = self.node.links[interface]
         live.up, live.addresses, live.routes = True, set(addresses.split()), set(routes.split())
 
-    def do_sync(self, _part: str, _tool: str, interface: str, path: str, mtu: str) -> None:
-        self.node.sync(interface, path, int(mtu))
+    def do_sync(self, part: str, _tool: str, interface: str, path: str, mtu: str) -> None:
+        if part in self.node.parts:
+            self.node.parts[part].sync(interface, path)
+        else:
+            self.node.sync(interface, path, int(mtu))
 
     def look(self) -> None:
         node = self.node
@@ -339,8 +380,12 @@ class _Run:
             self.say("sum", path, hashlib.sha256(data).hexdigest())
             self.say("mode", path, mode)
 
-    def look_key(self, _part: str, _tool: str, path: str, known: str) -> None:
-        if path in self.node.files and hashlib.sha256(self.node.files[path][1]).hexdigest() != known:
+    def look_key(self, part: str, _tool: str, path: str, known: str) -> None:
+        if (
+            part not in self.node.parts
+            and path in self.node.files
+            and hashlib.sha256(self.node.files[path][1]).hexdigest() != known
+        ):
             text = self.node.files[path][1].decode()
             key = next((line[13:] for line in text.splitlines() if line.startswith("PrivateKey = ")), None)
             self.say("fact", f"key:{path}", public_key(base64.b64decode(key)) if key else "")
@@ -376,7 +421,12 @@ class _Run:
         for interface in self.node.tables:
             self.say("fact", f"nft:{interface}", "yes")
 
-    def look_shared(self, _part: str, _tool: str, interface: str, keys: str) -> None:
+    def look_shared(self, part: str, _tool: str, interface: str, keys: str) -> None:
+        if part in self.node.parts:
+            named = self.node.parts[part].shared(interface, keys.split())
+            for identity, secret in zip(keys.split(), named, strict=True):
+                self.say("shared", interface, identity, secret)
+            return
         for key in keys.split():
             row = self.node.links[interface].peers.get(key)
             if row is not None:
@@ -405,7 +455,10 @@ class _Run:
                 found[key] = value
         return found
 
-    def look_endpoint(self, _part: str, _tool: str, interface: str, path: str, transport: str) -> None:
+    def look_endpoint(self, part: str, _tool: str, interface: str, path: str, transport: str) -> None:
+        if part in self.node.parts:
+            self.out += self.node.parts[part].look(interface, path)
+            return
         live = self.node.links.get(interface)
         if live is not None:
             self.say("link", interface, str(live.mtu), str(live.index), str(int(live.up)))

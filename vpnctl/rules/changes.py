@@ -241,7 +241,7 @@ class PeerAlien(OfPeer):
 
 @dataclass(frozen=True)
 class PeerDiffers(OfPeer):
-    """A peer is there with other allowed IPs, or another preshared key."""
+    """A peer is there with other allowed IPs, or another shared secret."""
 
     kind = "parameter drift"
     how = "{what}"

@@ -59,6 +59,8 @@ class WantedEndpoint:
     """What the functions of its part of the node script begin with."""
     tool: str
     """The program that this part calls."""
+    shared: str
+    """What people call the secret that a peer and the node share, such as `preshared key`."""
     config: File
     """The file that holds the people."""
     unit: str

@@ -139,7 +139,7 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
         if wish.allowed_ips != have.allowed_ips:
             changes.append(PeerDiffers(want.name, identity, "allowed IPs"))
         elif shared_differs(wish.shared, have.shared, file_is_ours=file_is_ours):
-            changes.append(PeerDiffers(want.name, identity, "preshared key" if want.interface else "secret"))
+            changes.append(PeerDiffers(want.name, identity, want.shared))
     return changes
 
 

@@ -289,4 +289,4 @@ def refuse_known_keys(tx: Tx, issued: Sequence[Issued]) -> None:
         for table in (models.peer.c, models.alien.c):
             same = (table.endpoint_id == each.endpoint.id, table.identity == each.peer.identity)
             if tx.execute(sa.select(table.id).where(*same)).first() or each.peer.identity == each.endpoint.identity:
-                raise Conflict("that public key is or was in use on this node", "make a new key pair: wg genkey")
+                raise Conflict("that public key is or was in use on this node", "make a new key pair")

@@ -108,6 +108,7 @@ class WireGuard:
             identity=endpoint.identity,
             fragment=self.fragment,
             tool=self.tool,
+            shared="preshared key",
             config=files.server_file(f"{self.folder}/{endpoint.name}.conf", endpoint, peers, aliens),
             unit=f"{self.quick}@{endpoint.name}.service",
             peers=live,

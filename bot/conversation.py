@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from bot import door
+from bot import admission
+from bot.context import Context
 from bot.handlers import home
 from bot.incoming import Incoming
 from bot.routes import BUTTONS, COMMANDS, For, Route
 from bot.screen import LONGEST_TOAST, Screen, fitted, plain
-from bot.talk import Talk
 from vpnctl.actions.people import applicants, users
 from vpnctl.actions.talk import buttons, lockdown, updates
 from vpnctl.actions.talk.buttons import Press
@@ -40,16 +40,16 @@ class Handled:
 
 def handle(app: App, tx: Tx, row: Received, said: Incoming) -> Handled:
     """Handle one update. `app` writes into the transaction `tx`, which is committed afterwards."""
-    talk = _talk(app, tx, said)
-    screen = _quiet(talk, row, said)
+    ctx = _ctx(app, tx, said)
+    screen = _quiet(ctx, row, said)
     if screen is None:
-        screen, talk = _shown(talk, said)
+        screen, ctx = _shown(ctx, said)
     if screen is SILENCE or not (screen.text or screen.toast or said.callback):
         return Handled(None)
-    return Handled(_reply(talk, said, screen), frozenset(talk.nodes))
+    return Handled(_reply(ctx, said, screen), frozenset(ctx.nodes))
 
 
-def _talk(app: App, tx: Tx, said: Incoming) -> Talk:
+def _ctx(app: App, tx: Tx, said: Incoming) -> Context:
     user = users.by_telegram(tx, said.sender)
     if user is not None and user.bot_blocked_at is not None:
         users.reachable(tx, said.sender, None)
@@ -58,90 +58,90 @@ def _talk(app: App, tx: Tx, said: Incoming) -> Talk:
     admin = said.sender in app.settings.admin_ids
     if admin and user is None:
         applicants.known(tx, said.sender, language, app.clock())
-    return Talk(acting, tx, said.sender, display_name(said.name), language, user, admin, said.text)
+    return Context(acting, tx, said.sender, display_name(said.name), language, user, admin, said.text)
 
 
-def _quiet(talk: Talk, row: Received, said: Incoming) -> Screen | None:
+def _quiet(ctx: Context, row: Received, said: Incoming) -> Screen | None:
     """Return what is shown to who says too much, or to all while the bot is locked."""
-    pace = updates.pace(talk.tx, row)
-    known = talk.admin or (talk.user is not None and talk.user.approved_at is not None)
+    pace = updates.pace(ctx.tx, row)
+    known = ctx.admin or (ctx.user is not None and ctx.user.approved_at is not None)
     if pace.lately > updates.BURST or (not known and pace.today > updates.STRANGER_LIMIT):
         first = pace.lately == updates.BURST + 1
-        slow = talk.words.say("Slow down, please.")
+        slow = ctx.words.say("Slow down, please.")
         return (Screen(toast=slow) if said.callback else Screen(slow)) if first and known else SILENCE
-    if lockdown.since(talk.tx):
-        closed = talk.words.say("The bot is closed for now. Devices that are connected stay connected.")
+    if lockdown.since(ctx.tx):
+        closed = ctx.words.say("The bot is closed for now. Devices that are connected stay connected.")
         return Screen(closed, toast=closed, alert=True)
     return None
 
 
-def _shown(talk: Talk, said: Incoming) -> tuple[Screen, Talk]:
+def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
     route: Route | None
     if said.button:
-        press, button = buttons.press(talk.tx, said.button, talk.sender, talk.now)
+        press, button = buttons.press(ctx.tx, said.button, ctx.sender, ctx.now)
         if button is None:
-            return _stale(talk, press), talk
-        talk = replace(talk, args=button.args, text="")
+            return _stale(ctx, press), ctx
+        ctx = replace(ctx, args=button.args, text="")
         if button.action == "captcha":
-            return _guarded(talk, Route(door.picture, For.ANYBODY)), talk
+            return _guarded(ctx, Route(admission.picture, For.ANYBODY)), ctx
         route = BUTTONS.get(button.action)
     else:
-        shut = door.closed(talk) is not None
-        if said.command == "start" and (shut or talk.text):
-            return _guarded(talk, Route(door.knock, For.ANYBODY)), talk
+        shut = admission.closed(ctx) is not None
+        if said.command == "start" and (shut or ctx.text):
+            return _guarded(ctx, Route(admission.knock, For.ANYBODY)), ctx
         route = COMMANDS.get(said.command)
-    return _allowed(talk, route), talk
+    return _allowed(ctx, route), ctx
 
 
-def _stale(talk: Talk, press: Press) -> Screen:
+def _stale(ctx: Context, press: Press) -> Screen:
     """A button that acts no more. One that is only too old brings the menu back; a double tap changes nothing."""
     if press is Press.EXPIRED:
-        renewed = talk.words.say("That menu was old; here it is anew.")
-        return door.closed(talk) or replace(home.show(talk), toast=renewed)
-    return Screen(toast=talk.words.say("That was done already.") if press is Press.USED else "")
+        renewed = ctx.words.say("That menu was old; here it is anew.")
+        return admission.closed(ctx) or replace(home.show(ctx), toast=renewed)
+    return Screen(toast=ctx.words.say("That was done already.") if press is Press.USED else "")
 
 
-def _allowed(talk: Talk, route: Route | None) -> Screen:
+def _allowed(ctx: Context, route: Route | None) -> Screen:
     """Run a handler for who may use it; others see why not, or their menu."""
-    shut = door.closed(talk)
+    shut = admission.closed(ctx)
     if shut is not None:
         return shut
-    if route is None or (route.whom is For.ADMIN and not talk.admin):
-        return home.show(talk)
-    if route.whom in (For.USER, For.CONNECTED) and talk.user is None:
-        return home.show(talk)
-    if route.whom is For.CONNECTED and not door.connected(talk):
-        return home.show(talk)
-    return _guarded(talk, route)
+    if route is None or (route.whom is For.ADMIN and not ctx.admin):
+        return home.show(ctx)
+    if route.whom in (For.USER, For.CONNECTED) and ctx.user is None:
+        return home.show(ctx)
+    if route.whom is For.CONNECTED and not admission.connected(ctx):
+        return home.show(ctx)
+    return _guarded(ctx, route)
 
 
-def _guarded(talk: Talk, route: Route) -> Screen:
+def _guarded(ctx: Context, route: Route) -> Screen:
     """Run a handler; when it fails, what it did is undone, and the person hears of it."""
     try:
-        with talk.app.store.write():
-            return route.handler(talk)
+        with ctx.app.store.write():
+            return route.handler(ctx)
     except VpnctlError as error:
-        talk.nodes.clear()
-        return _trouble(talk, error)
+        ctx.nodes.clear()
+        return _trouble(ctx, error)
 
 
-def _trouble(talk: Talk, error: VpnctlError) -> Screen:
-    say = talk.words.say
+def _trouble(ctx: Context, error: VpnctlError) -> Screen:
+    say = ctx.words.say
     if isinstance(error, LimitReached):
         text = say("You have as many devices as your plan allows. Ask an admin, or use one of them.")
     elif isinstance(error, WaitsAlready):
         text = say("What you asked for before still waits for an admin.")
-    elif isinstance(error, TooOften) and talk.admin:
+    elif isinstance(error, TooOften) and ctx.admin:
         text = say("The brake: too much in an hour. The command line goes on.")
     elif isinstance(error, TooOften):
         text = say("Too often. Try again in an hour.")
-    elif talk.admin:
+    elif ctx.admin:
         text = say("That did not work: {what}", what=clean(error.what, 300))
     elif isinstance(error, NotFound):
         text = say("That is not there any more.")
     else:
         text = say(FAILED)
-    return Screen(text, (talk.back(),))
+    return Screen(text, (ctx.back(),))
 
 
 def sorry(said: Incoming) -> dict[str, Any]:
@@ -149,8 +149,8 @@ def sorry(said: Incoming) -> dict[str, Any]:
     return _to(said) | {"text": Words(said.language).say(FAILED), "keyboard": []}
 
 
-def _reply(talk: Talk, said: Incoming, screen: Screen) -> dict[str, Any]:
-    keyboard = buttons.lay(talk.tx, talk.sender, screen.rows, talk.now + MENU_LIFE) if screen.text else []
+def _reply(ctx: Context, said: Incoming, screen: Screen) -> dict[str, Any]:
+    keyboard = buttons.lay(ctx.tx, ctx.sender, screen.rows, ctx.now + MENU_LIFE) if screen.text else []
     found = _to(said) | {"text": fitted(screen.text), "keyboard": keyboard}
     if screen.toast:
         found |= {"toast": plain(screen.toast)[:LONGEST_TOAST], "alert": screen.alert}

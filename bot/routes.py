@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from bot.context import Context
 from bot.handlers import account, configs, home, operations, people
 from bot.screen import Screen
-from bot.talk import Talk
 from vpnctl.rules.translation import mark
 
 
@@ -28,7 +28,7 @@ class For(Enum):
 class Route:
     """A handler, and who may use it."""
 
-    handler: Callable[[Talk], Screen]
+    handler: Callable[[Context], Screen]
     whom: For
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from bot.aftercare import Aftercare
-from bot.apart import Apart
-from bot.desk import Desk
+from bot.client import Client, Got
+from bot.dispatcher import Dispatcher
 from bot.incoming import update_id
 from bot.routes import LISTED, LISTED_FOR_ADMINS
-from bot.wire import Got, Wire
+from vpnctl.actions.exclusive import exclusive
 from vpnctl.actions.people import invites
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
 from vpnctl.texts.words import LOCALES, Words
+from vpnctl.worker.child import ChildWorker
+from vpnctl.worker.worker import Worker
 
 WORKERS = 4
 POLL_SECONDS, WATCH = 25, 5.0
@@ -32,20 +31,20 @@ Log = Callable[[str], None]
 
 
 def run(
-    app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event | None = None, apart: Sequence[str] = ()
+    app: App, log: Log, *, drop_webhook: bool = False, stop: threading.Event | None = None, child: Sequence[str] = ()
 ) -> int:
     """Serve the bot until SIGTERM or SIGINT. Raises InvalidInput without a token, Busy beside a second poller.
 
-    `apart` is the command that runs `apart.serve`; without it, threads of this process settle and send.
+    `child` is the command that runs `child.serve`; without it, threads of this process settle and send.
     """
     if not app.settings.bot_token.reveal():
         raise InvalidInput("there is no bot token", "set bot_token in the config file, or VPNCTL_BOT_TOKEN")
     log = _quietly(log)
-    with _alone(app):
-        wire = Wire(app.settings)
-        name = _introduce(app, wire, log, drop_webhook=drop_webhook)
-        aftercare = Apart(apart, log) if apart else Aftercare(app, log)
-        return Service(app, wire, name, log, stop or threading.Event(), aftercare).run()
+    with exclusive(app, "bot", Busy("the bot is running already", "systemctl status vpnctl-bot")):
+        client = Client(app.settings)
+        name = _introduce(app, client, log, drop_webhook=drop_webhook)
+        worker = ChildWorker(child, log) if child else Worker(app, log)
+        return Service(app, client, name, log, stop or threading.Event(), worker).run()
 
 
 def _quietly(log: Log) -> Log:
@@ -62,10 +61,10 @@ class Service:
     """The running bot: one poller, workers, and what comes after."""
 
     def __init__(
-        self, app: App, wire: Wire, name: str, log: Log, stop: threading.Event, aftercare: Aftercare | Apart
+        self, app: App, client: Client, name: str, log: Log, stop: threading.Event, worker: Worker | ChildWorker
     ) -> None:
-        self._wire, self._name, self._log, self._stop, self._aftercare = wire, name, log, stop, aftercare
-        self.desk = Desk(app, wire, name, aftercare.ask, log)
+        self._client, self._name, self._log, self._stop, self._worker = client, name, log, stop, worker
+        self.dispatcher = Dispatcher(app, client, name, worker.ask, log)
         self._fatal: VpnctlError | None = None
 
     def run(self) -> int:
@@ -73,8 +72,8 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             if threading.current_thread() is threading.main_thread():
                 signal.signal(number, lambda *_: self._stop.set())
-        workers = [threading.Thread(target=self.desk.work, name=f"desk{number}") for number in range(WORKERS)]
-        self._aftercare.start()
+        workers = [threading.Thread(target=self.dispatcher.work, name=f"updates{number}") for number in range(WORKERS)]
+        self._worker.start()
         try:
             for thread in workers:
                 thread.start()
@@ -82,16 +81,16 @@ class Service:
             threading.Thread(target=self._poll, name="poll", daemon=True).start()
             self._log(f"@{self._name} is listening")
             while not self._stop.wait(WATCH):
-                if not all(part.is_alive() for part in (*workers, self._aftercare)):
+                if not all(part.is_alive() for part in (*workers, self._worker)):
                     self._fatal = VpnctlError("a part of the bot died", "systemd starts it again; please report this")
                     self._stop.set()
             self._log("stopping: what was begun is finished, the rest waits in the inbox")
         finally:
-            self.desk.stop()
+            self.dispatcher.stop()
             for thread in workers:
                 if thread.ident is not None:
                     thread.join()
-            self._aftercare.close()
+            self._worker.close()
         if self._fatal is not None:
             raise self._fatal
         return 0
@@ -110,7 +109,7 @@ class Service:
         offset, rivals, pause = 0, 0, 1.0
         while not self._stop.is_set():
             began = time.monotonic()
-            got = self._wire.updates(offset, 1 if offset else POLL_SECONDS)
+            got = self._client.updates(offset, 1 if offset else POLL_SECONDS)
             if got.outcome.fate is Fate.SENT:
                 if self._stop.is_set():
                     return
@@ -129,7 +128,7 @@ class Service:
         numbers = [number for each in found if (number := update_id(each)) is not None]
         while not self._stop.is_set():
             try:
-                self.desk.receive(found)
+                self.dispatcher.receive(found)
                 return max(numbers) + 1 if numbers else 0
             except VpnctlError as error:
                 self._log(f"updates wait at Telegram: {error.what}")
@@ -146,48 +145,32 @@ def _refuse(got: Got, rivals: int) -> None:
         raise Busy("another program fetches updates with this token", "stop it; if you know of none, renew the token")
 
 
-def _introduce(app: App, wire: Wire, log: Log, *, drop_webhook: bool) -> str:
+def _introduce(app: App, client: Client, log: Log, *, drop_webhook: bool) -> str:
     """Ask Telegram who we are, note our name, register commands. Raises for a token that Telegram does not know."""
-    got = wire.me()
+    got = client.me()
     if got.outcome.fate is not Fate.SENT:
         _refuse(got, 0)
         raise Unreachable(f"Telegram does not answer: {got.outcome.why}", "check the network and telegram_api_url")
     name = got.result.get("username") if isinstance(got.result, dict) else None
     if not isinstance(name, str) or not name.isidentifier():
         raise Unreachable("Telegram's answer makes no sense", "check telegram_api_url")
-    hook = wire.webhook()
+    hook = client.webhook()
     if isinstance(hook.result, dict) and hook.result.get("url"):
         if not drop_webhook:
             raise Conflict("a webhook takes the updates", "vpnctl bot run --drop-webhook")
-        wire.drop_webhook()
+        client.drop_webhook()
     invites.remember_bot(app, name)
-    for problem in _offer(app, wire):
+    for problem in _offer(app, client):
         log(f"commands not registered: {problem}")
     return name
 
 
-def _offer(app: App, wire: Wire) -> Iterator[str]:
+def _offer(app: App, client: Client) -> Iterator[str]:
     """Register the commands in every language, English for all others; more of them in the chats of admins."""
     for language in ("", *LOCALES[1:]):
         words = Words(language or "en")
         listed = {name: words.say(text) for name, text in LISTED.items()}
         everything = listed | {name: words.say(text) for name, text in LISTED_FOR_ADMINS.items()}
-        outcomes = [wire.offer(listed, language)]
-        outcomes += [wire.offer(everything, language, admin) for admin in app.settings.admin_ids if admin > 0]
+        outcomes = [client.offer(listed, language)]
+        outcomes += [client.offer(everything, language, admin) for admin in app.settings.admin_ids if admin > 0]
         yield from (got.outcome.why for got in outcomes if got.outcome.fate is not Fate.SENT)
-
-
-@contextmanager
-def _alone(app: App) -> Iterator[None]:
-    """Hold the bot's lock of this machine; the kernel frees that of a killed one."""
-    folder = app.settings.state_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(folder / "bot", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy("the bot is running on this machine already", "systemctl status vpnctl-bot") from None
-        yield
-    finally:
-        os.close(handle)

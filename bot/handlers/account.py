@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.context import PAGE, Context, rows
 from bot.handlers import home
 from bot.screen import Screen, grid, label, lines
-from bot.talk import PAGE, Talk, rows
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import plans, trials
 from vpnctl.actions.talk import drafts, requests
@@ -33,61 +33,61 @@ MONTHS = 3
 SHOWN = 10
 
 
-def status(talk: Talk) -> Screen:
+def status(ctx: Context) -> Screen:
     """Show access and every device, as last read on the nodes."""
-    seen = mine.overview(talk.tx, talk.now, talk.person)
-    parts = [_device(talk, each) for each in seen.devices[:SHOWN]]
-    text = lines(talk.words.say("<b>Status</b>"), home.access(talk, seen), home.devices(talk, seen), *parts)
-    return Screen(text, rows([talk.choice("🔄 Refresh", "status")], talk.back()))
+    seen = mine.overview(ctx.tx, ctx.now, ctx.person)
+    parts = [_device(ctx, each) for each in seen.devices[:SHOWN]]
+    text = lines(ctx.words.say("<b>Status</b>"), home.access(ctx, seen), home.devices(ctx, seen), *parts)
+    return Screen(text, rows([ctx.choice("🔄 Refresh", "status")], ctx.back()))
 
 
-def _device(talk: Talk, each: PeerView) -> str:
-    state = talk.words.say(STATES.get(each.state, CUT))
+def _device(ctx: Context, each: PeerView) -> str:
+    state = ctx.words.say(STATES.get(each.state, CUT))
     values = {"device": each.device, "node": each.node, "state": state}
     if each.online:
-        return talk.words.say("• <b>{device}</b>, {node}: {state}, online", **values)
+        return ctx.words.say("• <b>{device}</b>, {node}: {state}, online", **values)
     if each.handshake_at is None:
-        return talk.words.say("• <b>{device}</b>, {node}: {state}, never used", **values)
-    values["moment"] = talk.words.moment(each.handshake_at, talk.app.settings.zone)
-    return talk.words.say("• <b>{device}</b>, {node}: {state}, last seen {moment}", **values)
+        return ctx.words.say("• <b>{device}</b>, {node}: {state}, never used", **values)
+    values["moment"] = ctx.words.moment(each.handshake_at, ctx.app.settings.zone)
+    return ctx.words.say("• <b>{device}</b>, {node}: {state}, last seen {moment}", **values)
 
 
-def stats(talk: Talk) -> Screen:
+def stats(ctx: Context) -> Screen:
     """Show this month's traffic against the quota, and the months before."""
-    seen = mine.overview(talk.tx, talk.now, talk.person)
-    months = traffic.by_month(talk.tx, talk.now, MONTHS, user_id=talk.person.id)
-    size = talk.words.size
+    seen = mine.overview(ctx.tx, ctx.now, ctx.person)
+    months = traffic.by_month(ctx.tx, ctx.now, MONTHS, user_id=ctx.person.id)
+    size = ctx.words.size
     parts = [
-        talk.words.say("{month}: ⬇️ {down} ⬆️ {up}", month=each.span, down=size(each.sent), up=size(each.received))
+        ctx.words.say("{month}: ⬇️ {down} ⬆️ {up}", month=each.span, down=size(each.sent), up=size(each.received))
         for each in reversed(months)
     ]
-    limit = talk.words.say("Without a limit.") if seen.traffic is None else _quota(talk, seen.used, seen.traffic)
-    text = lines(talk.words.say("<b>Traffic of this month</b>: {used}", used=size(seen.used)), limit, *parts)
-    return Screen(text, (talk.back(),))
+    limit = ctx.words.say("Without a limit.") if seen.traffic is None else _quota(ctx, seen.used, seen.traffic)
+    text = lines(ctx.words.say("<b>Traffic of this month</b>: {used}", used=size(seen.used)), limit, *parts)
+    return Screen(text, (ctx.back(),))
 
 
-def _quota(talk: Talk, used: int, limit: int) -> str:
-    values = {"left": talk.words.size(max(0, limit - used)), "limit": talk.words.size(limit)}
-    return talk.words.say("{left} of {limit} are left; it begins anew on the 1st.", **values)
+def _quota(ctx: Context, used: int, limit: int) -> str:
+    values = {"left": ctx.words.size(max(0, limit - used)), "limit": ctx.words.size(limit)}
+    return ctx.words.say("{left} of {limit} are left; it begins anew on the 1st.", **values)
 
 
-def plans_(talk: Talk) -> Screen:
+def plans_(ctx: Context) -> Screen:
     """Show what can be had."""
-    found = mine.on_sale(talk.tx)
+    found = mine.on_sale(ctx.tx)
     if not found:
-        return Screen(talk.words.say("There are no plans."), (talk.back(),))
+        return Screen(ctx.words.say("There are no plans."), (ctx.back(),))
     choices = [Choice(label(_title(each)), "plan", {"name": each.name}) for each in found]
-    first = talk.args.get("from", 0)
-    text = lines(talk.words.say("<b>Plans</b>"), *(_plan(talk, each) for each in found[first : first + PAGE]))
-    return Screen(text, (*talk.page(choices, "plans"), talk.back()))
+    first = ctx.args.get("from", 0)
+    text = lines(ctx.words.say("<b>Plans</b>"), *(_plan(ctx, each) for each in found[first : first + PAGE]))
+    return Screen(text, (*ctx.page(choices, "plans"), ctx.back()))
 
 
 def _title(plan: Plan) -> str:
     return plan.title or plan.name
 
 
-def _plan(talk: Talk, plan: Plan) -> str:
-    words = talk.words
+def _plan(ctx: Context, plan: Plan) -> str:
+    words = ctx.words
     what = [words.many("{n} day", "{n} days", plan.days)]
     what += [words.many("{n} device", "{n} devices", plan.devices)] if plan.devices else []
     what += [words.say("{size} a month", size=words.size(plan.traffic))] if plan.traffic is not None else []
@@ -95,78 +95,78 @@ def _plan(talk: Talk, plan: Plan) -> str:
     return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=words.listed(what))
 
 
-def plan(talk: Talk) -> Screen:
+def plan(ctx: Context) -> Screen:
     """Show one plan. What was chosen is remembered until it is asked for or dropped."""
-    found = plans.for_sale(talk.tx, talk.args["name"])
-    drafts.keep(talk.tx, talk.person, found.name, talk.now)
-    text = lines(_plan(talk, found), talk.words.say("An admin gets your wish and tells you how to pay."))
-    yes, no = talk.choice("✅ I want it", "order", name=found.name), talk.choice("✖️ Not now", "drop")
-    return Screen(text, rows([yes, no], talk.back("plans")))
+    found = plans.for_sale(ctx.tx, ctx.args["name"])
+    drafts.keep(ctx.tx, ctx.person, found.name, ctx.now)
+    text = lines(_plan(ctx, found), ctx.words.say("An admin gets your wish and tells you how to pay."))
+    yes, no = ctx.choice("✅ I want it", "order", name=found.name), ctx.choice("✖️ Not now", "drop")
+    return Screen(text, rows([yes, no], ctx.back("plans")))
 
 
-def order(talk: Talk) -> Screen:
+def order(ctx: Context) -> Screen:
     """Ask the admins for a plan."""
-    found = plans.for_sale(talk.tx, talk.args["name"])
-    requests.want(talk.app, talk.person, requests.PLAN, {"plan": found.name})
-    drafts.drop(talk.tx, talk.person)
-    text = talk.words.say("Your wish for <b>{plan}</b> was sent to an admin. You are told here.", plan=_title(found))
-    return Screen(text, (talk.back(),))
+    found = plans.for_sale(ctx.tx, ctx.args["name"])
+    requests.want(ctx.app, ctx.person, requests.PLAN, {"plan": found.name})
+    drafts.drop(ctx.tx, ctx.person)
+    text = ctx.words.say("Your wish for <b>{plan}</b> was sent to an admin. You are told here.", plan=_title(found))
+    return Screen(text, (ctx.back(),))
 
 
-def drop(talk: Talk) -> Screen:
+def drop(ctx: Context) -> Screen:
     """Forget what was chosen."""
-    drafts.drop(talk.tx, talk.person)
-    return home.show(talk)
+    drafts.drop(ctx.tx, ctx.person)
+    return home.show(ctx)
 
 
-def trial(talk: Talk) -> Screen:
+def trial(ctx: Context) -> Screen:
     """Offer the trial."""
-    found = mine.may_try(talk.tx, talk.person)
+    found = mine.may_try(ctx.tx, ctx.person)
     if found is None:
-        return Screen(talk.words.say("There is no trial for you."), (talk.back(),))
-    text = lines(talk.words.say("<b>Free trial</b>, once a person"), _plan(talk, found))
-    return Screen(text, rows([talk.choice("✅ Begin", "tried")], talk.back()))
+        return Screen(ctx.words.say("There is no trial for you."), (ctx.back(),))
+    text = lines(ctx.words.say("<b>Free trial</b>, once a person"), _plan(ctx, found))
+    return Screen(text, rows([ctx.choice("✅ Begin", "tried")], ctx.back()))
 
 
-def tried(talk: Talk) -> Screen:
+def tried(ctx: Context) -> Screen:
     """Begin the trial."""
     try:
-        talk.settle(trials.start(talk.app, talk.person.name).node_ids)
+        ctx.settle(trials.start(ctx.app, ctx.person.name).node_ids)
     except TrialUsed:
-        return Screen(talk.words.say("You had a trial already."), (talk.back(),))
-    return home.show(talk)
+        return Screen(ctx.words.say("You had a trial already."), (ctx.back(),))
+    return home.show(ctx)
 
 
-def help_(talk: Talk) -> Screen:
+def help_(ctx: Context) -> Screen:
     """Ask for which platform; everybody may read it."""
     choices = [Choice(title, "steps", {"platform": key}) for key, title in handout.TITLES.items()]
-    text = talk.words.say("<b>Help</b>\nWhat do you want to connect?")
-    return Screen(text, (*grid(choices), talk.back()))
+    text = ctx.words.say("<b>Help</b>\nWhat do you want to connect?")
+    return Screen(text, (*grid(choices), ctx.back()))
 
 
-def steps(talk: Talk) -> Screen:
+def steps(ctx: Context) -> Screen:
     """Show what to do on a platform."""
-    platform = talk.args["platform"]
-    there = mine.devices(talk.tx, talk.now, talk.user) if talk.user else []
+    platform = ctx.args["platform"]
+    there = mine.devices(ctx.tx, ctx.now, ctx.user) if ctx.user else []
     protocol = there[0].protocol if there else handout.usual()
     file = handout.file_name(
         protocol, *((there[0].user, there[0].device, there[0].id) if there else ("vpn", "main", ""))
     )
-    said = handout.steps(protocol, platform, file, talk.words)
+    said = handout.steps(protocol, platform, file, ctx.words)
     numbered = [f"{number}. {step}" for number, step in enumerate(said, 1)]
     app = handout.app(protocol, platform)
     get = Choice(f"⬇️ {app.name}", url=app.url)
     text = lines(f"<b>{handout.TITLES[platform]}</b>", *numbered)
-    return Screen(text, rows([get], talk.back("help")))
+    return Screen(text, rows([get], ctx.back("help")))
 
 
-def language(talk: Talk) -> Screen:
+def language(ctx: Context) -> Screen:
     """Ask for the language."""
     choices = [Choice(name, "speak", {"locale": locale}) for locale, name in NATIVE.items()]
-    return Screen(talk.words.say("<b>Language</b>"), (*grid(choices, 3), talk.back()))
+    return Screen(ctx.words.say("<b>Language</b>"), (*grid(choices, 3), ctx.back()))
 
 
-def speak(talk: Talk) -> Screen:
+def speak(ctx: Context) -> Screen:
     """Change the language; what comes next is in it."""
-    users.change(talk.app, talk.person.name, {"locale": talk.args["locale"]})
-    return home.show(replace(talk, user=replace(talk.person, locale=talk.args["locale"])))
+    users.change(ctx.app, ctx.person.name, {"locale": ctx.args["locale"]})
+    return home.show(replace(ctx, user=replace(ctx.person, locale=ctx.args["locale"])))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.context import Context, rows
 from bot.screen import Rows, Screen, grid, label
-from bot.talk import Talk, rows
 from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import PeerView, mine
@@ -25,128 +25,128 @@ KINDS = {
 """Device name -> what it is called on its button."""
 
 
-def get_config(talk: Talk) -> Screen:
+def get_config(ctx: Context) -> Screen:
     """Ask for which device; who has none chooses what the first one is."""
-    there = mine.devices(talk.tx, talk.now, talk.person)
+    there = mine.devices(ctx.tx, ctx.now, ctx.person)
     if not there:
-        return kinds(talk)
-    new = talk.choice("➕ New device", "kinds")
-    text = talk.words.say("<b>Config</b>\nFor which device? You get a file and a QR code.")
-    return Screen(text, (*_devices(talk, there, "config", "configs"), (new,), talk.back()))
+        return kinds(ctx)
+    new = ctx.choice("➕ New device", "kinds")
+    text = ctx.words.say("<b>Config</b>\nFor which device? You get a file and a QR code.")
+    return Screen(text, (*_devices(ctx, there, "config", "configs"), (new,), ctx.back()))
 
 
-def _devices(talk: Talk, there: list[PeerView], action: str, here: str) -> Rows:
+def _devices(ctx: Context, there: list[PeerView], action: str, here: str) -> Rows:
     choices = [Choice(label(f"{each.device} · {each.node}"), action, {"id": each.id}) for each in there]
-    return talk.page(choices, here)
+    return ctx.page(choices, here)
 
 
-def kinds(talk: Talk) -> Screen:
+def kinds(ctx: Context) -> Screen:
     """Ask what the new device is."""
-    text = talk.words.say("<b>New device</b>\nWhat is it?")
-    return Screen(text, (*grid([talk.choice(name, "add", kind=kind) for kind, name in KINDS.items()]), talk.back()))
+    text = ctx.words.say("<b>New device</b>\nWhat is it?")
+    return Screen(text, (*grid([ctx.choice(name, "add", kind=kind) for kind, name in KINDS.items()]), ctx.back()))
 
 
-def add(talk: Talk) -> Screen:
+def add(ctx: Context) -> Screen:
     """Add a device; where nodes serve several protocols, ask which first."""
-    kind, protocol = talk.args["kind"], talk.args.get("protocol", "")
-    served = mine.protocols(talk.tx)
+    kind, protocol = ctx.args["kind"], ctx.args.get("protocol", "")
+    served = mine.protocols(ctx.tx)
     if not served:
-        return Screen(talk.words.say("No server is ready yet. Ask an admin."), (talk.back(),))
+        return Screen(ctx.words.say("No server is ready yet. Ask an admin."), (ctx.back(),))
     if len(served) > 1 and not protocol:
         choices = [Choice(handout.app_name(each), "add", {"kind": kind, "protocol": each}) for each in served]
-        return Screen(talk.words.say("<b>New device</b>\nFor which app?"), (*grid(choices), talk.back("kinds")))
-    device = requests.device_name(talk.tx, talk.person, kind)
+        return Screen(ctx.words.say("<b>New device</b>\nFor which app?"), (*grid(choices), ctx.back("kinds")))
+    device = requests.device_name(ctx.tx, ctx.person, kind)
     wish = {"device": device, "protocol": protocol or served[0]}
-    return _wanted(talk, requests.want(talk.app, talk.person, requests.DEVICE, wish), device)
+    return _wanted(ctx, requests.want(ctx.app, ctx.person, requests.DEVICE, wish), device)
 
 
-def again(talk: Talk) -> Screen:
+def again(ctx: Context) -> Screen:
     """Send the config of a device once more."""
-    found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
+    found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
     if found is None:
-        return gone(talk)
+        return gone(ctx)
     if found.reason is not None:
-        return Screen(talk.words.say("{device} is suspended. Ask an admin.", device=found.device), (talk.back(),))
+        return Screen(ctx.words.say("{device} is suspended. Ask an admin.", device=found.device), (ctx.back(),))
     try:
-        requests.again(talk.app, talk.person, found.id)
+        requests.again(ctx.app, ctx.person, found.id)
     except TooOften:
         raise
     except Conflict:
-        text = talk.words.say("The key of {device} is not kept here. New keys make a new config.", device=found.device)
-        return Screen(text, rows([talk.choice("🔑 New keys", "renew", id=found.id)], talk.back()))
-    return _underway(talk, found.device)
+        text = ctx.words.say("The key of {device} is not kept here. New keys make a new config.", device=found.device)
+        return Screen(text, rows([ctx.choice("🔑 New keys", "renew", id=found.id)], ctx.back()))
+    return _underway(ctx, found.device)
 
 
-def _wanted(talk: Talk, asked: requests.Asked, device: str) -> Screen:
+def _wanted(ctx: Context, asked: requests.Asked, device: str) -> Screen:
     if asked.waits:
-        text = talk.words.say("Your request for {device} was sent to an admin. You get the config here.", device=device)
-        return Screen(text, (talk.back(),))
-    talk.settle(asked.node_ids)
-    return _underway(talk, device)
+        text = ctx.words.say("Your request for {device} was sent to an admin. You get the config here.", device=device)
+        return Screen(text, (ctx.back(),))
+    ctx.settle(asked.node_ids)
+    return _underway(ctx, device)
 
 
-def _underway(talk: Talk, device: str) -> Screen:
-    text = talk.words.say(
+def _underway(ctx: Context, device: str) -> Screen:
+    text = ctx.words.say(
         "The config of <b>{device}</b> comes here as soon as the server has confirmed it, usually within seconds.",
         device=device,
     )
-    return Screen(text, rows([talk.choice("🆘 How to use it", "help")], talk.back()))
+    return Screen(text, rows([ctx.choice("🆘 How to use it", "help")], ctx.back()))
 
 
-def gone(talk: Talk) -> Screen:
+def gone(ctx: Context) -> Screen:
     """Say that a device is not there any more."""
-    return Screen(talk.words.say("That device is not there any more."), (talk.back(),))
+    return Screen(ctx.words.say("That device is not there any more."), (ctx.back(),))
 
 
-def regen(talk: Talk) -> Screen:
+def regen(ctx: Context) -> Screen:
     """Ask which device gets new keys."""
-    there = mine.devices(talk.tx, talk.now, talk.person)
+    there = mine.devices(ctx.tx, ctx.now, ctx.person)
     if not there:
-        return kinds(talk)
-    text = talk.words.say("<b>New keys</b>\nFor which device? Use this when a config was seen by somebody else.")
-    return Screen(text, (*_devices(talk, there, "renew", "regen"), talk.back()))
+        return kinds(ctx)
+    text = ctx.words.say("<b>New keys</b>\nFor which device? Use this when a config was seen by somebody else.")
+    return Screen(text, (*_devices(ctx, there, "renew", "regen"), ctx.back()))
 
 
-def renew(talk: Talk) -> Screen:
+def renew(ctx: Context) -> Screen:
     """Ask whether to cut the old keys now."""
-    found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
+    found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
     if found is None:
-        return gone(talk)
-    text = talk.words.say("<b>{device}</b>\nIts present config stops working at once. Go on?", device=found.device)
-    return Screen(text, rows([talk.choice("✅ New keys now", "renewed", id=found.id)], talk.back("regen")))
+        return gone(ctx)
+    text = ctx.words.say("<b>{device}</b>\nIts present config stops working at once. Go on?", device=found.device)
+    return Screen(text, rows([ctx.choice("✅ New keys now", "renewed", id=found.id)], ctx.back("regen")))
 
 
-def renewed(talk: Talk) -> Screen:
+def renewed(ctx: Context) -> Screen:
     """Give a device new keys; the old ones are cut."""
-    found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
+    found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
     if found is None:
-        return gone(talk)
-    return _wanted(talk, requests.want(talk.app, talk.person, requests.REGEN, {"device": found.device}), found.device)
+        return gone(ctx)
+    return _wanted(ctx, requests.want(ctx.app, ctx.person, requests.REGEN, {"device": found.device}), found.device)
 
 
-def server(talk: Talk) -> Screen:
+def server(ctx: Context) -> Screen:
     """Ask which device moves; a single one needs no question."""
-    there = mine.devices(talk.tx, talk.now, talk.person)
+    there = mine.devices(ctx.tx, ctx.now, ctx.person)
     if len(there) == 1:
-        return servers(talk, there[0])
+        return servers(ctx, there[0])
     if not there:
-        return kinds(talk)
-    text = talk.words.say("<b>Server</b>\nWhich device is to use another server?")
-    return Screen(text, (*_devices(talk, there, "servers", "server"), talk.back()))
+        return kinds(ctx)
+    text = ctx.words.say("<b>Server</b>\nWhich device is to use another server?")
+    return Screen(text, (*_devices(ctx, there, "servers", "server"), ctx.back()))
 
 
-def servers(talk: Talk, device: PeerView | None = None) -> Screen:
+def servers(ctx: Context, device: PeerView | None = None) -> Screen:
     """Ask where to."""
-    found = device or mine.device(talk.tx, talk.now, talk.person, talk.args.get("id", ""))
+    found = device or mine.device(ctx.tx, ctx.now, ctx.person, ctx.args.get("id", ""))
     if found is None:
-        return gone(talk)
-    plain = Words(talk.locale)
+        return gone(ctx)
+    plain = Words(ctx.locale)
     choices = [
         Choice(_title(plain, each, found), "move", {"id": found.id, "node": each.name})
-        for each in mine.servers(talk.tx, talk.now, talk.person)
+        for each in mine.servers(ctx.tx, ctx.now, ctx.person)
     ]
-    text = talk.words.say("<b>Server</b>\n{device} uses {node} now. Where to?", device=found.device, node=found.node)
-    return Screen(text, (*talk.page(choices, "servers", id=found.id), talk.back()))
+    text = ctx.words.say("<b>Server</b>\n{device} uses {node} now. Where to?", device=found.device, node=found.node)
+    return Screen(text, (*ctx.page(choices, "servers", id=found.id), ctx.back()))
 
 
 def _title(words: Words, each: mine.Server, device: PeerView) -> str:
@@ -155,29 +155,29 @@ def _title(words: Words, each: mine.Server, device: PeerView) -> str:
     return mark_ + name + ("" if each.up else " · " + words.say("troubled"))
 
 
-def move(talk: Talk) -> Screen:
+def move(ctx: Context) -> Screen:
     """Ask whether to move; the present config lives on for a while."""
-    found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
+    found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
     if found is None:
-        return gone(talk)
-    if found.node == talk.args["node"]:
-        return replace(servers(talk, found), toast=talk.words.say("It is there already."))
-    text = talk.words.say(
+        return gone(ctx)
+    if found.node == ctx.args["node"]:
+        return replace(servers(ctx, found), toast=ctx.words.say("It is there already."))
+    text = ctx.words.say(
         "Move <b>{device}</b> to {node}? You get a new config; the present one works until you use the new one, or for "
         "{hours} hours more.",
         device=found.device,
-        node=talk.args["node"],
-        hours=talk.app.settings.migration_grace_hours,
+        node=ctx.args["node"],
+        hours=ctx.app.settings.migration_grace_hours,
     )
-    yes = talk.choice("✅ Move", "moved", id=found.id, node=talk.args["node"])
-    return Screen(text, rows([yes], talk.back("servers", id=found.id)))
+    yes = ctx.choice("✅ Move", "moved", id=found.id, node=ctx.args["node"])
+    return Screen(text, rows([yes], ctx.back("servers", id=found.id)))
 
 
-def moved(talk: Talk) -> Screen:
+def moved(ctx: Context) -> Screen:
     """Move a device: the new peer works before the old one ends."""
-    found = mine.device(talk.tx, talk.now, talk.person, talk.args["id"])
-    node = talk.args["node"]
-    if found is None or all(each.name != node for each in mine.servers(talk.tx, talk.now, talk.person)):
-        return gone(talk)
+    found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
+    node = ctx.args["node"]
+    if found is None or all(each.name != node for each in mine.servers(ctx.tx, ctx.now, ctx.person)):
+        return gone(ctx)
     wish = {"device": found.device, "node": node}
-    return _wanted(talk, requests.want(talk.app, talk.person, requests.MOVE, wish), found.device)
+    return _wanted(ctx, requests.want(ctx.app, ctx.person, requests.MOVE, wish), found.device)

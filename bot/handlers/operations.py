@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bot.context import Context, rows
 from bot.screen import Screen, label, lines
-from bot.talk import Talk, rows
 from vpnctl import reports
 from vpnctl.actions.talk import requests
 from vpnctl.reports import asking, people, status
@@ -24,16 +24,16 @@ VERDICTS = {
 }
 
 
-def nodes(talk: Talk) -> Screen:
+def nodes(ctx: Context) -> Screen:
     """Show the servers: verdict, state, load."""
-    found = reports.nodes(talk.tx, talk.now, planned=False)
-    parts = [_node(talk, each) for each in found[:SHOWN]]
-    text = lines(talk.words.say("<b>Servers</b>"), *(parts or [talk.words.say("None yet.")]))
-    return Screen(text, rows([talk.choice("🔄 Refresh", "nodes")], talk.back()))
+    found = reports.nodes(ctx.tx, ctx.now, planned=False)
+    parts = [_node(ctx, each) for each in found[:SHOWN]]
+    text = lines(ctx.words.say("<b>Servers</b>"), *(parts or [ctx.words.say("None yet.")]))
+    return Screen(text, rows([ctx.choice("🔄 Refresh", "nodes")], ctx.back()))
 
 
-def _node(talk: Talk, each: reports.NodeView) -> str:
-    say = talk.words.say
+def _node(ctx: Context, each: reports.NodeView) -> str:
+    say = ctx.words.say
     room = f"{each.peers}/{each.capacity}" if each.capacity is not None else str(each.peers)
     values = {"name": each.name, "verdict": say(VERDICTS.get(each.health, each.health)), "room": room}
     line = say("<b>{name}</b>: {verdict}, devices: {room}, online: {online}", online=each.online, **values)
@@ -41,46 +41,46 @@ def _node(talk: Talk, each: reports.NodeView) -> str:
     return lines(line, say("   {trouble}", trouble=clean(trouble, 150)) if trouble else "")
 
 
-def pending(talk: Talk) -> Screen:
+def pending(ctx: Context) -> Screen:
     """Show who waits for a word, what was asked for, and what needs the operator."""
-    waiting = people.waiting(talk.tx, MANY)
-    asked = asking.requests(talk.tx, limit=MANY)
-    needs = status.page(talk.tx, talk.now).attention[:SHOWN]
-    labels = Words(talk.locale)
+    waiting = people.waiting(ctx.tx, MANY)
+    asked = asking.requests(ctx.tx, limit=MANY)
+    needs = status.page(ctx.tx, ctx.now).attention[:SHOWN]
+    labels = Words(ctx.locale)
     choices = [Choice(label(f"⏳ {each.name} · {each.display_name}"), "user", {"id": each.id}) for each in waiting]
     told = [(f"❓ {each.user}: {wording.ask(each.told, labels)}", each.id) for each in asked]
     choices += [Choice(label(text), "request", {"id": request_id}) for text, request_id in told]
-    what = [talk.words.say("• {subject}: {what}", subject=each.subject, what=clean(each.what, 150)) for each in needs]
-    text = lines(talk.words.say("<b>To do</b>"), *(what or ([] if choices else [talk.words.say("Nothing.")])))
-    return Screen(text, rows(*talk.page(choices, "pending"), [talk.choice("🔄 Refresh", "pending")], talk.back()))
+    what = [ctx.words.say("• {subject}: {what}", subject=each.subject, what=clean(each.what, 150)) for each in needs]
+    text = lines(ctx.words.say("<b>To do</b>"), *(what or ([] if choices else [ctx.words.say("Nothing.")])))
+    return Screen(text, rows(*ctx.page(choices, "pending"), [ctx.choice("🔄 Refresh", "pending")], ctx.back()))
 
 
-def request(talk: Talk) -> Screen:
+def request(ctx: Context) -> Screen:
     """Show one request."""
-    found = asking.request(talk.tx, talk.args["id"])
+    found = asking.request(ctx.tx, ctx.args["id"])
     if found is None:
-        return Screen(talk.words.say("That is settled already."), (talk.back("pending"),))
-    what = wording.ask(found.told, talk.words)
-    text = talk.words.say("{user} asks for {what}.", user=found.user, what=what)
-    yes, no = talk.choice("✅ Grant", "grant", id=found.id), talk.choice("⛔ Refuse", "refuse", id=found.id)
-    return Screen(text, rows([yes, no], talk.back("pending")))
+        return Screen(ctx.words.say("That is settled already."), (ctx.back("pending"),))
+    what = wording.ask(found.told, ctx.words)
+    text = ctx.words.say("{user} asks for {what}.", user=found.user, what=what)
+    yes, no = ctx.choice("✅ Grant", "grant", id=found.id), ctx.choice("⛔ Refuse", "refuse", id=found.id)
+    return Screen(text, rows([yes, no], ctx.back("pending")))
 
 
-def grant(talk: Talk) -> Screen:
+def grant(ctx: Context) -> Screen:
     """Grant what was asked for."""
-    return _decide(talk, granted=True)
+    return _decide(ctx, granted=True)
 
 
-def refuse(talk: Talk) -> Screen:
+def refuse(ctx: Context) -> Screen:
     """Refuse what was asked for."""
-    return _decide(talk, granted=False)
+    return _decide(ctx, granted=False)
 
 
-def _decide(talk: Talk, *, granted: bool) -> Screen:
-    told = asking.told(talk.tx, talk.args["id"])
-    talk.act("request.grant" if granted else "request.refuse", takes=not granted, **told)
-    row, user, node_ids = requests.decide(talk.app, talk.args["id"], granted=granted)
-    talk.settle(node_ids)
-    what = wording.ask({"kind": row.kind, **row.details}, talk.words)
+def _decide(ctx: Context, *, granted: bool) -> Screen:
+    told = asking.told(ctx.tx, ctx.args["id"])
+    ctx.act("request.grant" if granted else "request.refuse", takes=not granted, **told)
+    row, user, node_ids = requests.decide(ctx.app, ctx.args["id"], granted=granted)
+    ctx.settle(node_ids)
+    what = wording.ask({"kind": row.kind, **row.details}, ctx.words)
     form = mark("✅ {user} gets {what}.") if granted else mark("⛔ {user} does not get {what}.")
-    return Screen(talk.words.say(form, user=user.name, what=what))
+    return Screen(ctx.words.say(form, user=user.name, what=what))

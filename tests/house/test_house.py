@@ -14,19 +14,24 @@ FILES = sorted([*PACKAGE.rglob("*.py"), *BOT.rglob("*.py")])
 
 ALLOWED = {
     "errors": set(),
+    "filelock": set(),
     "rules": {"errors"},
     "settings": {"errors", "rules"},
     "app": {"errors", "rules", "settings", "protocols", "remote", "store"},
     "journal": {"errors", "rules"},
     "protocols": {"errors", "rules"},
     "remote": {"errors", "rules", "protocols"},
-    "store": {"errors", "rules"},
+    "store": {"errors", "filelock", "rules"},
     "texts": {"errors", "rules", "protocols"},
     "reports": {"errors", "rules", "store", "texts"},
-    "actions": {"errors", "rules", "settings", "app", "protocols", "remote", "store", "texts", "reports"},
+    "actions": {"errors", "filelock", "rules", "settings", "app", "protocols", "remote", "store", "texts", "reports"},
     "jobs": {"errors", "rules", "settings", "app", "store", "reports", "actions"},
-    "cli": {"errors", "rules", "settings", "app", "journal", "remote", "store", "texts", "reports", "actions", "jobs"},
-    "bot": {"errors", "rules", "settings", "app", "remote", "store", "texts", "reports", "actions"},
+    "worker": {"errors", "filelock", "settings", "app", "store", "actions"},
+    "cli": {
+        *("errors", "rules", "settings", "app", "journal", "remote", "store", "texts", "reports", "actions", "jobs"),
+        "worker",
+    },
+    "bot": {"errors", "rules", "settings", "app", "remote", "store", "texts", "reports", "actions", "worker"},
 }
 OWNERS = {
     "paramiko": {"remote", "actions"},
@@ -157,11 +162,16 @@ def test_the_bots_handlers_are_thin():
     assert {name: count for name, count in long.items() if count > 15} == {}
 
 
-def test_the_bot_reaches_no_node_but_in_its_aftercare():
+def test_the_bot_reaches_no_node():
     for path in BOT.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert "settle import" not in text or path.name == "aftercare.py", path
+        assert "settle import" not in text, path
         assert "app.connect" not in text, path
+
+
+def test_locks_between_processes_are_taken_in_one_place():
+    takers = {path.name for path in FILES if "flock(" in path.read_text(encoding="utf-8")}
+    assert takers == {"filelock.py"}
 
 
 def test_no_shell_strings_and_no_way_around_host_keys():

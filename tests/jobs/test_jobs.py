@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vpnctl import jobs
+from vpnctl.actions.exclusive import exclusive
 from vpnctl.errors import Busy
 from vpnctl.jobs import timers
 
@@ -85,7 +86,7 @@ def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(servic
 
 def test_a_job_runs_alone(app, serve):
     serve()
-    with jobs._alone(app, "sync"), pytest.raises(Busy):
+    with exclusive(app, "job-sync", Busy("it runs")), pytest.raises(Busy):
         jobs.run(app, "sync")
 
 

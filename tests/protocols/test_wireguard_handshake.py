@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from vpnctl.protocols.wireguard import handshake
 from vpnctl.protocols.wireguard.handshake import Identity, Sign
-from vpnctl.protocols.wireguard.session import Talk
+from vpnctl.protocols.wireguard.session import Initiator
 from vpnctl.remote import probe
 from vpnctl.remote.probe import Verdict
 
@@ -149,7 +149,7 @@ def listening(respond):
 
 def shake(server, line, psk=handshake.NO_PSK, stamp=None):
     identity = Identity(os.urandom(32), server.public, psk)
-    return probe.shake("127.0.0.1", line.getsockname()[1], Talk(identity), stamp or Clock(), wait=0.3)
+    return probe.shake("127.0.0.1", line.getsockname()[1], Initiator(identity), stamp or Clock(), wait=0.3)
 
 
 def test_a_server_that_answers_is_ok_and_the_time_is_told():
@@ -177,7 +177,7 @@ def test_silence_refusal_and_a_bad_name_are_told_apart():
     line.close()
     assert shake(server, closed()).verdict is Verdict.REFUSED
     identity = Identity(os.urandom(32), server.public)
-    assert probe.shake("no-such-name.invalid", 51820, Talk(identity), Clock()).verdict is Verdict.UNRESOLVED
+    assert probe.shake("no-such-name.invalid", 51820, Initiator(identity), Clock()).verdict is Verdict.UNRESOLVED
 
 
 def closed():

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from bot.desk import Desk
-from bot.pace import Pace
-from bot.wire import Wire
+from bot.client import Client
+from bot.dispatcher import Dispatcher
 from tests.telegram import oracle
 from tests.telegram.server import NAME, TOKEN, BotApi, Person
 from vpnctl.actions.fleet.settle import settle
 from vpnctl.actions.talk import delivery, updates
 from vpnctl.app import App
 from vpnctl.rules.secret import Secret
+from vpnctl.worker.rate_limit import RateLimit
 
 ADMIN, SECOND = 11, 12
 
@@ -36,24 +36,24 @@ class Bot:
 
     app: App
     api: BotApi
-    desk: Desk
+    dispatcher: Dispatcher
     nodes: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
 
     def fetch(self) -> None:
         """Store what waits at Telegram, and confirm it."""
-        wire = Wire(self.app.settings)
+        client = Client(self.app.settings)
         offset = 0
         while self.api.queue:
-            found = wire.updates(offset, 1).result
-            self.desk.receive(found)
+            found = client.updates(offset, 1).result
+            self.dispatcher.receive(found)
             offset = found[-1]["update_id"] + 1
             self.api.do_getUpdates({"offset": offset}, {})
 
     def handle(self) -> None:
         """Handle and answer what is stored."""
         while (row := updates.take(self.app, ())) is not None:
-            self.desk.serve(row)
+            self.dispatcher.serve(row)
 
     def care(self) -> None:
         """Settle what was asked for, send what is due."""
@@ -112,12 +112,12 @@ def shop(app: App, api: BotApi) -> App:
 def make_bot(shop: App, api: BotApi) -> Bot:
     nodes: set[str] = set()
     log: list[str] = []
-    desk = Desk(shop, Wire(shop.settings), NAME, nodes.update, log.append)
-    desk.pace = Pace(1_000_000)
+    dispatcher = Dispatcher(shop, Client(shop.settings), NAME, nodes.update, log.append)
+    dispatcher.rate_limit = RateLimit(1_000_000)
     with shop.store.write() as tx:
         tx.set_meta("bot_name", NAME)
-    made = Bot(shop, api, desk, log=log)
-    desk._after = lambda ids: made.nodes.update(ids)
+    made = Bot(shop, api, dispatcher, log=log)
+    dispatcher._after = lambda ids: made.nodes.update(ids)
     return made
 
 

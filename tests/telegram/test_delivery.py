@@ -7,7 +7,7 @@ import contextlib
 import pytest
 import requests
 
-from bot.desk import Desk
+from bot.dispatcher import Dispatcher
 from tests.telegram.conftest import make_bot
 from tests.telegram.server import TOKEN
 from tests.telegram.test_journeys import devices, offer
@@ -121,7 +121,7 @@ def test_a_reply_that_was_not_sent_is_sent_after_the_restart(inside, ivan, api, 
     ivan.say("/start")
     inside.fetch()
     with monkeypatch.context() as patch:
-        patch.setattr(Desk, "_answer", die)
+        patch.setattr(Dispatcher, "_answer", die)
         with pytest.raises(Killed):
             inside.handle()
     count = len(ivan.messages)
@@ -151,7 +151,7 @@ def test_too_many_requests_hold_that_reply_as_long_as_telegram_says_and_nobody_e
         429,
         {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 3600}},
     )
-    inside.desk.pace.pause = lambda seconds: None
+    inside.dispatcher.rate_limit.pause = lambda seconds: None
     count = len(ivan.messages)
     ivan.say("/start")
     inside.pump()
@@ -221,7 +221,7 @@ def test_a_busy_database_postpones_an_update(inside, ivan, monkeypatch, clock):
         raise Busy("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bot.desk.handle", busy)
+        patch.setattr("bot.dispatcher.handle", busy)
         inside.handle()
     assert inbox(inside.app)[-1].handled_at is None
     clock.forward(seconds=3)
@@ -234,7 +234,7 @@ def test_a_bug_in_a_handler_is_told_by_place_only_and_the_person_hears_sorry(ins
     def broken(*_args):
         raise RuntimeError(f"a secret {TOKEN}")
 
-    monkeypatch.setattr("bot.desk.handle", broken)
+    monkeypatch.setattr("bot.dispatcher.handle", broken)
     assert "nothing was changed" in inside.say(ivan, "/start")
     assert inside.log == [each for each in inside.log if "RuntimeError at test_delivery.py" in each]
     assert TOKEN not in str(inside.log)
@@ -251,11 +251,11 @@ def test_updates_of_one_chat_are_answered_in_order_by_many_workers(inside, ivan,
         ivan.say(command)
     count = len(ivan.messages)
     inside.fetch()
-    workers = [threading.Thread(target=inside.desk.work) for _ in range(4)]
+    workers = [threading.Thread(target=inside.dispatcher.work) for _ in range(4)]
     for each in workers:
         each.start()
     ivan.wait("Your VPN", after=count)
-    inside.desk.stop()
+    inside.dispatcher.stop()
     for each in workers:
         each.join()
     assert [each.text.split("\n")[0] for each in ivan.messages[count:]] == ["Help", "Plans", "Status", "Your VPN"]
@@ -281,7 +281,7 @@ def test_no_exception_of_the_library_carries_the_token_out(inside, monkeypatch):
         raise requests.ConnectionError(f"http://127.0.0.1/bot{TOKEN}/getMe")
 
     monkeypatch.setattr(apihelper, "_make_request", failing)
-    from bot.wire import Wire
+    from bot.client import Client
 
-    got = Wire(inside.app.settings).me()
+    got = Client(inside.app.settings).me()
     assert TOKEN not in str(got)

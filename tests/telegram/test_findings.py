@@ -243,7 +243,7 @@ def test_a_busy_database_never_makes_an_update_be_given_up(inside, ivan, monkeyp
         raise Busy("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bot.desk.handle", busy)
+        patch.setattr("bot.dispatcher.handle", busy)
         for _ in range(20):
             inside.handle()
             clock.forward(seconds=3)
@@ -430,18 +430,18 @@ def test_a_log_that_cannot_be_written_and_odd_error_codes_stop_no_worker(shop, a
         api.person(900 + number).say("/start")
     ivan.say("/start")
     ivan.wait("Press the picture")
-    assert sum(each.name.startswith("desk") for each in threading.enumerate()) == running.WORKERS
+    assert sum(each.name.startswith("updates") for each in threading.enumerate()) == running.WORKERS
     stop.set()
     thread.join(30)
 
 
 def test_a_thread_that_dies_ends_the_bot_so_that_it_is_started_again(shop, api, monkeypatch):
     from bot import run as running
-    from bot.desk import Desk
+    from bot.dispatcher import Dispatcher
     from vpnctl.errors import VpnctlError
 
     monkeypatch.setattr(running, "WATCH", 0.1)
-    monkeypatch.setattr(Desk, "work", lambda _self: None)
+    monkeypatch.setattr(Dispatcher, "work", lambda _self: None)
     with pytest.raises(VpnctlError, match="a part of the bot died"):
         running.run(shop, lambda _text: None)
 
@@ -595,7 +595,7 @@ def test_a_reply_that_cannot_be_noted_is_not_sent_again(inside, ivan, monkeypatc
             raise Busy("locked")
         real(*args)
 
-    monkeypatch.setattr("bot.desk.updates.answered", locked)
+    monkeypatch.setattr("bot.dispatcher.updates.answered", locked)
     before = len(ivan.messages)
     for _ in range(6):
         inside.handle()

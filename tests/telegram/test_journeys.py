@@ -177,7 +177,7 @@ def test_server_moves_a_device_before_the_old_one_ends(bot, serve, ivan, admin):
 def test_a_config_comes_only_when_it_was_read_on_the_node_and_the_person_hears_why_it_does_not(
     bot, serve, ivan, admin, api
 ):
-    from bot.aftercare import Settler
+    from vpnctl.worker.worker import Settler
 
     node = serve("fi")
     bot.join(ivan, admin)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from bot import apart
 from bot import run as running
 from tests.telegram.conftest import ADMIN, right_picture
 from tests.telegram.server import NAME, TOKEN
@@ -25,6 +24,7 @@ from vpnctl.rules.secret import Secret
 from vpnctl.store import models
 from vpnctl.store.rows import User
 from vpnctl.store.talk_rows import Invite
+from vpnctl.worker import child
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_second_program_on_this_machine_is_refused(program, api, shop, tmp_pat
     ivan.wait("Press the picture", 30)
     other = Program(shop, api, tmp_path / "other.log").start()
     assert other.process.wait(60) == 8
-    assert "running on this machine already" in other.log.read_text()
+    assert "the bot is running already, on this machine" in other.log.read_text()
     assert program.end(signal.SIGINT) == 0
 
 
@@ -210,12 +210,12 @@ def ended(process):
 
 def test_the_helper_logs_as_the_bot_was_told_to(cli, monkeypatch):
     seen = []
-    monkeypatch.setattr(running, "run", lambda _app, _log, **given: seen.append(given["apart"]) or 0)
+    monkeypatch.setattr(running, "run", lambda _app, _log, **given: seen.append(given["child"]) or 0)
     assert cli("init", "--yes").code == 0
     assert cli("--quiet", "--log-format", "json", "bot", "run").code == 0
     assert cli("bot", "run").code == 0
-    assert seen[0][3:] == ("vpnctl", "--log-format", "json", "--quiet", "bot", "aftercare")
-    assert seen[1][3:] == ("vpnctl", "--log-format", "text", "bot", "aftercare")
+    assert seen[0][3:] == ("vpnctl", "--log-format", "json", "--quiet", "worker", "child")
+    assert seen[1][3:] == ("vpnctl", "--log-format", "text", "worker", "child")
 
 
 def test_a_helper_one_of_whose_threads_died_ends(monkeypatch):
@@ -224,14 +224,14 @@ def test_a_helper_one_of_whose_threads_died_ends(monkeypatch):
             return False
 
     codes, said = [], []
-    monkeypatch.setattr(apart.os, "_exit", codes.append)
-    apart._watch(Dead(), said.append)
+    monkeypatch.setattr(child.os, "_exit", codes.append)
+    child._watch(Dead(), said.append)
     assert (codes, said) == ([1], ["a thread that settles or sends died"])
 
 
 def test_a_helper_that_does_not_start_is_told_with_its_code():
     said = []
-    helper = apart.Apart((sys.executable, "-c", "raise SystemExit(9)"), said.append)
+    helper = child.ChildWorker((sys.executable, "-c", "raise SystemExit(9)"), said.append)
     helper.start()
     helper.close()
     assert said == ["the process that settles and sends ended with 9"]

@@ -44,7 +44,7 @@ def test_screens_in_the_documentation_are_those_of_the_bot(bot, serve, ivan, adm
             (bot.say if words[0].startswith("/") else bot.press)(person, words[0])
         parts.append(f"#### {title}\n\n{drawn(person.last)}")
 
-    parts.append("### At the door\n")
+    parts.append("### Who is not let in yet\n")
     show("A stranger sends /start", ivan, "/start")
     bot.press(ivan, right_picture(bot.app, ivan))
     show("The picture was right", ivan)

@@ -40,16 +40,8 @@ def run(
     log = journal.said if front.log_json else front.say
     options = ["--log-format", "json" if front.log_json else "text", *(["--quiet"] if front.quiet else [])]
     options += ["--config", str(front.config)] if front.config else []
-    apart = (sys.executable, "-P", "-m", "vpnctl", *options, "bot", "aftercare")
-    return serve(front.app, log, drop_webhook=drop_webhook, apart=apart)
-
-
-@commands.command("aftercare", hidden=True)
-def aftercare() -> int:
-    """Settle nodes and send messages as stdin asks. `bot run` starts it, so that presses do not wait for that."""
-    from bot.apart import serve
-
-    return serve(current().app)
+    child = (sys.executable, "-P", "-m", "vpnctl", *options, "worker", "child")
+    return serve(front.app, log, drop_webhook=drop_webhook, child=child)
 
 
 @commands.command("lockdown")

@@ -69,7 +69,7 @@ class Front:
         return _bar(what, total)
 
     def say(self, text: str) -> None:
-        """Talk to the person, on stderr."""
+        """Context to the person, on stderr."""
         if not self.quiet:
             sys.stderr.write(wrapped(text) + "\n")
 

@@ -36,6 +36,7 @@ NOUNS = {
     "request": ("requests", "What people asked the bot for: grant, refuse."),
     "bot": ("bot", "The Telegram bot: run, lockdown."),
     "jobs": ("jobs", "Work on a timer."),
+    "worker": ("worker", "What settles nodes and sends messages."),
     "db": ("db", "The database: upgrade, current."),
     "vault": ("vault", "The keys that seal secrets: rotate, recover."),
 }

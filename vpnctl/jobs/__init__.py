@@ -5,11 +5,7 @@ Each is idempotent: run twice, run late, killed and run again, the end state is 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
@@ -17,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl.actions.exclusive import exclusive
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
@@ -150,7 +147,8 @@ def run(app: App, name: str, order: Order | None = None) -> Report:
     """
     job, how = module(name), order or Order()
     acting = replace(app, actor=f"job:{name}")
-    with _alone(app, name):
+    taken = Busy(f"the job {name} is running already", "nothing to do: it finishes by itself")
+    with exclusive(app, f"job-{name}", taken):
         if how.dry_run:
             report: Report = job.run(acting, how)
             return report
@@ -197,18 +195,3 @@ def failed(app: App, name: str) -> int:
         kind = "bot_failed" if name == "bot" else "job_failed"
         messages = alerts.technical(app, kind, name, f"{now:%Y%m%d%H}", text)
         return outbox.enqueue(tx, messages, now)
-
-
-@contextmanager
-def _alone(app: App, name: str) -> Iterator[None]:
-    folder = app.settings.state_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(folder / f"job-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"the job {name} is running already", "nothing to do: it finishes by itself") from None
-        yield
-    finally:
-        os.close(handle)

@@ -14,7 +14,8 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,27 @@ class Store:
             if raw is None:
                 raise StateTrouble("no connection to the database", "vpnctl doctor")
             raw.execute("VACUUM INTO ?", (str(target),))
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[bool]:
+        """Hold the database's lock `name` in a context; its value says whether it was free.
+
+        It ends with the session: also when the process is killed or cut off. On SQLite, whose users share a machine,
+        it is always free: a lock of that machine does.
+        """
+        if self.path is not None:
+            yield True
+            return
+        key = int.from_bytes(blake2b(f"vpnctl {name}".encode(), digest_size=8).digest(), "big", signed=True)
+        with _translated(None), self.engine.connect() as connection:
+            free = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar())
+            connection.commit()
+            try:
+                yield free
+            finally:
+                with suppress(sa.exc.DBAPIError):  # a session that was cut off holds nothing any more
+                    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})" if free else "SELECT 1")
+                    connection.commit()
 
     def close(self) -> None:
         """Close all connections and let upgrades run."""

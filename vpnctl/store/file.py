@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from urllib.parse import quote
 
+from vpnctl import filelock
 from vpnctl.errors import Busy, StateTrouble
 
 
@@ -44,22 +44,15 @@ def must_be_there(path: Path, *, create: bool) -> None:
 def lock(path: Path, *, exclusive: bool) -> int | None:
     """Hold `DATABASE.lock`, shared or exclusive, until the process ends. None on a read-only disk."""
     try:
-        handle = os.open(
-            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        handle = filelock.take(path.with_name(path.name + ".lock"), shared=not exclusive)
     except PermissionError:
         raise StateTrouble(
             f"cannot use {path.parent}: permission denied", "run vpnctl as the user that ran `vpnctl init`"
         ) from None
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+    if handle is None:
         if exclusive:
-            raise Busy(
-                "another vpnctl is using the database", "wait for it, stop the bot and timers, try again"
-            ) from None
-        raise Busy("the database is being upgraded or its keys rotated", "try again in a minute") from None
+            raise Busy("another vpnctl is using the database", "wait for it, stop the bot and timers, try again")
+        raise Busy("the database is being upgraded or its keys rotated", "try again in a minute")
     return handle

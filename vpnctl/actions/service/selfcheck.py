@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import socket
 import subprocess
@@ -19,6 +17,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from vpnctl import app as names
+from vpnctl import filelock
 from vpnctl.actions.fleet import clock
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
@@ -99,23 +98,8 @@ def _bot(app: App, *, used: bool) -> Iterator[Attention]:
         if state and state.get("ActiveState") != "active":
             what = "keeps restarting" if state.get("SubState") == "auto-restart" else "does not run"
             yield Attention("bot", what, f"journalctl -u {unit} -n 30")
-    elif used and app.settings.bot_token.reveal() and not _held(app.settings.state_dir / "locks" / "bot"):
+    elif used and app.settings.bot_token.reveal() and not filelock.is_held(app.settings.state_dir / "locks" / "bot"):
         yield Attention("bot", "does not run", "vpnctl jobs install --bot")
-
-
-def _held(path: Path) -> bool:
-    """Return whether a process of this machine holds that lock."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def unit_states(units: list[str]) -> dict[str, dict[str, str]]:

@@ -21,7 +21,7 @@ from vpnctl.protocols.interface import (
 from vpnctl.protocols.wireguard import dump, files, options
 from vpnctl.protocols.wireguard.app import APPS
 from vpnctl.protocols.wireguard.handshake import Identity, public_key
-from vpnctl.protocols.wireguard.session import Talk
+from vpnctl.protocols.wireguard.session import Initiator
 from vpnctl.rules import grammar
 from vpnctl.rules.desired import Interface, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
@@ -133,10 +133,10 @@ class WireGuard:
         """Return a preshared key."""
         return Secret(dump.key(text))
 
-    def conversation(self, server_identity: str, own: Credentials) -> Talk:
+    def conversation(self, server_identity: str, own: Credentials) -> Initiator:
         """Return a handshake with that server."""
         private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
-        return Talk(Identity(private, base64.b64decode(server_identity), psk))
+        return Initiator(Identity(private, base64.b64decode(server_identity), psk))
 
 
 def _split(text: str) -> frozenset[str]:

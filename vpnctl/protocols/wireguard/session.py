@@ -16,7 +16,7 @@ _TRANSPORT = struct.pack("<I", 4)
 _LEAST, _LEAST_PACKET = 32, 28
 
 
-class Talk:
+class Initiator:
     """A handshake, begun anew whenever the server asks for that or does not answer."""
 
     def __init__(self, identity: Identity) -> None:

@@ -20,7 +20,7 @@ PAGE = 8
 
 
 @dataclass(frozen=True)
-class Talk:
+class Context:
     """One update, being handled. `user` is None for strangers and for admins who are no users."""
 
     app: App

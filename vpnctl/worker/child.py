@@ -1,4 +1,4 @@
-"""What comes after updates, in a process of its own: SSH and pictures compute, and presses must not wait for them.
+"""A worker in a process of its own: SSH and pictures compute, and presses in the bot must not wait for them.
 
 The bot writes to the process's stdin: `node ID` to have a node settled, `send` to have the outbox looked at. What the
 process prints goes to the bot's log. When its stdin ends, because the bot stops or was killed, it finishes and ends.
@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from bot.aftercare import Aftercare
 from vpnctl.app import App
 from vpnctl.errors import bug
+from vpnctl.worker.worker import Worker
 
 NODE, SEND = "node ", "send"
 POLITE, WATCH = 10, 5.0
@@ -27,14 +27,14 @@ HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
 """What the first settle and the first picture would import while somebody waits for them."""
 
 
-class Apart:
-    """The bot's end of it; see `Aftercare`. `command` starts `serve`."""
+class ChildWorker:
+    """The bot's end of it; see `Worker`. `command` starts `serve`."""
 
     def __init__(self, command: Sequence[str], log: Callable[[str], None]) -> None:
         self._command, self._log = command, log
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._reader = threading.Thread(target=self._read, name="apart", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="child", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -85,23 +85,23 @@ def serve(app: App) -> int:
     os.nice(POLITE)
     for heavy in HEAVY:
         import_module(heavy)
-    aftercare = Aftercare(app, log)
+    worker = Worker(app, log)
     try:
-        aftercare.start()
-        threading.Thread(target=_watch, args=(aftercare, log), name="watch", daemon=True).start()
+        worker.start()
+        threading.Thread(target=_watch, args=(worker, log), name="watch", daemon=True).start()
         for line in sys.stdin:
             word = line.rstrip("\n")
-            aftercare.ask([word.removeprefix(NODE)] if word.startswith(NODE) else ())
+            worker.ask([word.removeprefix(NODE)] if word.startswith(NODE) else ())
     except Exception as error:  # noqa: BLE001 - its threads would go on, and nobody would read what the bot says
         log(bug(error))
         os._exit(1)
-    aftercare.close()
+    worker.close()
     return 0
 
 
-def _watch(aftercare: Aftercare, log: Callable[[str], None]) -> None:
+def _watch(worker: Worker, log: Callable[[str], None]) -> None:
     """End the process, and with it the bot, when a part of it died; systemd starts both again."""
-    while aftercare.is_alive():
+    while worker.is_alive():
         time.sleep(WATCH)
     log("a thread that settles or sends died")
     os._exit(1)

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import pytest
 
-from bot import pace
-from bot.pace import Pace
+from vpnctl.worker import rate_limit
+from vpnctl.worker.rate_limit import RateLimit
 
 
 @pytest.fixture
 def slept(monkeypatch):
     """The seconds that were waited, on a clock that stands still."""
     found = []
-    monkeypatch.setattr(pace.time, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(pace.time, "sleep", found.append)
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(rate_limit.time, "sleep", found.append)
     return found
 
 
 def test_two_processes_share_turns(tmp_path, slept):
-    bot, helper = Pace(4, tmp_path / "locks/telegram"), Pace(4, tmp_path / "locks/telegram")
+    bot, helper = RateLimit(4, tmp_path / "locks/telegram"), RateLimit(4, tmp_path / "locks/telegram")
     for each in (bot, helper, bot, helper):
         each.wait()
     assert slept == [0, 0.25, 0.5, 0.75]
 
 
 def test_without_a_file_threads_share_turns(slept):
-    alone = Pace(2)
+    alone = RateLimit(2)
     alone.wait()
     alone.wait()
     assert slept == [0, 0.5]
 
 
 @pytest.mark.parametrize(
-    "left", [b"", b"abc", pace._FORM.pack(1e9), pace._FORM.pack(-5.0), pace._FORM.pack(float("nan"))]
+    "left", [b"", b"abc", rate_limit._FORM.pack(1e9), rate_limit._FORM.pack(-5.0), rate_limit._FORM.pack(float("nan"))]
 )
 def test_what_a_reboot_or_a_crash_left_keeps_nobody(tmp_path, slept, left):
     (tmp_path / "telegram").write_bytes(left)
-    Pace(4, tmp_path / "telegram").wait()
+    RateLimit(4, tmp_path / "telegram").wait()
     assert slept == [0]
 
 
 def test_several_full_chats_pause_every_process(tmp_path, slept):
-    bot, helper = Pace(4, tmp_path / "telegram"), Pace(4, tmp_path / "telegram")
+    bot, helper = RateLimit(4, tmp_path / "telegram"), RateLimit(4, tmp_path / "telegram")
     for chat in (1, 1, 2):
         bot.full(chat, 30)
     helper.wait()
@@ -55,8 +55,8 @@ def test_a_full_disk_stops_no_reply(tmp_path, slept, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    bot = Pace(4, tmp_path / "telegram")
-    monkeypatch.setattr(pace.os, "pwrite", full)
+    bot = RateLimit(4, tmp_path / "telegram")
+    monkeypatch.setattr(rate_limit.os, "pwrite", full)
     bot.wait()
     bot.wait()
     assert slept[0] == 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from vpnctl import filelock
 from vpnctl.settings import Settings
 
 SEVERAL = (3, 5.0)
@@ -19,12 +19,12 @@ FAR = 15.0
 _FORM = struct.Struct("d")
 
 
-def shared_pace(settings: Settings) -> Pace:
-    """Return the pace of this machine's bot."""
-    return Pace(settings.telegram_rate, settings.state_dir / "locks" / "telegram")
+def shared_rate_limit(settings: Settings) -> RateLimit:
+    """Return the limit that all processes of this machine share."""
+    return RateLimit(settings.telegram_rate, settings.state_dir / "locks" / "telegram")
 
 
-class Pace:
+class RateLimit:
     """Turns to send. With a `file`, processes of this machine share them; it holds the next free moment."""
 
     def __init__(self, per_second: float, file: Path | None = None) -> None:
@@ -54,15 +54,9 @@ class Pace:
 
     def _move(self, now: float, pause: float) -> float:
         """Take the next turn, not before `pause` is over; return its moment."""
-        with self._lock:
-            if self._handle is not None:
-                fcntl.flock(self._handle, fcntl.LOCK_EX)
-            try:
-                mine = max(now + pause, self._noted(now))
-                self._note(mine + self._gap)
-            finally:
-                if self._handle is not None:
-                    fcntl.flock(self._handle, fcntl.LOCK_UN)
+        with self._lock, filelock.within(self._handle) if self._handle is not None else nullcontext():
+            mine = max(now + pause, self._noted(now))
+            self._note(mine + self._gap)
             return mine
 
     def _noted(self, now: float) -> float:

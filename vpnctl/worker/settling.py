@@ -1,61 +1,25 @@
-"""What comes after an update: settling the nodes it concerns, and sending what waits. Threads of their own."""
+"""Settling nodes as they are named, and those that wait although nobody names them."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from bot.pace import shared_pace
 from vpnctl.actions.fleet.settle import settle
-from vpnctl.actions.talk import delivery, handover
+from vpnctl.actions.talk import handover
 from vpnctl.app import App
 from vpnctl.errors import PENDING, VpnctlError, bug
 from vpnctl.store.queue import pending_nodes
 
 AT_ONCE, HEALING_AT_ONCE = 16, 4
+LOOK = 5.0
+"""Seconds between looks for nodes that are pending: others write too, and name nothing to us."""
 AGAIN = 60.0
-"""Seconds until a node that was pending is tried again."""
-LOOK = 3.0
-"""Seconds between looks at the outbox when nobody says that something is in it."""
-
-
-class Aftercare:
-    """Settling, healing and sending, by threads of this process."""
-
-    def __init__(self, app: App, log: Callable[[str], None]) -> None:
-        pace = shared_pace(app.settings)
-        self._stop = threading.Event()
-        self._post = Post(app, pace.wait, log)
-        self._settler, healer = Settler(app, self._post.poke, log), Healer(app, self._post.poke, log)
-        self._threads = [
-            threading.Thread(target=self._post.work, args=(self._stop,), name="post"),
-            threading.Thread(target=healer.work, args=(self._stop,), name="heal"),
-        ]
-
-    def start(self) -> None:
-        """Begin with what an earlier life left."""
-        for thread in self._threads:
-            thread.start()
-
-    def ask(self, node_ids: Collection[str]) -> None:
-        """Have nodes settled and the outbox sent."""
-        self._settler.ask(node_ids)
-        self._post.poke()
-
-    def is_alive(self) -> bool:
-        """Say whether all of it works, or was told to end."""
-        return self._stop.is_set() or all(thread.is_alive() for thread in self._threads)
-
-    def close(self) -> None:
-        """Let what began finish; the rest is found by the next start."""
-        self._stop.set()
-        self._post.poke()
-        for thread in self._threads:
-            thread.join()
-        self._settler.close()
+"""Seconds until a node that stayed pending is tried again."""
 
 
 class Settler:
@@ -67,6 +31,8 @@ class Settler:
         self._lock = threading.Lock()
         self._working: set[str] = set()
         self._again: set[str] = set()
+        self._stuck: dict[str, float] = {}
+        """Nodes that stayed pending when they were last tried, and when that was."""
 
     def ask(self, node_ids: Collection[str], *, again: bool = True) -> None:
         """Have nodes settled; with `again` one that is being settled once more, for it may have looked too early."""
@@ -83,6 +49,7 @@ class Settler:
             for each in settle(self._app, [node_id]):
                 if each.code:
                     self._log(f"{each.node}: {each.error}")
+                self._note(node_id, stuck=each.code != 0)
                 if each.code == PENDING:
                     handover.delayed(self._app, node_id)
         except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
@@ -95,13 +62,24 @@ class Settler:
         if again:
             self.ask([node_id])
 
+    def _note(self, node_id: str, *, stuck: bool) -> None:
+        with self._lock:
+            self._stuck.pop(node_id, None)
+            if stuck:
+                self._stuck[node_id] = time.monotonic()
+
+    def stuck(self, node_id: str) -> bool:
+        """Return whether a node was tried less than a minute ago and stayed pending."""
+        with self._lock:
+            return node_id in self._stuck and time.monotonic() - self._stuck[node_id] < AGAIN
+
     def close(self) -> None:
         """Let settles that began finish; what was not begun is found by the next start."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Healer:
-    """Tries what is pending, at once and then every minute: what a crash left, and nodes that are back.
+    """Tries what is pending: what a crash left, what others wrote, and nodes that are back.
 
     It has few threads of its own, so that many dead nodes do not keep what people ask for waiting.
     """
@@ -114,33 +92,14 @@ class Healer:
         """Heal until told to stop."""
         while not stop.is_set():
             try:
-                with self._app.store.read() as tx:
-                    waiting = pending_nodes(tx, self._app.clock())
-                self._settler.ask(waiting, again=False)
+                self._settler.ask(self.due(), again=False)
             except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
                 self._log(error.what if isinstance(error, VpnctlError) else bug(error))
-            stop.wait(AGAIN)
+            stop.wait(LOOK)
         self._settler.close()
 
-
-class Post:
-    """Sends the outbox whenever something is due."""
-
-    def __init__(self, app: App, turn: Callable[[], None], log: Callable[[str], None]) -> None:
-        self._app, self._turn, self._log = app, turn, log
-        self._due = threading.Event()
-
-    def poke(self) -> None:
-        """Look now."""
-        self._due.set()
-
-    def work(self, stop: threading.Event) -> None:
-        """Send until told to stop."""
-        while not stop.is_set():
-            self._due.clear()
-            try:
-                delivery.deliver(self._app, self._turn)
-            except Exception as error:  # noqa: BLE001 - the outbox must go on
-                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
-                stop.wait(LOOK)
-            self._due.wait(LOOK)
+    def due(self) -> list[str]:
+        """Return the nodes that are pending, without those that stayed so a moment ago."""
+        with self._app.store.read() as tx:
+            waiting = pending_nodes(tx, self._app.clock())
+        return [node_id for node_id in waiting if not self._settler.stuck(node_id)]

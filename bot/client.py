@@ -39,7 +39,7 @@ def _post(apihelper: Any, _method: str, url: str, params: Any, files: Any, timeo
     return session.post(url, data=params, files=files, timeout=timeout, proxies=proxies)
 
 
-class Wire:
+class Client:
     """The Bot API."""
 
     def __init__(self, settings: Settings) -> None:

@@ -12,16 +12,16 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from bot.client import Client
 from bot.conversation import Handled, handle, sorry
 from bot.incoming import Incoming, read, update_id
-from bot.pace import shared_pace
-from bot.wire import Wire
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import updates
 from vpnctl.app import App
 from vpnctl.errors import Busy, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
 from vpnctl.store.talk_rows import Received
+from vpnctl.worker.rate_limit import shared_rate_limit
 
 IDLE = 5.0
 """Seconds between looks when nobody says that something came."""
@@ -30,14 +30,19 @@ PAUSE = 2.0
 """Seconds until an update is tried again that found the database busy."""
 
 
-class Desk:
+class Dispatcher:
     """Where updates are handled. `after` is told of each handled update, with the nodes that it concerns."""
 
     def __init__(
-        self, app: App, wire: Wire, bot_name: str, after: Callable[[Collection[str]], None], log: Callable[[str], None]
+        self,
+        app: App,
+        client: Client,
+        bot_name: str,
+        after: Callable[[Collection[str]], None],
+        log: Callable[[str], None],
     ) -> None:
-        self.app, self._wire, self._bot_name, self._after, self._log = app, wire, bot_name, after, log
-        self.pace = shared_pace(app.settings)
+        self.app, self._client, self._bot_name, self._after, self._log = app, client, bot_name, after, log
+        self.rate_limit = shared_rate_limit(app.settings)
         self._busy: set[int] = set()
         self._sent: set[int] = set()
         """Replies that were sent while the database could not be written."""
@@ -139,10 +144,10 @@ class Desk:
 
     def _answer(self, row: Received, reply: dict[str, Any]) -> None:
         if reply["text"]:
-            self.pace.wait()
-        outcome = self._wire.deliver(reply)
+            self.rate_limit.wait()
+        outcome = self._client.deliver(reply)
         if outcome.fate is Fate.WAIT:
-            self.pace.full(row.chat_id, outcome.seconds)
+            self.rate_limit.full(row.chat_id, outcome.seconds)
             updates.postpone(self.app, row, outcome.seconds, counted=False)
         elif outcome.fate is Fate.ACCOUNT:
             self._log(f"a reply waits: {outcome.why}")

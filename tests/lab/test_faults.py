@@ -208,8 +208,34 @@ def test_a_host_firewall_that_drops_forwarded_packets_is_noticed_proven_and_mend
         client = lab.client()
         client.connect(operator("peer", "add", "alice").out)
         assert client.ping(FAR_V4, 20)
+        if kind == "docker":  # what was added is lost, as by a restart of what owns the chain: a sync puts it back
+            node.sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN")
+            assert client.silent(FAR_V4)
+            assert "load firewall" in operator("node", "check", "x", code=4).out
+            operator("node", "sync", "x")
+            assert client.ping(FAR_V4, 20)
         client.disconnect()
     finally:
         if kind == "ufw":
             node.sh("ufw --force disable >/dev/null; apt-get -qq -y purge ufw >/dev/null 2>&1", check=False)
         node.sh("iptables -P FORWARD ACCEPT; iptables -F; iptables -X", check=False)
+
+
+def test_a_drop_in_a_chain_of_the_operators_own_is_named_with_what_to_let_pass(operator, pool):
+    node = pool[0]
+    node.sh(
+        "nft add table inet own; nft 'add chain inet own forward { type filter hook forward priority 0; policy drop; }'"
+    )
+    try:
+        operator(
+            "node", "add", "x", f"root@{node.address}", "--host-key-fp", node.fingerprint(), "--identity", str(node.key)
+        )
+        said = operator("node", "provision", "x", "--yes", code=3)
+        assert "inet own forward" in said.err
+        assert "let wg0 and UDP port 51820 pass there" in said.err
+        node.sh(
+            "nft 'add rule inet own forward iifname wg0 accept'; nft 'add rule inet own forward oifname wg0 accept'"
+        )
+        operator("node", "sync", "x")
+    finally:
+        node.sh("nft delete table inet own", check=False)

@@ -10,6 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from vpnctl.protocols.interface import Heard
 from vpnctl.protocols.wireguard import handshake
 from vpnctl.protocols.wireguard.handshake import Identity, Sign
 from vpnctl.protocols.wireguard.session import Initiator
@@ -220,3 +221,25 @@ def test_every_first_message_is_later_than_the_one_before_whatever_the_clock_doe
         stamps.append(probes.later(app, endpoint.id))
     assert stamps == sorted(set(stamps))
     assert probes.shake(app, node.fake.name, endpoint).verdict is Verdict.OK
+
+
+def test_a_session_carries_packets_both_ways_and_nothing_else():
+    server = Server()
+    talk = Initiator(Identity(os.urandom(32), server.public))
+    with pytest.raises(ValueError):
+        talk.session()
+    assert talk.hear(b"anything") is Heard.FOREIGN
+    assert talk.hear(server.answer(talk.say(1_800_000_000, 0))) is Heard.OK
+    session = talk.session()
+    packet = b"\x45" + bytes(39)
+    sent = session.seal(packet)
+    sending, receiving = (ChaCha20Poly1305(key) for key in server.keys)
+    assert struct.unpack("<IIQ", sent[:16]) == (4, 77, 0)
+    assert sending.decrypt(bytes(4) + sent[8:16], sent[16:], None)[: len(packet)] == packet
+    assert struct.unpack("<IIQ", session.seal(b"")[:16]) == (4, 77, 1), "numbers go up"
+    back = struct.pack("<IIQ", 4, 4242, 0) + receiving.encrypt(bytes(12), packet, None)
+    assert session.unseal(back) == packet
+    for wrong in (back[:20], b"\x01" + back[1:], back[:-1] + b"x", sent):
+        assert session.unseal(wrong) is None
+    ping6 = struct.pack("<IIQ", 4, 4242, 0) + receiving.encrypt(bytes(12), b"\x60" + bytes(39), None)
+    assert session.unseal(ping6) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vpnctl.errors import Conflict, worst
 from vpnctl.rules import addresses
-from vpnctl.rules.access import Period, Person, Reason, Standing, online, shown_state, why_not
+from vpnctl.rules.access import Period, Person, Reason, Standing, holds, online, shown_state, why_not
 from vpnctl.rules.brake import held_back
 from vpnctl.rules.secret import Secret
 from vpnctl.store.engine import Tx
@@ -97,6 +97,24 @@ def test_the_predicate_in_sql_says_the_same(rows):
         if why_not(Standing(people[str(number)], *values[4:7]), NOW) is None
     }
     assert found == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(ends, ends, times), min_size=1, max_size=30))
+def test_what_covers_now_in_sql_is_what_holds(rows):
+    from vpnctl.store import models
+    from vpnctl.store.queue import holding
+
+    engine = sa.create_engine("sqlite://")
+    models.metadata.create_all(engine)
+    terms = {"user_id": "u", "plan": "p", "days": 1, "locations": [], "prices": {}, "source": "grant", "noted": 0}
+    with engine.begin() as connection:
+        for number, (starts, ending, cancelled) in enumerate(rows):
+            span = {"starts_at": starts, "ends_at": ending, "cancelled_at": cancelled, "created_at": NOW}
+            connection.execute(sa.insert(models.subscription).values(id=str(number), **terms, **span))
+        found = set(connection.execute(sa.select(models.subscription.c.id).where(holding(NOW))).scalars())
+    spans = [Period(starts, ending, cancelled, None) for starts, ending, cancelled in rows]
+    assert found == {str(number) for number, span in enumerate(spans) if holds(span, NOW)}
 
 
 def _insert(connection, models, key, row, periods, used):

@@ -12,7 +12,7 @@ from vpnctl import reports
 from vpnctl.rules.health import Verdict
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import pending_nodes, unproven
+from vpnctl.store.queue import holding, pending_nodes, unproven
 from vpnctl.store.rows import Health, Node
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _metrics(tx: Tx, now: datetime, jobs: Sequence[str]) -> Iterable[Metric]:
 
 
 def _subscriptions(tx: Tx, now: datetime) -> Iterable[Metric]:
-    valid = (_sub.cancelled_at.is_(None), _sub.starts_at <= now, _sub.ends_at > now)
+    valid = (holding(now),)
     trials = _count(tx, models.subscription, *valid, _sub.source == "trial")
     yield _gauge("vpnctl_trials_active", "Trials that run.", [((), trials)])
     rows = []

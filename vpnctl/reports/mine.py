@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from vpnctl import reports
 from vpnctl.rules.access import Reason, serves, why_not_person
-from vpnctl.store import models
+from vpnctl.store import models, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person
 from vpnctl.store.rows import Plan, Subscription, User
@@ -47,7 +47,7 @@ class Server:
 def overview(tx: Tx, now: datetime, user: User) -> Overview:
     """Return a user's access and devices; a device that is being moved is shown where it goes."""
     who = person(tx, user, now)
-    terms = None if user.unlimited else covering(tx, user, now)
+    terms = None if user.unlimited else periods.covering(periods.of(tx, user), now)
     ends = [each.ends_at for each in who.periods if each.cancelled_at is None and each.ends_at > now]
     return Overview(
         reason=why_not_person(who, now),
@@ -66,13 +66,6 @@ def _title(tx: Tx, name: str) -> str:
     """Return what a plan is called; its name, where it has no title or is gone."""
     found = tx.one(Plan, models.plan.c.name == name)
     return found.title if found and found.title else name
-
-
-def covering(tx: Tx, user: User, now: datetime) -> Subscription | None:
-    """Return the period that covers now, the last to end if several do."""
-    where = (_sub.user_id == user.id, _sub.cancelled_at.is_(None), _sub.starts_at <= now, _sub.ends_at > now)
-    found = tx.all(Subscription, *where, order=_sub.ends_at.desc(), limit=1)
-    return found[0] if found else None
 
 
 def devices(tx: Tx, now: datetime, user: User) -> list[reports.PeerView]:
@@ -95,7 +88,7 @@ def device(tx: Tx, now: datetime, user: User, peer_id: str) -> reports.PeerView 
 
 def servers(tx: Tx, now: datetime, user: User) -> list[Server]:
     """Return the nodes that the user's plan may use and that take people, by region and name."""
-    terms = None if user.unlimited else covering(tx, user, now)
+    terms = None if user.unlimited else periods.covering(periods.of(tx, user), now)
     places = terms.locations if terms else []
     query = (
         sa.select(_node.name, _node.region, models.node_health.c.verdict)

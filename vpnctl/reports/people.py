@@ -15,6 +15,7 @@ from vpnctl.rules.months import month_of
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons
+from vpnctl.store.queue import holding
 from vpnctl.store.rows import User
 
 _user, _peer = models.user.c, models.peer.c
@@ -103,7 +104,7 @@ def _plans(tx: Tx, rows: Sequence[User], now: datetime) -> dict[str, str]:
     """Return user id -> name of the plan that covers now."""
     table = models.subscription.c
     limited = [row.id for row in rows if not row.unlimited]
-    where: list[Any] = [table.cancelled_at.is_(None), table.starts_at <= now, table.ends_at > now]
+    where: list[Any] = [holding(now)]
     where += [table.user_id.in_(limited)] if len(limited) <= _MANY else []
     if not limited:
         return {}

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from vpnctl.rules.lifecycle import Span, State, state
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
+from vpnctl.store.queue import holding
 from vpnctl.store.rows import Plan, Subscription, made
 
 _sub, _user = models.subscription.c, models.user.c
@@ -55,11 +56,7 @@ class SubscriptionView:
 def plans(tx: Tx, now: datetime, *, name: str | None = None) -> list[PlanView]:
     """Return the plans, those that were added first first."""
     where = [models.plan.c.name == name] if name else []
-    running = (
-        sa.select(_sub.plan, sa.func.count())
-        .where(_sub.cancelled_at.is_(None), _sub.starts_at <= now, _sub.ends_at > now)
-        .group_by(_sub.plan)
-    )
+    running = sa.select(_sub.plan, sa.func.count()).where(holding(now)).group_by(_sub.plan)
     counts = {key: count for key, count in tx.execute(running)}  # noqa: C416 - rows are not pairs to mypy
     fields = [each for each in PlanView.__dataclass_fields__ if each != "active"]
     return [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 ONLINE = timedelta(seconds=180)
 """A WireGuard session key lives 180 s (REJECT_AFTER_TIME), so an older handshake means offline."""
@@ -31,6 +32,17 @@ class Reason(StrEnum):
         return self not in (Reason.EXPIRED, Reason.NO_ACCESS, Reason.ENDED, Reason.QUOTA)
 
 
+class Granted(Protocol):
+    """What has a beginning, an end, and may have been cancelled."""
+
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime: ...
+    @property
+    def cancelled_at(self) -> datetime | None: ...
+
+
 @dataclass(frozen=True)
 class Period:
     """One granted period. `traffic` is bytes a calendar month; None: without limit."""
@@ -41,8 +53,13 @@ class Period:
     traffic: int | None
 
     def covers(self, now: datetime) -> bool:
-        """Return whether `now` lies inside, the end excluded."""
+        """Return whether `now` lies inside, the end excluded, cancelled or not."""
         return self.starts_at <= now < self.ends_at
+
+
+def holds(period: Granted, now: datetime) -> bool:
+    """Return whether a period gives access now: it covers it and was not cancelled. `queue.holding` says it in SQL."""
+    return period.cancelled_at is None and period.starts_at <= now < period.ends_at
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ def _uncovered(person: Person, now: datetime) -> Reason | None:
     if person.unlimited:
         return None
     now_covering = [each for each in person.periods if each.covers(now)]
-    valid = [each for each in now_covering if each.cancelled_at is None]
+    valid = [each for each in now_covering if holds(each, now)]
     if any(each.traffic is None or person.used < each.traffic for each in valid):
         return None
     if valid:

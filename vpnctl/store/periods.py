@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from vpnctl.rules.access import holds
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Subscription, User
@@ -19,5 +20,4 @@ def of(tx: Tx, user: User) -> list[Subscription]:
 
 def covering(rows: Sequence[Subscription], now: datetime) -> Subscription | None:
     """Return the period that covers `now`, the last to end if several do."""
-    valid = [row for row in rows if row.cancelled_at is None and row.starts_at <= now < row.ends_at]
-    return max(valid, key=lambda row: row.ends_at, default=None)
+    return max((row for row in rows if holds(row, now)), key=lambda row: row.ends_at, default=None)

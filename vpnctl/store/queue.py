@@ -16,6 +16,11 @@ _peer, _user, _endpoint, _node = models.peer.c, models.user.c, models.endpoint.c
 _sub, _month = models.subscription.c, models.usage_month.c
 
 
+def holding(now: datetime) -> sa.ColumnElement[bool]:
+    """`rules.access.holds` in SQL, over subscription (a test compares the two)."""
+    return sa.and_(_sub.cancelled_at.is_(None), _sub.starts_at <= now, _sub.ends_at > now)
+
+
 def covered(now: datetime) -> sa.ColumnElement[bool]:
     """A subscription covers `now` and its traffic of the month is not used up, for the user of the outer query.
 
@@ -31,9 +36,7 @@ def covered(now: datetime) -> sa.ColumnElement[bool]:
         sa.select(sa.literal(1))
         .where(
             _sub.user_id == _user.id,
-            _sub.cancelled_at.is_(None),
-            _sub.starts_at <= now,
-            _sub.ends_at > now,
+            holding(now),
             sa.or_(_sub.traffic.is_(None), sa.func.coalesce(used, 0) < _sub.traffic),
         )
         .correlate(models.user)

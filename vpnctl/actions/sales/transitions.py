@@ -19,6 +19,7 @@ from vpnctl.rules.months import first_day, month_of, months_back
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.events import Due
+from vpnctl.store.queue import holding
 
 BATCH = 1000
 _sub, _user, _month = models.subscription.c, models.user.c, models.usage_month.c
@@ -105,7 +106,7 @@ def _quota_reached(app: App) -> Counter[str]:
         .join(models.user, _user.id == _month.user_id)
         .join(models.subscription, _sub.user_id == _user.id)
         .where(_month.month == month, _month.noted.is_(False), _user.unlimited.is_(False))
-        .where(_sub.cancelled_at.is_(None), _sub.starts_at <= now, _sub.ends_at > now)
+        .where(holding(now))
         .group_by(_user.id, _user.name, _month.rx, _month.tx)
         .having(sa.func.max(_sub.traffic) <= _month.rx + _month.tx, sa.func.count() == sa.func.count(_sub.traffic))
     )

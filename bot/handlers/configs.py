@@ -149,7 +149,7 @@ def servers(ctx: Context, device: PeerView | None = None) -> Screen:
     return Screen(text, (*ctx.page(choices, "servers", id=found.id), ctx.back()))
 
 
-def _title(words: Words, each: mine.Server, device: PeerView) -> str:
+def _title(words: Words, each: mine.ServerView, device: PeerView) -> str:
     name = f"{each.region} ({each.name})" if each.region else each.name
     mark_ = "📍 " if each.name == device.node else "" if each.up else "⚠️ "
     return mark_ + name + ("" if each.up else " · " + words.say("troubled"))

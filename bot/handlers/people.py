@@ -36,7 +36,7 @@ STATES = {"active": mark("let in"), "blocked": mark("suspended"), "waiting": mar
 def list_(ctx: Context) -> Screen:
     """List people by name, a page at a time; what is behind /users is searched for."""
     search, after = ctx.args.get("search", ctx.text)[:32], ctx.args.get("after", "")
-    found = people.users(ctx.tx, ctx.now, people.Which(search=search), limit=PAGE + 1, after=after)
+    found = people.users(ctx.tx, ctx.now, people.UserFilter(search=search), limit=PAGE + 1, after=after)
     choices = [Choice(label(_label(each)), "user", {"id": each.id}) for each in found[:PAGE]]
     text = lines(
         ctx.words.say("<b>People</b>"),
@@ -57,7 +57,7 @@ def _label(each: UserView) -> str:
 def card(ctx: Context) -> Screen:
     """Show one person, and what can be done."""
     row = _by_id(ctx)
-    each = people.users(ctx.tx, ctx.now, people.Which(name=row.name))[0]
+    each = people.users(ctx.tx, ctx.now, people.UserFilter(name=row.name))[0]
     say = ctx.words.say
     text = lines(
         say("<b>{name}</b> {display}", name=each.name, display=each.display_name),

@@ -14,9 +14,9 @@ from vpnctl.actions.fleet.endpoints import add as add_endpoint
 from vpnctl.actions.fleet.nodes import save
 from vpnctl.remote.shell import Login
 from vpnctl.rules.health import (
-    Look,
-    State,
-    Verdict,
+    HealthState,
+    NodeVerdict,
+    Sighting,
     alert,
     begin,
     changes,
@@ -30,21 +30,21 @@ from vpnctl.store import models
 from vpnctl.store.rows import Health, Measurement, Notice
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
-UP, DOWN = Look(True, True, True, 9), Look(False, False, False, 0)
+UP, DOWN = Sighting(True, True, True, 9), Sighting(False, False, False, 0)
 
 
 @pytest.mark.parametrize(
     ("look", "before", "verdict"),
     [
-        (UP, 9, Verdict.UP),
-        (DOWN, 9, Verdict.DOWN),
-        (Look(False, False, True, 0), 9, Verdict.DEGRADED),
-        (Look(True, False, False, 0), 9, Verdict.DOWN),
-        (Look(True, True, False, 9), 9, Verdict.BLOCKED),
-        (Look(True, True, True, 1), 20, Verdict.BLOCKED),
-        (Look(True, True, True, 1), 4, Verdict.UP),
-        (Look(True, True, None, 3), 3, Verdict.UP),
-        (Look(False, False, None, 0), 3, Verdict.DOWN),
+        (UP, 9, NodeVerdict.UP),
+        (DOWN, 9, NodeVerdict.DOWN),
+        (Sighting(False, False, True, 0), 9, NodeVerdict.DEGRADED),
+        (Sighting(True, False, False, 0), 9, NodeVerdict.DOWN),
+        (Sighting(True, True, False, 9), 9, NodeVerdict.BLOCKED),
+        (Sighting(True, True, True, 1), 20, NodeVerdict.BLOCKED),
+        (Sighting(True, True, True, 1), 4, NodeVerdict.UP),
+        (Sighting(True, True, None, 3), 3, NodeVerdict.UP),
+        (Sighting(False, False, None, 0), 3, NodeVerdict.DOWN),
     ],
     ids=["up", "down", "ssh down, tunnel up", "interface down", "udp blocked", "sessions died together",
          "few people left by themselves", "no probe yet", "no probe, no ssh"],
@@ -67,8 +67,8 @@ def after(*looks, state=None):
 
 
 def test_down_after_three_looks_up_after_two():
-    up, down = Verdict.UP, Verdict.DOWN
-    assert after(up).verdict is Verdict.UNKNOWN
+    up, down = NodeVerdict.UP, NodeVerdict.DOWN
+    assert after(up).verdict is NodeVerdict.UNKNOWN
     assert after(up, up).verdict is up
     assert after(up, up, down, down).verdict is up
     assert after(up, up, down, down, down).verdict is down
@@ -78,18 +78,23 @@ def test_down_after_three_looks_up_after_two():
 
 
 def test_kinds_of_bad_looks_count_together_and_the_last_one_names_it():
-    assert after(Verdict.UP, Verdict.UP, Verdict.DOWN, Verdict.DEGRADED, Verdict.BLOCKED).verdict is Verdict.BLOCKED
+    assert (
+        after(NodeVerdict.UP, NodeVerdict.UP, NodeVerdict.DOWN, NodeVerdict.DEGRADED, NodeVerdict.BLOCKED).verdict
+        is NodeVerdict.BLOCKED
+    )
 
 
 def test_since_is_when_the_verdict_changed():
-    found = after(Verdict.UP, Verdict.UP, Verdict.DOWN, Verdict.DOWN, Verdict.DOWN, Verdict.DOWN)
+    found = after(
+        NodeVerdict.UP, NodeVerdict.UP, NodeVerdict.DOWN, NodeVerdict.DOWN, NodeVerdict.DOWN, NodeVerdict.DOWN
+    )
     assert found.since == NOW + timedelta(minutes=4)
 
 
 def test_a_node_that_keeps_changing_flaps_and_is_heard_again_when_it_is_calm():
-    flapping = after(*[Verdict.UP, Verdict.DOWN] * 8)
+    flapping = after(*[NodeVerdict.UP, NodeVerdict.DOWN] * 8)
     assert flapping.flapping
-    calm = after(*[Verdict.UP] * 21, state=flapping)
+    calm = after(*[NodeVerdict.UP] * 21, state=flapping)
     assert not calm.flapping
     assert changes("u" * 21) == 0
     assert changes("ud" * 10 + "u") == pytest.approx(100, abs=1)
@@ -101,31 +106,31 @@ def test_newer_changes_weigh_more():
 
 
 def test_alerts_are_said_at_once_repeated_rarely_and_recovery_only_after_trouble():
-    state, said = after(Verdict.UP, Verdict.UP), []
+    state, said = after(NodeVerdict.UP, NodeVerdict.UP), []
     what, state = alert(state, NOW)
     assert what is None, "nobody is told that all is well"
-    state = after(*[Verdict.DOWN] * 3, state=state)
+    state = after(*[NodeVerdict.DOWN] * 3, state=state)
     for minutes in (0, 1, 59, 61, 180, 301, 600, 1500, 1800, 3000, 4500):
         what, state = alert(state, NOW + timedelta(minutes=minutes))
         said += [minutes] if what else []
     assert said == [0, 61, 301, 1800, 4500], "at once, then after 1 h, 4 h, 24 h and every 24 h"
-    state = after(Verdict.UP, Verdict.UP, state=state)
+    state = after(NodeVerdict.UP, NodeVerdict.UP, state=state)
     assert alert(state, NOW)[0] == "up"
     assert alert(alert(state, NOW)[1], NOW)[0] is None
 
 
 def test_flapping_is_said_once_and_mutes_the_rest():
-    state = after(*[Verdict.UP, Verdict.DOWN] * 10)
+    state = after(*[NodeVerdict.UP, NodeVerdict.DOWN] * 10)
     what, state = alert(state, NOW)
     assert what == "flapping"
-    assert alert(step(state, Verdict.DOWN, NOW), NOW)[0] is None
+    assert alert(step(state, NodeVerdict.DOWN, NOW), NOW)[0] is None
 
 
 def test_half_of_three_nodes_and_more_is_our_own_network_one_of_two_is_not():
     assert own_network([DOWN, DOWN, UP])
     assert not own_network([DOWN, UP, UP])
     assert not own_network([DOWN, DOWN]), "two may well be down at once"
-    assert not own_network([Look(False, False, True, 0)] * 3), "their tunnels answer"
+    assert not own_network([Sighting(False, False, True, 0)] * 3), "their tunnels answer"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,7 @@ def test_state_is_kept_between_runs(app, serve, clock):
     rounds(app, clock, 2)
     with app.store.read() as tx:
         row = tx.one(Health)
-    assert health._state(row) == State(Verdict.UP, row.since, 2, "uu", False, None, None, 0)
+    assert health._state(row) == HealthState(NodeVerdict.UP, row.since, 2, "uu", False, None, None, 0)
 
 
 # The commands

@@ -187,3 +187,12 @@ def test_no_shell_strings_and_no_way_around_host_keys():
             "pickle.load",
         ):
             assert word not in text, f"{word} in {path}"
+
+
+def test_no_two_public_classes_bear_one_name():
+    found: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}

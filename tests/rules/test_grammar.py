@@ -41,7 +41,7 @@ def test_refuses_with_a_clean_message(kind, text):
     ],
 )
 def test_a_target_says_where_and_as_whom(text, host, port, login):
-    assert grammar.target(text) == grammar.Target(host, port, login)
+    assert grammar.target(text) == grammar.SshTarget(host, port, login)
 
 
 @pytest.mark.parametrize(

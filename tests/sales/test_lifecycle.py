@@ -60,7 +60,7 @@ def seed(app, text):
 
 def one(app, name="alice"):
     with app.store.read() as tx:
-        return people.users(tx, app.clock(), people.Which(name=name))[0]
+        return people.users(tx, app.clock(), people.UserFilter(name=name))[0]
 
 
 def rows(app):
@@ -303,10 +303,13 @@ def test_every_state_can_be_asked_for(shop, frozen):
     found = {}
     with shop.store.read() as tx:
         for each in State:
-            listed = tariffs.subscriptions(tx, shop.clock(), DAY, tariffs.Which(states=[str(each)]))
+            listed = tariffs.subscriptions(tx, shop.clock(), DAY, tariffs.SubscriptionFilter(states=[str(each)]))
             found[str(each)] = [row.user for row in listed]
         ending = [
-            row.user for row in tariffs.subscriptions(tx, shop.clock(), DAY, tariffs.Which(ending=timedelta(hours=24)))
+            row.user
+            for row in tariffs.subscriptions(
+                tx, shop.clock(), DAY, tariffs.SubscriptionFilter(ending=timedelta(hours=24))
+            )
         ]
     assert found == {
         "scheduled": ["cyd"], "active": ["alice", "cyd", "bob"], "expiring_soon": ["alice"], "extended": ["cyd"],

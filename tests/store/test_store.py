@@ -277,7 +277,9 @@ def test_transitions_reminders_pages_and_figures_work_on_this_database(app):
     with app.store.read() as tx:
         assert status.page(tx, NOW).pending_peers == 2, "one to be cut, one to be added"
         assert (
-            tariffs.subscriptions(tx, NOW, timedelta(days=1), tariffs.Which(states=["active"]), limit=1)[0].user
+            tariffs.subscriptions(tx, NOW, timedelta(days=1), tariffs.SubscriptionFilter(states=["active"]), limit=1)[
+                0
+            ].user
             == "bob"
         )
         assert [row.span for row in report.by_month(tx, NOW, 2)] == ["2026-12", "2027-01"]

@@ -86,7 +86,7 @@ def _views(name: str) -> list[Any]:
 
     front = current()
     with front.app.store.read() as tx:
-        return people.users(tx, front.app.clock(), people.Which(name=name))
+        return people.users(tx, front.app.clock(), people.UserFilter(name=name))
 
 
 VERBS: dict[str, Callable[..., int]] = {

@@ -134,7 +134,7 @@ def _views(name: str) -> list[Any]:
     front = current()
     soon = timedelta(hours=front.settings.expiring_soon_hours)
     with front.app.store.read() as tx:
-        return list(tariffs.subscriptions(tx, front.app.clock(), soon, tariffs.Which(user=name)))
+        return list(tariffs.subscriptions(tx, front.app.clock(), soon, tariffs.SubscriptionFilter(user=name)))
 
 
 @commands.command("cancel")
@@ -193,9 +193,8 @@ def list_(
             from vpnctl.store import find
 
             find.user(tx, user)
-        rows = tariffs.subscriptions(
-            tx, front.app.clock(), soon, tariffs.Which(user=user, states=state or (), ending=within), limit=limit
-        )
+        wanted = tariffs.SubscriptionFilter(user=user, states=state or (), ending=within)
+        rows = tariffs.subscriptions(tx, front.app.clock(), soon, wanted, limit=limit)
     if not rows:
         front.say("none; vpnctl subscription grant USER --plan PLAN")
     return output.show_list(front, rows, COLUMNS)

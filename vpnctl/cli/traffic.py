@@ -56,7 +56,7 @@ def show(
     with front.app.store.read() as tx:
         user_id = find.user(tx, user).id if user else ""
         node_id = find.node(tx, node).id if node else ""
-        rows: Sequence[traffic.Span | traffic.Share]
+        rows: Sequence[traffic.Window | traffic.Share]
         if top:
             rows = traffic.shares(tx, f"{first:%Y-%m}", top, limit)
         elif months:

@@ -84,7 +84,7 @@ def _views(rows: Any) -> list[Any]:
 
     front = current()
     with front.app.store.read() as tx:
-        return [view for row in rows for view in people.users(tx, front.app.clock(), people.Which(name=row.name))]
+        return [view for row in rows for view in people.users(tx, front.app.clock(), people.UserFilter(name=row.name))]
 
 
 @commands.command("list")
@@ -100,7 +100,7 @@ def list_(
     front = current()
     with front.app.store.read() as tx:
         more_ = limit + 1 if limit else 0
-        which = people.Which(search=search, unapproved=waiting)
+        which = people.UserFilter(search=search, unapproved=waiting)
         rows = people.users(tx, front.app.clock(), which, limit=more_, after=after)
     more = bool(limit) and len(rows) > limit
     if not rows:
@@ -124,7 +124,7 @@ def show(name: Name) -> int:
     front = current()
     with front.app.store.read() as tx:
         row = find.user(tx, name)
-        view = people.users(tx, front.app.clock(), people.Which(name=row.name))[0]
+        view = people.users(tx, front.app.clock(), people.UserFilter(name=row.name))[0]
         peers = reports.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
     output.show_one(front, view, peers=peers)
     if not front.json and peers:
@@ -337,4 +337,4 @@ def _one(name: str) -> Any:
 
     front = current()
     with front.app.store.read() as tx:
-        return people.users(tx, front.app.clock(), people.Which(name=find.user(tx, name).name))[0]
+        return people.users(tx, front.app.clock(), people.UserFilter(name=find.user(tx, name).name))[0]

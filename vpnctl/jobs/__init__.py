@@ -71,7 +71,7 @@ def module(name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Overview:
+class JobOverview:
     """A job in a list, with its last run. `due`: its time has come again."""
 
     job: str
@@ -96,7 +96,7 @@ class Run:
     what: str
 
 
-def overview(app: App) -> list[Overview]:
+def overview(app: App) -> list[JobOverview]:
     """Return every job and its last run."""
     table = models.job_run.c
     past = table.started_at <= app.clock() + AHEAD  # what a clock that ran ahead has noted is not the last run
@@ -108,7 +108,7 @@ def overview(app: App) -> list[Overview]:
             job = module(name)
             began, ended, code = last or (None, None, None)
             timer, due_now = job.TIMER, _is_due(app, job.TIMER, began)
-            found.append(Overview(name, job.SUMMARY, timer.on_calendar, timer.interval, began, ended, code, due_now))
+            found.append(JobOverview(name, job.SUMMARY, timer.on_calendar, timer.interval, began, ended, code, due_now))
     return found
 
 

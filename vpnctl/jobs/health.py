@@ -7,7 +7,7 @@ from collections import Counter
 from vpnctl.actions.fleet import health
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
-from vpnctl.rules.health import BAD_AFTER, GOOD_AFTER, Verdict
+from vpnctl.rules.health import BAD_AFTER, GOOD_AFTER, NodeVerdict
 
 SUMMARY = "check every node and alert on changes"
 TIMER = Timer(on_calendar="*:*:00", cron="* * * * *", every=60, jitter=5, limit=50)
@@ -22,6 +22,8 @@ def run(app: App, order: Order) -> Report:
     checked = health.check(app)
     counts = Counter(checked.verdicts.values())
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no nodes"
-    told += f" (a verdict takes {GOOD_AFTER} good looks, or {BAD_AFTER} bad ones)" if Verdict.UNKNOWN in counts else ""
+    told += (
+        f" (a verdict takes {GOOD_AFTER} good looks, or {BAD_AFTER} bad ones)" if NodeVerdict.UNKNOWN in counts else ""
+    )
     told += "; our own network seems to be the trouble" if checked.own_network else ""
     return Report("health", 0, told, {"nodes": checked.verdicts, "said": list(checked.said)})

@@ -42,7 +42,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Order:
+class ChangeOrder:
     """What to change: the node was seen to be `observed`, and these changes of `scope` make it as `desired`."""
 
     desired: Desired
@@ -62,7 +62,7 @@ class Driver(Protocol):
     def look(self, desired: Desired, query: Query) -> Observed:
         """Read the node and change nothing. Raises Unreachable, or NodeFailed when its answer makes no sense."""
 
-    def apply(self, order: Order, query: Query, waits: Callable[[], object] = lambda: None) -> Applied:
+    def apply(self, order: ChangeOrder, query: Query, waits: Callable[[], object] = lambda: None) -> Applied:
         """Change the node if it still is as observed, and read it again. Raises like `look`.
 
         `waits` is called whenever the node says that it waits for another program there.

@@ -15,7 +15,7 @@ from importlib import resources
 from vpnctl.errors import NodeFailed, VpnctlError
 from vpnctl.protocols import plugin
 from vpnctl.protocols.host import TOKEN
-from vpnctl.remote.plan import Plan
+from vpnctl.remote.plan import NodePlan
 from vpnctl.remote.shell import COMMAND_SECONDS, Result, Shell
 from vpnctl.rules import firewall, grammar
 from vpnctl.rules.desired import File
@@ -35,7 +35,7 @@ APPLY_SECONDS = 420.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptAnswer:
     """What the node said. `refused` is empty, `moved` (it is not as observed any more) or `busy`."""
 
     observed: Observed
@@ -70,11 +70,11 @@ class Target:
 
 def call(
     target: Target,
-    plan: Plan,
+    plan: NodePlan,
     looks: Sequence[str],
     now: datetime,
     waits: Callable[[], object] = lambda: None,
-) -> Answer:
+) -> ScriptAnswer:
     """Run the node script with `plan` (no lines: only look) and return its parsed answer, read at `now`.
 
     `waits` is called whenever the node says that it waits for apt.
@@ -112,7 +112,7 @@ def scrubbed(text: str, files: Sequence[File]) -> str:
 _PART = 12
 
 
-def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> Answer:
+def parse(node: str, protocols: dict[str, str], result: Result, nonce: str, now: datetime) -> ScriptAnswer:
     """Return the answer in `result`; NodeFailed unless it is whole and well-formed."""
     reader = _Reader(protocols)
     try:
@@ -282,7 +282,7 @@ class _Reader:
     def _on_refused(self, why: str) -> None:
         self.refused = why if why in ("moved", "busy") else "busy"
 
-    def answer(self, now: datetime) -> Answer:
+    def answer(self, now: datetime) -> ScriptAnswer:
         if self.words.get("version") != "1":
             raise ValueError("it is not the node script's")
         endpoints = {name: self._endpoint(name) for name in self.epochs}
@@ -302,7 +302,7 @@ class _Reader:
             ways=ways,
             paths={link: tuple(found) for link, found in self.paths.items()},
         )
-        return Answer(observed, self.refused, self.failed, tuple(self.did))
+        return ScriptAnswer(observed, self.refused, self.failed, tuple(self.did))
 
     def _endpoint(self, name: str) -> SeenEndpoint:
         identity, port, peers = plugin(self.protocols[name]).observe(self.dumps[name])
@@ -331,4 +331,4 @@ def _token(text: str) -> str:
     return _ODD_TOKEN
 
 
-__all__ = ["LOADER", "TOKEN", "Answer", "call", "parse", "script"]
+__all__ = ["LOADER", "TOKEN", "ScriptAnswer", "call", "parse", "script"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vpnctl.remote import node, plan
-from vpnctl.remote.driver import Applied, Order, Query
+from vpnctl.remote.driver import Applied, ChangeOrder, Query
 from vpnctl.remote.shell import Shell
 from vpnctl.rules.desired import Desired
 from vpnctl.rules.observed import Observed
@@ -22,9 +22,9 @@ class NodeDriver:
 
     def look(self, desired: Desired, query: Query) -> Observed:
         """See `Driver.look`; a test by packets leaves nothing behind."""
-        return self._call(plan.Plan(()), desired, query).observed
+        return self._call(plan.NodePlan(()), desired, query).observed
 
-    def apply(self, order: Order, query: Query, waits: Callable[[], object] = lambda: None) -> Applied:
+    def apply(self, order: ChangeOrder, query: Query, waits: Callable[[], object] = lambda: None) -> Applied:
         """See `Driver.apply`."""
         answer = self._call(plan.apply(order), order.desired, query, waits)
         files = [want.config for want in order.desired.endpoints]
@@ -35,8 +35,8 @@ class NodeDriver:
         self._shell.close()
 
     def _call(
-        self, orders: plan.Plan, desired: Desired, query: Query, waits: Callable[[], object] = lambda: None
-    ) -> node.Answer:
+        self, orders: plan.NodePlan, desired: Desired, query: Query, waits: Callable[[], object] = lambda: None
+    ) -> node.ScriptAnswer:
         target = node.Target(self._shell, self._name, {each.name: each.protocol for each in desired.endpoints})
         return node.call(target, orders, _lines(desired, query), self._clock(), waits)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vpnctl.protocols import host
-from vpnctl.remote.driver import Order
+from vpnctl.remote.driver import ChangeOrder
 from vpnctl.rules.changes import (
     SYSTEM,
     Carrying,
@@ -29,7 +29,7 @@ from vpnctl.rules.observed import Observed
 
 
 @dataclass(frozen=True)
-class Plan:
+class NodePlan:
     """Lines for the node script and the files that follow them."""
 
     lines: tuple[str, ...]
@@ -90,7 +90,7 @@ def _ufw(want: WantedEndpoint) -> tuple[str, str]:
     return want.name if want.interface else "-", f"{want.port}/{want.transport}"
 
 
-def apply(order: Order) -> Plan:
+def apply(order: ChangeOrder) -> NodePlan:
     """Return the plan that makes the changes of the order's scope, to be accepted only by a node as it was observed.
 
     Order: removals of live peers, packages, staging of every file, the new token, publishing, live state. So a full
@@ -113,7 +113,7 @@ def apply(order: Order) -> Plan:
     lines.append(_line("fresh", order.fresh))
     lines += [_line("publish", file.path) for file in files]
     lines += _live(desired, todo, {file.path for file in files})
-    return Plan(tuple(lines), tuple(files))
+    return NodePlan(tuple(lines), tuple(files))
 
 
 def digest_of(identities: Iterable[str]) -> str:

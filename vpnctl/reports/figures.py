@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from vpnctl import reports
-from vpnctl.rules.health import Verdict
+from vpnctl.rules.health import NodeVerdict
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import holding, pending_nodes, unproven
@@ -88,7 +88,7 @@ def _nodes(tx: Tx, now: datetime) -> Iterable[Metric]:
     verdicts = [
         ((node.name, str(verdict)), int(node.id in health and health[node.id].verdict == verdict))
         for node in nodes
-        for verdict in Verdict
+        for verdict in NodeVerdict
     ]
     yield _gauge("vpnctl_node_health", "1 for the verdict on the node.", verdicts, ("node", "verdict"))
     figures: dict[str, tuple[str, Any]] = {

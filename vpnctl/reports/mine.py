@@ -34,7 +34,7 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerView:
     """A node that a user may choose. `up` is what `health` found; without findings it counts as up."""
 
     name: str
@@ -86,7 +86,7 @@ def device(tx: Tx, now: datetime, user: User, peer_id: str) -> reports.PeerView 
     return next((each for each in devices(tx, now, user) if each.id == peer_id), None)
 
 
-def servers(tx: Tx, now: datetime, user: User) -> list[Server]:
+def servers(tx: Tx, now: datetime, user: User) -> list[ServerView]:
     """Return the nodes that the user's plan may use and that take people, by region and name."""
     terms = None if user.unlimited else periods.covering(periods.of(tx, user), now)
     places = terms.locations if terms else []
@@ -98,7 +98,7 @@ def servers(tx: Tx, now: datetime, user: User) -> list[Server]:
     )
     mine = [each.node for each in devices(tx, now, user)]
     return [
-        Server(name, region, verdict in (None, "up", "unknown"), mine.count(name))
+        ServerView(name, region, verdict in (None, "up", "unknown"), mine.count(name))
         for name, region, verdict in tx.execute(query)
         if serves(places, name, region)
     ]

@@ -47,18 +47,18 @@ class UserView:
 
 
 @dataclass(frozen=True)
-class Which:
-    """Which users: of this name, whose names contain `search`, who wait for approval."""
+class UserFilter:
+    """UserFilter users: of this name, whose names contain `search`, who wait for approval."""
 
     name: str | None = None
     search: str = ""
     unapproved: bool = False
 
 
-ALL = Which()
+ALL = UserFilter()
 
 
-def users(tx: Tx, now: datetime, which: Which = ALL, *, limit: int = 0, after: str = "") -> list[UserView]:
+def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, after: str = "") -> list[UserView]:
     """Return users by name, at most `limit` (0: all) of them behind the name `after`."""
     name, search = which.name, which.search
     where: list[Any] = [_user.removed_at.is_(None)]

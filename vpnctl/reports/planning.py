@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from vpnctl.rules.planning import WINDOW, Load, Plan, estimate
+from vpnctl.rules.planning import WINDOW, CapacityPlan, Load, estimate
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
@@ -14,7 +14,7 @@ from vpnctl.store.rows import Node
 _peer, _endpoint, _usage = models.peer.c, models.endpoint.c, models.usage.c
 
 
-def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, Plan]:
+def plans(tx: Tx, nodes: list[Node], now: datetime) -> dict[str, CapacityPlan]:
     """Return node id -> when it is full, and why."""
     if not nodes:
         return {}

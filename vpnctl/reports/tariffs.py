@@ -66,19 +66,19 @@ def plans(tx: Tx, now: datetime, *, name: str | None = None) -> list[PlanView]:
 
 
 @dataclass(frozen=True)
-class Which:
-    """Which subscriptions: of this user, in these states, that end within `ending`."""
+class SubscriptionFilter:
+    """SubscriptionFilter subscriptions: of this user, in these states, that end within `ending`."""
 
     user: str | None = None
     states: Sequence[str] = ()
     ending: timedelta | None = None
 
 
-ALL = Which()
+ALL = SubscriptionFilter()
 
 
 def subscriptions(
-    tx: Tx, now: datetime, soon: timedelta, which: Which = ALL, *, limit: int = 0
+    tx: Tx, now: datetime, soon: timedelta, which: SubscriptionFilter = ALL, *, limit: int = 0
 ) -> list[SubscriptionView]:
     """Return subscriptions of the living, those that end first first."""
     user, ending = which.user, which.ending

@@ -16,7 +16,7 @@ _peer, _endpoint, _usage, _user = models.peer.c, models.endpoint.c, models.usage
 
 
 @dataclass(frozen=True)
-class Span:
+class Window:
     """Traffic of one day or month: `received` is what nodes got from devices, `sent` what they sent them."""
 
     span: str
@@ -35,7 +35,7 @@ class Share:
     total: int
 
 
-def by_day(tx: Tx, first: date, last: date, *, user_id: str = "", node_id: str = "") -> list[Span]:
+def by_day(tx: Tx, first: date, last: date, *, user_id: str = "", node_id: str = "") -> list[Window]:
     """Return the days from `first` to `last`, also those without traffic."""
     sums = _sums(tx, _usage.day, first, last, user_id, node_id)
     count = (last - first).days + 1
@@ -43,7 +43,7 @@ def by_day(tx: Tx, first: date, last: date, *, user_id: str = "", node_id: str =
     return [_span(day.isoformat(), sums.get(day, (0, 0))) for day in days]
 
 
-def by_month(tx: Tx, now: datetime, months: int, *, user_id: str = "", node_id: str = "") -> list[Span]:
+def by_month(tx: Tx, now: datetime, months: int, *, user_id: str = "", node_id: str = "") -> list[Window]:
     """Return the last months, this one included, also those without traffic."""
     names = months_back(now, months)
     if user_id or not node_id:
@@ -91,5 +91,5 @@ def _sums(tx: Tx, key: Any, first: date, last: date, user_id: str, node_id: str)
     return {name: (int(rx), int(sent)) for name, rx, sent in tx.execute(query)}
 
 
-def _span(name: str, sums: tuple[int, int]) -> Span:
-    return Span(name, sums[0], sums[1], sums[0] + sums[1])
+def _span(name: str, sums: tuple[int, int]) -> Window:
+    return Window(name, sums[0], sums[1], sums[0] + sums[1])

@@ -32,7 +32,7 @@ class Reason(StrEnum):
         return self not in (Reason.EXPIRED, Reason.NO_ACCESS, Reason.ENDED, Reason.QUOTA)
 
 
-class Granted(Protocol):
+class Coverage(Protocol):
     """What has a beginning, an end, and may have been cancelled."""
 
     @property
@@ -57,7 +57,7 @@ class Period:
         return self.starts_at <= now < self.ends_at
 
 
-def holds(period: Granted, now: datetime) -> bool:
+def holds(period: Coverage, now: datetime) -> bool:
     """Return whether a period gives access now: it covers it and was not cancelled. `queue.holding` says it in SQL."""
     return period.cancelled_at is None and period.starts_at <= now < period.ends_at
 

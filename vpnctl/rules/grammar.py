@@ -122,7 +122,7 @@ def host(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Target:
+class SshTarget:
     """Where to log in."""
 
     host: str
@@ -130,7 +130,7 @@ class Target:
     login: str
 
 
-def target(text: str) -> Target:
+def target(text: str) -> SshTarget:
     """Return what `[USER@]HOST[:PORT]` means; user `root` and port 22 unless told. IPv6 with port: `[::1]:22`."""
     user, at, rest = text.rpartition("@")
     number = 22
@@ -141,7 +141,7 @@ def target(text: str) -> Target:
     elif rest.count(":") == 1:
         rest, _, digits = rest.partition(":")
         number = port(digits)
-    return Target(host(rest), number, login(user) if at else "root")
+    return SshTarget(host(rest), number, login(user) if at else "root")
 
 
 def key(text: str, what: str = "WireGuard key") -> str:

@@ -26,7 +26,7 @@ DIED_TOGETHER = 0.2
 """When at most this share of those who were online still is, their sessions died together."""
 
 
-class Verdict(StrEnum):
+class NodeVerdict(StrEnum):
     """What is thought of a node."""
 
     UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class Sighting:
     """What one look at a node found."""
 
     ssh: bool
@@ -53,10 +53,10 @@ class Look:
 
 
 @dataclass(frozen=True)
-class State:
+class HealthState:
     """What is remembered of a node between looks. `history`: one letter a look, newest last."""
 
-    verdict: Verdict
+    verdict: NodeVerdict
     since: datetime
     streak: int
     history: str
@@ -66,15 +66,15 @@ class State:
     alerts: int
 
 
-def judge(look: Look, online_before: int) -> Verdict:
+def judge(look: Sighting, online_before: int) -> NodeVerdict:
     """Return what one look means. `online_before` are the people online at the last good look."""
     if not look.ssh:
-        return Verdict.DEGRADED if look.handshake else Verdict.DOWN
+        return NodeVerdict.DEGRADED if look.handshake else NodeVerdict.DOWN
     if not look.serving:
-        return Verdict.DOWN
+        return NodeVerdict.DOWN
     if look.handshake is False or died_together(online_before, look.online):
-        return Verdict.BLOCKED
-    return Verdict.UP
+        return NodeVerdict.BLOCKED
+    return NodeVerdict.UP
 
 
 def died_together(before: int, now: int) -> bool:
@@ -82,21 +82,21 @@ def died_together(before: int, now: int) -> bool:
     return before >= MANY_ONLINE and now <= DIED_TOGETHER * before
 
 
-def own_network(looks: Sequence[Look]) -> bool:
+def own_network(looks: Sequence[Sighting]) -> bool:
     """Return whether so many nodes fail at once that the fault is on our side."""
     dead = sum(1 for look in looks if not look.ssh and not look.handshake)
     return len(looks) >= OWN_NETWORK_FROM and dead * 2 > len(looks)
 
 
-def begin(now: datetime) -> State:
+def begin(now: datetime) -> HealthState:
     """Return the state of a node that was never looked at."""
-    return State(Verdict.UNKNOWN, now, 0, "", False, None, None, 0)
+    return HealthState(NodeVerdict.UNKNOWN, now, 0, "", False, None, None, 0)
 
 
-def step(state: State, found: Verdict, now: datetime) -> State:
+def step(state: HealthState, found: NodeVerdict, now: datetime) -> HealthState:
     """Return the state after one more look."""
     history = (state.history + found.value[0])[-KEPT:]
-    good = found is Verdict.UP
+    good = found is NodeVerdict.UP
     same_side = bool(state.history) and (state.history[-1] == "u") == good
     streak = state.streak + 1 if same_side else 1
     enough = streak >= (GOOD_AFTER if good else BAD_AFTER)
@@ -116,7 +116,7 @@ def changes(history: str) -> float:
     return 100 * changed / (KEPT - 1)
 
 
-def alert(state: State, now: datetime) -> tuple[str | None, State]:
+def alert(state: HealthState, now: datetime) -> tuple[str | None, HealthState]:
     """Return (what is to be said: a verdict, `flapping`, or None; the state that remembers it).
 
     A recovery is only told after its trouble was; while a node flaps, that is said once and nothing else.
@@ -125,9 +125,9 @@ def alert(state: State, now: datetime) -> tuple[str | None, State]:
         said = None if state.alerted == "flapping" else "flapping"
         return said, _said(state, "flapping", now) if said else state
     verdict = state.verdict
-    if verdict is Verdict.UNKNOWN:
+    if verdict is NodeVerdict.UNKNOWN:
         return None, state
-    if verdict is Verdict.UP:
+    if verdict is NodeVerdict.UP:
         if state.alerted in (None, "up"):
             return None, state
         return "up", replace(_said(state, "up", now), alerts=0)
@@ -139,5 +139,5 @@ def alert(state: State, now: datetime) -> tuple[str | None, State]:
     return None, state
 
 
-def _said(state: State, what: str, now: datetime) -> State:
+def _said(state: HealthState, what: str, now: datetime) -> HealthState:
     return replace(state, alerted=what, alerted_at=now)

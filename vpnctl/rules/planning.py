@@ -27,7 +27,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapacityPlan:
     """What follows. `per_active`: bytes per active peer in 30 days; `room`: peers that still fit, None: unknown."""
 
     per_active: int
@@ -39,7 +39,7 @@ class Plan:
     """`peers` or `traffic`: what runs out first; empty when nothing does."""
 
 
-def estimate(load: Load, today: date) -> Plan:
+def estimate(load: Load, today: date) -> CapacityPlan:
     """Return what follows from a node's load.
 
     By peers: capacity less peers, at the pace of the last 30 days. By traffic: the limit divided by what one peer of
@@ -53,13 +53,13 @@ def estimate(load: Load, today: date) -> Plan:
     if load.traffic_limit is not None and month and load.peers:
         rooms.append((load.traffic_limit * load.peers // month - load.peers, "traffic"))
     if not rooms:
-        return Plan(per_active, month, None, None, "")
+        return CapacityPlan(per_active, month, None, None, "")
     room, why = min(rooms)
     if room <= 0:
-        return Plan(per_active, month, 0, today, why)
+        return CapacityPlan(per_active, month, 0, today, why)
     if load.added <= 0:
-        return Plan(per_active, month, room, None, "")
+        return CapacityPlan(per_active, month, room, None, "")
     days = -(-room * WINDOW // load.added)
     if days > FAR:
-        return Plan(per_active, month, room, None, "")
-    return Plan(per_active, month, room, today + timedelta(days=days), why)
+        return CapacityPlan(per_active, month, room, None, "")
+    return CapacityPlan(per_active, month, room, today + timedelta(days=days), why)

@@ -21,12 +21,11 @@ from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
 from vpnctl.remote.driver import Query
-from vpnctl.remote.probe import Handshake
-from vpnctl.remote.probe import Verdict as Sign
+from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules import health, vitals
 from vpnctl.rules.access import ONLINE
 from vpnctl.rules.changes import PEOPLE
-from vpnctl.rules.health import Look, State, Verdict
+from vpnctl.rules.health import HealthState, NodeVerdict, Sighting
 from vpnctl.rules.observed import Observed
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
@@ -42,7 +41,7 @@ class Found:
     """One look at one node. `signs` maps endpoint to how the handshake ended."""
 
     node: Node
-    look: Look
+    look: Sighting
     error: str = ""
     signs: dict[str, Handshake | None] = field(default_factory=dict)
     vitals: vitals.Vitals | None = None
@@ -58,7 +57,7 @@ class Checked:
 
 
 def check(app: App) -> Checked:
-    """Look at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
+    """Sighting at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
     found = look(app)
     own = health.own_network([each.look for each in found])
     with app.store.write() as tx:
@@ -79,7 +78,7 @@ def check(app: App) -> Checked:
 
 
 def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
-    """Look at nodes side by side, without changing them."""
+    """Sighting at nodes side by side, without changing them."""
     if nodes is None:
         with app.store.read() as tx:
             nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
@@ -113,13 +112,13 @@ def _look(app: App, node: Node) -> Found:
         except Exception as trouble:  # noqa: BLE001 - one node's answer must not keep the others from being judged
             observed, error = None, bug(trouble)
         signs = shaking.result()
-    answered = [sign.verdict in (Sign.OK, Sign.PSK_MISMATCH) for sign in signs.values() if sign is not None]
+    answered = [sign.verdict in (Verdict.OK, Verdict.PSK_MISMATCH) for sign in signs.values() if sign is not None]
     handshake = all(answered) if answered else None
     if observed is None:
-        return Found(node, Look(False, False, handshake, 0), error, signs)
+        return Found(node, Sighting(False, False, handshake, 0), error, signs)
     serving = all(each.name in observed.endpoints for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
-    return Found(node, Look(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
+    return Found(node, Sighting(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
 
 
 def _observe(app: App, view: View) -> Observed:
@@ -156,7 +155,7 @@ def _remember(
     what, told = health.alert(after, now)
     if what is not None and quiet:
         what, told = None, after
-    online = found.look.online if verdict is Verdict.UP or before is None else before.online
+    online = found.look.online if verdict is NodeVerdict.UP or before is None else before.online
     _save(tx, app, found, before, told, online)
     if after.verdict is not state.verdict:
         was, becomes = {"verdict": str(state.verdict)}, {"verdict": str(after.verdict), "why": _why(found, verdict)}
@@ -164,13 +163,20 @@ def _remember(
     return str(after.verdict), None if what is None else _line(found, what, _why(found, verdict))
 
 
-def _state(row: Health) -> State:
-    return State(
-        Verdict(row.verdict), row.since, row.streak, row.history, row.flapping, row.alerted, row.alerted_at, row.alerts
+def _state(row: Health) -> HealthState:
+    return HealthState(
+        NodeVerdict(row.verdict),
+        row.since,
+        row.streak,
+        row.history,
+        row.flapping,
+        row.alerted,
+        row.alerted_at,
+        row.alerts,
     )
 
 
-def _save(tx: Tx, app: App, found: Found, before: Health | None, state: State, online: int) -> None:
+def _save(tx: Tx, app: App, found: Found, before: Health | None, state: HealthState, online: int) -> None:
     row = Health(
         node_id=found.node.id,
         verdict=str(state.verdict),
@@ -203,14 +209,14 @@ def _sample(found: Found, before: Health | None) -> dict[str, Any]:
     }
 
 
-def _why(found: Found, verdict: Verdict) -> str:
+def _why(found: Found, verdict: NodeVerdict) -> str:
     if not found.look.ssh:
         return found.error + ("; its tunnel answers" if found.look.handshake else "")
     if not found.look.serving:
         return "an endpoint is not up"
-    if verdict is Verdict.BLOCKED:
+    if verdict is NodeVerdict.BLOCKED:
         silent = [
-            f"{name}: {sign.verdict}" for name, sign in found.signs.items() if sign and sign.verdict is not Sign.OK
+            f"{name}: {sign.verdict}" for name, sign in found.signs.items() if sign and sign.verdict is not Verdict.OK
         ]
         return "SSH answers, UDP does not" + f" ({', '.join(silent)})" if silent else "people's sessions ended together"
     return "SSH, endpoints and handshake answer"

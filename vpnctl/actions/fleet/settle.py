@@ -21,7 +21,7 @@ from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
-from vpnctl.remote.driver import Applied, Driver, Order, Query
+from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
 from vpnctl.rules.brake import FREE, SHARE, held_back
 from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, EndpointDown, InterfaceMissing, PacketsLost
 from vpnctl.rules.desired import Desired
@@ -219,7 +219,7 @@ class _Round:
         """Apply, read again, record; return what was read. None: the node is not as observed any more."""
         app, view, want, name, scope = self.app, self.view, self.found.want, self.view.node.name, self.what.scope
         fresh = proof.prepare(app, view, self.observed)
-        applied = self._send(Order(want, self.observed, self.found.changes, fresh, scope))
+        applied = self._send(ChangeOrder(want, self.observed, self.found.changes, fresh, scope))
         if applied.refused == "moved":
             return None
         if applied.refused:
@@ -233,7 +233,7 @@ class _Round:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
         return applied.observed
 
-    def _send(self, order: Order) -> Applied:
+    def _send(self, order: ChangeOrder) -> Applied:
         with contextlib.ExitStack() as shown:
 
             @functools.cache

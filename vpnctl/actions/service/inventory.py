@@ -26,7 +26,7 @@ MOST_USERS = 10_000
 
 
 @dataclass(frozen=True)
-class Applied:
+class InventoryApplied:
     """What applying does: a line per change, and the nodes to settle."""
 
     lines: tuple[str, ...]
@@ -34,13 +34,13 @@ class Applied:
     node_ids: tuple[str, ...]
 
 
-def preview(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
+def preview(app: App, inventory: Inventory, document: yamldoc.Document) -> InventoryApplied:
     """Return what `apply` would do; nothing is changed."""
     with app.store.rehearsal() as store:
         return apply(replace(app, store=store), inventory, document)
 
 
-def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied:
+def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> InventoryApplied:
     """Add and change what the file says, in one transaction."""
     if len(inventory.users) > MOST_USERS:
         raise InvalidInput(
@@ -61,7 +61,7 @@ def apply(app: App, inventory: Inventory, document: yamldoc.Document) -> Applied
             with _located(document, ("users", index)):
                 touched |= set(_user(tx, app, person, lines))
         notes = _unlisted(tx, inventory)
-    return Applied(tuple(lines), tuple(notes), tuple(sorted(touched)))
+    return InventoryApplied(tuple(lines), tuple(notes), tuple(sorted(touched)))
 
 
 def _one_trial(inventory: Inventory, document: yamldoc.Document) -> None:

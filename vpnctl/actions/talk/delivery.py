@@ -39,7 +39,7 @@ _table, _user, _peer = models.notice.c, models.user.c, models.peer.c
 
 
 @dataclass(frozen=True)
-class Person:
+class Recipient:
     """Who gets a message: a Telegram chat, None where nobody is reached, and the language."""
 
     chat: int | None
@@ -108,7 +108,7 @@ def _deliver(app: App, run: _Run, turn: Callable[[], None]) -> None:
                 run.pause = outcome.seconds if len(run.full) >= GIVE_UP else 0
 
 
-def _sent(app: App, notice: Notice, person: Person) -> Outcome:
+def _sent(app: App, notice: Notice, person: Recipient) -> Outcome:
     """Send; a notice that cannot be made into a message must not keep the others from being sent."""
     try:
         return _send(app, notice, person)
@@ -116,7 +116,7 @@ def _sent(app: App, notice: Notice, person: Person) -> Outcome:
         return Outcome(Fate.LATER, error.what if isinstance(error, VpnctlError) else bug(error))
 
 
-def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Person]]:
+def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Recipient]]:
     """Return what may be sent now: a config only once its peer was read on the node, and none during a lockdown."""
     config = _table.kind.in_((handover.FILE, handover.QR))
     there = sa.and_(_peer.present_at.is_not(None), wanted(now))
@@ -131,11 +131,11 @@ def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Person
         .order_by(_table.not_before, _table.created_at, _table.kind, _table.id)
         .limit(BATCH)
     )
-    found: list[tuple[Notice, Person]] = []
+    found: list[tuple[Notice, Recipient]] = []
     for *row, telegram_id, blocked, locale in tx.execute(query):
         notice = made(Notice, row)
         chat = None if blocked else telegram_id if notice.user_id else notice.details.get("to")
-        found.append((notice, Person(chat, locale or _locale(tx, chat))))
+        found.append((notice, Recipient(chat, locale or _locale(tx, chat))))
     return found
 
 
@@ -147,7 +147,7 @@ def _locale(tx: Tx, chat: int | None) -> str:
     return found or tx.execute(seen).scalar() or "en"
 
 
-def _send(app: App, notice: Notice, person: Person) -> Outcome:
+def _send(app: App, notice: Notice, person: Recipient) -> Outcome:
     if notice.valid_until is not None and notice.valid_until <= app.clock():
         if _trusted(app):
             return Outcome(Fate.REFUSED, "too late to be of use")
@@ -194,7 +194,7 @@ def _keyboard(app: App, chat: int, letter: wording.Letter) -> list[list[dict[str
         return buttons.lay(tx, chat, [letter.choices], app.clock() + BUTTONS)
 
 
-def _record(app: App, notice: Notice, person: Person, outcome: Outcome) -> None:
+def _record(app: App, notice: Notice, person: Recipient, outcome: Outcome) -> None:
     now = app.clock()
     values: dict[str, Any] = {"tries": notice.tries + 1, "error": outcome.why[:200] or None}
     if outcome.fate is Fate.SENT:

@@ -41,14 +41,14 @@ class Initiator:
             self._answer = answer
         return _HEARD[answer.sign]
 
-    def session(self) -> Session:
+    def session(self) -> TransportSession:
         """Return the session that an OK opened."""
         if self._answer is None:
             raise ValueError("a session needs a handshake that was answered")
-        return Session(self._answer)
+        return TransportSession(self._answer)
 
 
-class Session:
+class TransportSession:
     """IP packets in transport messages, numbered as they are sealed."""
 
     def __init__(self, answer: Answer) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from vpnctl.reports import planning
 from vpnctl.rules import access
+from vpnctl.rules.planning import CapacityPlan
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons, standing
@@ -146,30 +147,43 @@ def nodes(
     known = [row for row in rows if planned or row.capacity is not None or row.traffic_limit is not None]
     full, health = planning.plans(tx, known, now), _health(tx)
     return [
-        NodeView(
-            name=row.name,
-            region=row.region,
-            state=_node_state(row, waiting, served.get(row.id, [])),
-            address="this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}",
-            public_host=row.public_host,
-            protocols=", ".join(f"{each.protocol}:{each.port}" for each in served.get(row.id, [])),
-            peers=counts.get(row.id, (0, 0))[0],
-            online=counts.get(row.id, (0, 0))[1],
-            capacity=row.capacity,
-            traffic_limit=row.traffic_limit,
-            rent_due=row.rent_due,
-            health=_with_path(row, health.get(row.id, "unknown")),
-            used=full[row.id].traffic_month if row.id in full else 0,
-            per_active=full[row.id].per_active if row.id in full else 0,
-            room=full[row.id].room if row.id in full else None,
-            full_on=full[row.id].full_on if row.id in full else None,
-            seen_at=row.seen_at,
-            last_error=row.last_error,
-            packets=row.path_error or ("ok" if row.path_at else "not tried"),
-            packets_at=row.path_at,
+        _node_view(
+            row,
+            served.get(row.id, []),
+            _node_state(row, waiting, served.get(row.id, [])),
+            _with_path(row, health.get(row.id, "unknown")),
+            counts.get(row.id, (0, 0)),
+            full.get(row.id),
         )
         for row in rows
     ]
+
+
+def _node_view(
+    row: Node, served: Sequence[Endpoint], state: str, health: str, count: tuple[int, int], outlook: CapacityPlan | None
+) -> NodeView:
+    return NodeView(
+        name=row.name,
+        region=row.region,
+        state=state,
+        address="this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}",
+        public_host=row.public_host,
+        protocols=", ".join(f"{each.protocol}:{each.port}" for each in served),
+        peers=count[0],
+        online=count[1],
+        capacity=row.capacity,
+        traffic_limit=row.traffic_limit,
+        rent_due=row.rent_due,
+        health=health,
+        used=outlook.traffic_month if outlook else 0,
+        per_active=outlook.per_active if outlook else 0,
+        room=outlook.room if outlook else None,
+        full_on=outlook.full_on if outlook else None,
+        seen_at=row.seen_at,
+        last_error=row.last_error,
+        packets=row.path_error or ("ok" if row.path_at else "not tried"),
+        packets_at=row.path_at,
+    )
 
 
 def _with_path(row: Node, verdict: str) -> str:

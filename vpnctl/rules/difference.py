@@ -58,7 +58,7 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
             changes += _ways(node, want, observed.ways, iptables=observed.facts.get("iptables") == "yes")
         healed = any(change.mends for change in changes)
         causes = (change.advice for change in changes if not change.mends)
-        advice = f"vpnctl node sync {node}" if healed else next(causes, f"vpnctl node provision {node}")
+        advice = f"vpnctl node sync {node}" if healed else next(causes, _unknown(observed.ways))
         changes += _paths(want.name, observed.paths.get(want.name, ()), advice)
     if observed.ways is not None:
         changes += [
@@ -193,6 +193,13 @@ def _carried(node: str, want: WantedEndpoint, interface: Interface, ways: Ways) 
 def _takes(network: Network, pool: Network) -> bool:
     """Return whether a network draws packets of the pool away from us: a wider one does not."""
     return network.version == pool.version and network.prefixlen >= pool.prefixlen and network.overlaps(pool)
+
+
+def _unknown(ways: Ways | None) -> str:
+    """What to look at where packets get lost and no chain drops them for certain."""
+    chains = firewall.suspects(ways.chains) if ways else []
+    named = f" there, first at {', '.join(chains[:3])}" if chains else " there"
+    return f"no chain drops them for certain: look at `nft list ruleset`{named}, and at the provider's network"
 
 
 def _paths(name: str, seen: Iterable[SeenPath], advice: str) -> list[Change]:

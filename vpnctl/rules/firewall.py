@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 
 _DEPTH = 16
 _HOOK = re.compile(r"type filter hook (forward|input) priority [^;]+;(?: policy (accept|drop);)?")
+_DROPS = re.compile(r"\b(drop|reject|jump|goto)\b")
 _OF_IPTABLES = re.compile(r"ip6? filter (?:FORWARD|INPUT)")
 _VERDICT = re.compile(r"\b(accept|drop|return|reject(?: with .*)?|(?:jump|goto) \S+)$")
 _LOG = r"\blog( prefix \"[^\"]*\")?( level \w+)?(?= |$)"
@@ -71,6 +72,15 @@ def forward_rule(found: Sequence[Blocked], chains: Sequence[Chain], *, iptables:
         return ""
     users = any(chain.name == "DOCKER-USER" and chain.table in ("ip filter", "ip6 filter") for chain in chains)
     return "docker" if users and all(each.kind == "forward" for each in found) else "iptables"
+
+
+def suspects(chains: Iterable[Chain]) -> list[str]:
+    """Return the chains with a hook that drop something, whether or not it can be told that they drop ours."""
+    return [
+        f"{chain.table} {chain.name}"
+        for chain in chains
+        if chain.hook and (chain.policy == "drop" or any(_DROPS.search(rule) for rule in chain.rules))
+    ]
 
 
 def parse(lines: Iterable[str]) -> tuple[Chain, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.fleet import probes
+from vpnctl.actions.fleet import paths, probes
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, proven
 from vpnctl.actions.fleet.driving import look as look_at
@@ -32,6 +32,8 @@ from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Health, Measurement, Node
 
 PER_HOUR = 20
+TRIED_LASTS = timedelta(minutes=15)
+"""So long packets that passed count as passing."""
 _LASTS = 3
 _OWN = "health:own_network"
 
@@ -45,6 +47,8 @@ class Found:
     error: str = ""
     signs: dict[str, Handshake | None] = field(default_factory=dict)
     vitals: vitals.Vitals | None = None
+    path: dict[str, Any] = field(default_factory=dict)
+    """What to remember of packets that were tried; empty where none were."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Checked:
 
 
 def check(app: App) -> Checked:
-    """Sighting at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
+    """Look at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
     found = look(app)
     own = health.own_network([each.look for each in found])
     with app.store.write() as tx:
@@ -69,12 +73,24 @@ def check(app: App) -> Checked:
             verdict, line = _remember(tx, app, each, before.get(each.node.id), own=own, quiet=quiet)
             verdicts[each.node.name] = verdict
             lines += [line] if line else []
+            lines += _note_path(tx, each)
         if lines:
             round_ = str(uuid.uuid4())
             outbox.enqueue(tx, alerts.everybody(app, "health", round_, "round", {"lines": lines}), app.clock())
         for each in found:
             outbox.enqueue(tx, _warnings(tx, app, each, before.get(each.node.id)), app.clock())
     return Checked(verdicts, tuple(lines), own)
+
+
+def _note_path(tx: Tx, found: Found) -> list[str]:
+    """Remember whether packets pass; return what is news about it."""
+    if not found.path:
+        return []
+    tx.update(Node, models.node.c.id == found.node.id, **found.path)
+    was, now, name = found.node.path_error, found.path["path_error"], found.node.name
+    if now is not None and was is None:
+        return [f"packets do not pass {name}: {now}. More: vpnctl node check {name}"]
+    return [f"packets pass {name} again"] if now is None and was is not None else []
 
 
 def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
@@ -118,12 +134,17 @@ def _look(app: App, node: Node) -> Found:
         return Found(node, Sighting(False, False, handshake, 0), error, signs)
     serving = all(each.name in observed.endpoints for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
-    return Found(node, Sighting(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life)
+    path = paths.columns(observed, app.clock())
+    return Found(node, Sighting(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life, path)
 
 
 def _observe(app: App, view: View) -> Observed:
+    """Look; where packets were tried last a while ago, they are tried in the same command."""
+    at, served = view.node.path_at, any(endpoint.digest for endpoint in view.endpoints)
+    due = served and (at is None or app.clock() - at >= TRIED_LASTS)
+    what = Query(PEOPLE, proven(view), paths.tries(app, view) if due else {}, health=True)
     with drive(app, view) as way:
-        return look_at(app, view, way, Query(PEOPLE, proven(view), health=True))
+        return look_at(app, view, way, what)
 
 
 def _online(view: View, observed: Observed) -> int:

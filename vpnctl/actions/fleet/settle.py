@@ -198,8 +198,8 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
     lost = paths.fault(observed)
     notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), scope)[1]
     if lost:
-        causes = (each.advice for each in notes if not isinstance(each, PacketsLost))
-        hint = next(causes, f"vpnctl node provision {name}")
+        ordered = sorted(notes, key=lambda each: isinstance(each, PacketsLost))  # a cause says more than what it causes
+        hint = next((each.advice for each in ordered), f"vpnctl node check {name}")
         return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
     return Settled(node_id, name, 0, found.changes, notes=notes)
 

@@ -136,19 +136,32 @@ class Sale:
 
 def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
     """Add a period inside a transaction."""
-    paid = sale.paid
-    now = app.clock()
+    paid, now = sale.paid, app.clock()
     before = why_not_person(person(tx, user, now), now)
     rows = periods.of(tx, user)
-    amount, currency = _price(terms, paid) if paid else (None, None)
+    price = _price(terms, paid) if paid else (None, None)
     if paid is not None:
         _refuse_known_payment(tx, grammar.reference(paid.reference))
         converted = [_convert(tx, app, user, row) for row in rows]
         gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
         rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
     kept = _make_way(tx, app, user, rows, terms) if sale.upgrade else None
-    starts = now if kept else next_start([span(row) for row in rows], now)
-    row = Subscription(
+    row = _period(app, user, terms, sale, price, now if kept else next_start([span(each) for each in rows], now))
+    tx.insert(row)
+    if user.unlimited:
+        tx.update(User, models.user.c.id == user.id, unlimited=False)
+    ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
+    was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
+    events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, _told(row))
+    _flip(tx, app, user, before)
+    return Granted(row, user, homes(tx, user.id), user.unlimited, kept)
+
+
+def _period(
+    app: App, user: User, terms: Plan, sale: Sale, price: tuple[int | None, str | None], starts: datetime
+) -> Subscription:
+    """Return the row of a new period, with a copy of the plan as it is now."""
+    return Subscription(
         id=str(uuid.uuid4()),
         user_id=user.id,
         plan=terms.name,
@@ -157,29 +170,22 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
         traffic=terms.traffic,
         locations=terms.locations,
         prices=terms.prices,
-        source=TRIAL if sale.trial else PAYMENT if paid else GRANT,
-        payment=paid.reference if paid else None,
+        source=TRIAL if sale.trial else PAYMENT if sale.paid else GRANT,
+        payment=sale.paid.reference if sale.paid else None,
         starts_at=starts,
         ends_at=starts + timedelta(days=terms.days),
-        created_at=now,
-        paid_amount=amount,
-        paid_currency=currency,
+        created_at=app.clock(),
+        paid_amount=price[0],
+        paid_currency=price[1],
     )
-    tx.insert(row)
-    if user.unlimited:
-        tx.update(User, models.user.c.id == user.id, unlimited=False)
-    after: dict[str, Any] = {
-        "plan": row.plan,
-        "source": row.source,
-        "starts_at": _text(row.starts_at),
-        "ends_at": _text(row.ends_at),
-    }
-    after |= {"payment": paid.reference, "amount": amount, "currency": currency} if paid else {}
-    ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
-    was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
-    events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, after)
-    _flip(tx, app, user, before)
-    return Granted(row, user, homes(tx, user.id), user.unlimited, kept)
+
+
+def _told(row: Subscription) -> dict[str, Any]:
+    """Return what the event says of a new period."""
+    told: dict[str, Any] = {name: getattr(row, name) for name in ("plan", "source")}
+    told |= {name: _text(getattr(row, name)) for name in ("starts_at", "ends_at")}
+    paid = {"payment": row.payment, "amount": row.paid_amount, "currency": row.paid_currency}
+    return told | (paid if row.payment else {})
 
 
 def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:

@@ -1,0 +1,127 @@
+"""`vpnctl user migrate`: moving people, make before break."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.front import current
+from vpnctl.rules.grammar import clean
+
+if TYPE_CHECKING:
+    from vpnctl.actions.people import migration
+
+
+def migrate(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Whom.", autocompletion=complete_users)
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="NODE", help="Where to.", autocompletion=complete_nodes)] = "",
+    device: Annotated[str | None, typer.Option("--device", help="Only this device.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NODE", help="Only devices on this node.", autocompletion=complete_nodes),
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody on the node of --from.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the new files there.")] = None,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Also to a node through which packets were not seen to pass.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> int:
+    """Move people to another node: the new peer works before the old one ends.
+
+    The new config goes to stdout (or into --out DIR), which counts as delivered. The old peer lives until the
+    new one's first handshake, or until the grace is over. Of several people, those who cannot be moved are named
+    and left (exit 5), all others are moved. Run again after a crash: it finishes, without duplicates.
+    """
+    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.people import migration
+    from vpnctl.errors import InvalidInput, worst
+
+    front = current()
+    whom = _whom(names, source, to, everybody=everybody, ask=not dry_run)
+    left: list[migration.Left] = []
+
+    def verb(trial: Any) -> list[Any]:
+        if len(whom) == 1:
+            return migration.start(trial, whom[0], to, device=device, source=source, untested=untested)
+        moved, stay = migration.start_all(trial, whom, to, device=device, source=source, untested=untested)
+        left[:] = stay
+        return moved
+
+    if dry_run:
+        code = output.show_preview(front, rehearse(front.app, lambda trial: migration.concerned(verb(trial))))
+        return worst((code, _recap(left)))
+    if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
+        raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
+    moved = verb(front.app)
+    if not whom:
+        return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
+    if not moved:
+        what = "" if left else f"nothing to move to {to}: see vpnctl peer list --user {whom[0]}"
+        return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))
+    return worst((_hand_over(moved, left, to, out, untested=untested), _recap(left)))
+
+
+def _hand_over(
+    moved: list[migration.Moved], left: list[migration.Left], to: str, out: Path | None, *, untested: bool
+) -> int:
+    """Settle the target, see packets pass it, and only then hand out the new files."""
+    from vpnctl.actions.fleet.settle import Wish, settle
+    from vpnctl.actions.people import migration
+    from vpnctl.cli.deliver import hand_over
+
+    front = current()
+    settled, targets = settle(front.app, migration.concerned(moved)), migration.nodes(moved)
+    if not untested and not any(each.code for each in settled):
+        settled = settle(front.app, targets, Wish(always=True, prove=True))
+    if any(each.code for each in settled if each.node_id in targets):
+        front.say("no config is handed out before packets pass the target; run this again when they do")
+        return output.finish(front, settled, "", peers=[], left=left)
+    if out is not None:
+        out.mkdir(mode=0o700, exist_ok=True)
+    rows = hand_over(front, [each.new for each in moved], out=out)
+    settle(front.app, [each.old_node.id for each in moved])  # the grace runs from the handing out on: they are told
+    people = sorted({each.new.user.name for each in moved})
+    who = people[0] if len(people) == 1 else output.count(len(people), "person", "people")
+    hours = front.settings.migration_grace_hours
+    what = f"{who} may use {to}; an old peer ends at the first handshake there, or in {hours} h"
+    return output.finish(front, settled, what, peers=rows, left=left)
+
+
+def _recap(left: Sequence[Any]) -> int:
+    """Say who was left where they are, and why; return the exit code for that."""
+    front = current()
+    if left and not front.json:
+        front.say(f"left where they are: {output.count(len(left), 'person', 'people')}")
+        for each in left:
+            front.say(f"  {each.user}: {clean(each.why)}")
+            front.say(f"      {clean(each.hint)}")
+    return 5 if left else 0
+
+
+def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool, ask: bool) -> list[str]:
+    """Return the people to move; with --all everybody on the node of --from, after a question."""
+    from vpnctl.actions.people import migration
+    from vpnctl.errors import InvalidInput
+
+    front = current()
+    if not to:
+        raise InvalidInput("where to?", "--to NODE")
+    if everybody:
+        if source is None or names:
+            raise InvalidInput("--all means everybody on one node", "--all --from NODE, without names")
+        with front.app.store.read() as tx:
+            whom = migration.everybody(tx, source)
+        if ask:
+            front.confirm(f"Move {output.count(len(whom), 'person', 'people')} from {source} to {to}?")
+        return whom
+    if not names:
+        raise InvalidInput("whom?", "vpnctl user migrate NAME --to NODE, or: --all --from NODE")
+    return list(dict.fromkeys(names))

@@ -50,3 +50,15 @@ def models_user():
 
 def found(app):
     return {each.subject: each.what for each in selfcheck.findings(app)}
+
+
+def test_status_names_a_key_file_that_is_not_this_databases(service, settings, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "nothing can be changed" not in service("status").out
+    settings.key_file.rename(tmp_path / "old.key")
+    from vpnctl.store import vault
+
+    vault.create(settings.key_file)
+    said = service("status").out
+    assert "key file: nothing can be changed" in said

@@ -276,7 +276,7 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
     return output.finish(
         front,
         [result.settled],
-        f"{name} serves: seen to agree with the database",
+        f"{name} serves: seen to agree with the database" + (", packets pass" if _view(name).packets == "ok" else ""),
         changed=bool(result.settled.changes),
         nodes=[_view(name)],
     )

@@ -71,7 +71,7 @@ def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, aft
         )
     rows = tx.all(User, *where, order=_user.name, limit=limit or None)
     page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
-    counts = peer_counts(tx, now, _peer.user_id, *page)
+    counts = peer_counts(tx, now, _peer.user_id, _peer.retiring_at.is_(None), *page)
     who, plans, used = persons(tx, rows, now), _plans(tx, rows, now), _used(tx, rows, now)
     return [
         UserView(

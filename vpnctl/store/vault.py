@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from vpnctl.errors import StateTrouble
+from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.rules.secret import Secret
 
 _NONCE_BYTES, _KEY_BYTES = 12, 32
@@ -148,7 +148,7 @@ def write_private(path: Path, text: str, *, replace: bool = False, durable: bool
             os.fsync(folder)
             os.close(folder)
     except FileExistsError:
-        raise StateTrouble(f"{path} exists already", "name another file") from None
+        raise InvalidInput(f"{path} exists already", f"name another file, or: mv {path} {path}.old") from None
     except OSError as error:
         raise StateTrouble(f"cannot write {path}: {error.strerror}") from None
 

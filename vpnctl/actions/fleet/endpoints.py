@@ -188,7 +188,7 @@ def _devices(tx: Tx, row: Endpoint) -> list[str]:
         .where(models.peer.c.endpoint_id == row.id, models.peer.c.revoked_at.is_(None))
         .order_by(models.user.c.name, models.peer.c.device)
     )
-    return [f"{name}/{device}" for name, device in tx.execute(query)]
+    return list(dict.fromkeys(f"{name}/{device}" for name, device in tx.execute(query)))
 
 
 def general(given: Mapping[str, Any]) -> dict[str, Any]:

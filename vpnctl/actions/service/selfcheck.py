@@ -19,13 +19,14 @@ import sqlalchemy as sa
 from vpnctl import app as names
 from vpnctl import filelock
 from vpnctl.actions.fleet import clock
-from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.app import SSH_KEY, App
+from vpnctl.errors import StateTrouble, VpnctlError
 from vpnctl.reports.status import Attention
 from vpnctl.rules import grammar
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
+from vpnctl.store.vault import NIL
 
 SYSTEMD = Path("/run/systemd/system")
 UNITS = Path("/etc/systemd/system")
@@ -47,9 +48,21 @@ def findings(app: App) -> list[Attention]:
         nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
         found += _chats(tx, app)
         bot_used = tx.execute(sa.select(models.inbox.c.seq).limit(1)).first() is not None
-    found = [*_timers(bool(nodes)), *_bot(app, used=bot_used), *found]
+    found = [*_keys(app), *_timers(bool(nodes)), *_bot(app, used=bot_used), *found]
     found += [*_clock(app), *_disk(app), *_names(nodes)]
     return found
+
+
+def _keys(app: App) -> Iterator[Attention]:
+    """A key file that is not this database's: reading works, and no change will. A missing one is told elsewhere."""
+    with app.store.read() as tx:
+        sealed = tx.meta(SSH_KEY)
+    if sealed is None or not app.settings.key_file.exists():
+        return
+    try:
+        app.vault.open("meta.ssh_key", NIL, sealed)
+    except StateTrouble as error:
+        yield Attention("key file", f"nothing can be changed: {error.what}", error.hint or "vpnctl doctor")
 
 
 def _last_runs(tx: Tx) -> dict[str, datetime]:

@@ -50,7 +50,8 @@ def test_the_same_plans_give_the_same_answers_on_both(operator, pool, scenario, 
     from vpnctl.settings import load
 
     app = open_app(load(), "cli:test")
-    twin = FakeNode("twin", packages={"wireguard-tools", "nftables"})
+    iptables = node.sh("command -v iptables >/dev/null && echo yes || echo no").strip()
+    twin = FakeNode("twin", packages={"wireguard-tools", "nftables"}, facts={"iptables": iptables})
     compared = []
     real_call = node_script.call
 

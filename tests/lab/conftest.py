@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import Run, cannot
 from tests.lab import host
+from tests.lab.host import run as on_host
 from tests.lab.network import Lab
 from tests.lab.node import Node
 
@@ -173,3 +174,16 @@ def fi(served: Operator) -> Node:
 @pytest.fixture
 def de(served: Operator) -> Node:
     return served.nodes["de"]
+
+
+@pytest.fixture
+def bare(pool):
+    """A bare server that gets its network back as it was."""
+    node = pool[0]
+    yield node
+    node.sh("iptables -P FORWARD ACCEPT; iptables -F; iptables -X; ip link del other", check=False)
+    inside = ("ip", "netns", "exec", node.namespace)
+    on_host(*inside, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
+    on_host("ip", "-n", node.namespace, "link", "set", "eth0", "mtu", "1500")
+    on_host("ip", "-n", node.namespace, "addr", "replace", f"{node.address}/16", "dev", "eth0")
+    node.plug()

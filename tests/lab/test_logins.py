@@ -5,42 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.lab.host import run as on_host
-
-
-@pytest.fixture
-def bare(pool):
-    """A bare server that gets its network back as it was."""
-    node = pool[0]
-    yield node
-    node.sh("iptables -P FORWARD ACCEPT; iptables -F; iptables -X; ip link del other", check=False)
-    inside = ("ip", "netns", "exec", node.namespace)
-    on_host(*inside, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
-    on_host("ip", "-n", node.namespace, "link", "set", "eth0", "mtu", "1500")
-    on_host("ip", "-n", node.namespace, "addr", "replace", f"{node.address}/16", "dev", "eth0")
-    node.plug()
-
-
-def way_in(node, *more):
-    return ("node", "add", "x", f"root@{node.address}", "--host-key-fp", node.fingerprint(), "--identity", str(node.key), *more)  # fmt: skip
-
-
-@contextlib.contextmanager
-def written(node, path: str, text: str, mode: int = 0o644) -> Iterator[Path]:
-    """A file on the node while a test needs it; what was there comes back."""
-    target = node.root / path
-    before = target.read_text() if target.exists() else None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-    target.chmod(mode)
-    try:
-        yield target
-    finally:
-        target.unlink() if before is None else target.write_text(before)
+from tests.lab.servers import way_in, written
 
 
 def test_a_forced_command_is_reported_in_the_servers_own_words(operator, bare):

@@ -6,29 +6,9 @@ import pytest
 
 from tests.lab.host import run as on_host
 from tests.lab.network import FAR_V4, FAR_V6
+from tests.lab.servers import add
 
 IPTABLES = "apt-get -qq update; apt-get -qq -y install iptables >/dev/null 2>&1"
-
-
-@pytest.fixture
-def bare(pool):
-    """A bare server that gets its network back as it was."""
-    node = pool[0]
-    yield node
-    node.sh("iptables -P FORWARD ACCEPT; iptables -F; iptables -X; ip link del other", check=False)
-    inside = ("ip", "netns", "exec", node.namespace)
-    on_host(*inside, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0")
-    on_host("ip", "-n", node.namespace, "link", "set", "eth0", "mtu", "1500")
-    on_host("ip", "-n", node.namespace, "addr", "replace", f"{node.address}/16", "dev", "eth0")
-    node.plug()
-
-
-def way_in(node, *more):
-    return ("node", "add", "x", f"root@{node.address}", "--host-key-fp", node.fingerprint(), "--identity", str(node.key), *more)  # fmt: skip
-
-
-def add(operator, node, *more, code=0):
-    return operator(*way_in(node, "--provision", *more), code=code)
 
 
 @pytest.mark.parametrize(

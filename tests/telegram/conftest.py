@@ -143,3 +143,11 @@ def second(api: BotApi) -> Person:
 @pytest.fixture
 def ivan(api: BotApi) -> Person:
     return api.person(501, "Ivan", username="ivan")
+
+
+@pytest.fixture
+def inside(bot, serve, ivan, admin):
+    """Ivan is let in, and there is a node. Modules that want more of him override it."""
+    bot.node = serve("fi")
+    bot.join(ivan, admin)
+    return bot

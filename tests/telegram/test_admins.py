@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.telegram.conftest import ADMIN
 from tests.telegram.test_journeys import offer, person
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import subscriptions
 from vpnctl.actions.talk import requests
 from vpnctl.store import models
-
-
-@pytest.fixture
-def inside(bot, serve, ivan, admin):
-    bot.node = serve("fi")
-    bot.join(ivan, admin)
-    return bot
 
 
 def test_a_request_is_decided_by_the_whole_id_that_the_list_shows(inside, ivan, cli):

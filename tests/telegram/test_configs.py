@@ -5,34 +5,14 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-import pytest
-
 from tests.telegram.conftest import make_bot
+from tests.telegram.phone import connect, notices
 from tests.telegram.test_journeys import devices, offer
 from vpnctl import jobs
 from vpnctl.actions.sales import subscriptions
 from vpnctl.actions.talk import delivery
 from vpnctl.store import models
-from vpnctl.store.rows import Notice, Peer
-
-
-@pytest.fixture
-def inside(bot, serve, ivan, admin):
-    bot.node = serve("fi")
-    bot.join(ivan, admin)
-    return bot
-
-
-def connect(bot, person_, kind="📱"):
-    bot.say(person_, "/get_config")
-    if any("➕" in label for label in person_.last.labels()):
-        bot.press(person_, "➕")
-    bot.press(person_, kind)
-
-
-def notices(app, **where):
-    with app.store.read() as tx:
-        return [row for row in tx.all(Notice) if all(getattr(row, key) == value for key, value in where.items())]
+from vpnctl.store.rows import Peer
 
 
 def test_a_lockdown_stops_a_config_that_was_chosen_already(inside, ivan, monkeypatch):

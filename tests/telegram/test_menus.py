@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from tests.telegram.conftest import ADMIN
+from tests.telegram.phone import connect
 from tests.telegram.test_journeys import offer, person
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import requests
 from vpnctl.store import models
 from vpnctl.store.rows import User
-
-
-@pytest.fixture
-def inside(bot, serve, ivan, admin):
-    bot.node = serve("fi")
-    bot.join(ivan, admin)
-    return bot
-
-
-def connect(bot, person_, kind="📱"):
-    bot.say(person_, "/get_config")
-    if any("➕" in label for label in person_.last.labels()):
-        bot.press(person_, "➕")
-    bot.press(person_, kind)
 
 
 def test_persian_values_inside_values_are_shown_once_and_not_as_escapes(inside, ivan, admin, clock):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.telegram.phone import notices
 from tests.telegram.test_journeys import offer, person
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import delivery, updates
@@ -15,19 +16,6 @@ from vpnctl.errors import Busy
 from vpnctl.remote import http
 from vpnctl.store import outbox
 from vpnctl.store.outbox import TECH, USER, Message
-from vpnctl.store.rows import Notice
-
-
-@pytest.fixture
-def inside(bot, serve, ivan, admin):
-    bot.node = serve("fi")
-    bot.join(ivan, admin)
-    return bot
-
-
-def notices(app, **where):
-    with app.store.read() as tx:
-        return [row for row in tx.all(Notice) if all(getattr(row, key) == value for key, value in where.items())]
 
 
 def test_a_notice_that_cannot_be_made_holds_back_none_of_the_others(inside, ivan, admin):

@@ -68,9 +68,6 @@ class Driver(Protocol):
         `waits` is called whenever the node says that it waits for another program there.
         """
 
-    def close(self) -> None:
-        """End the connection."""
-
 
 DRIVERS = {"node": ("vpnctl.remote.node_driver", "NodeDriver")}
 """Name, as endpoints keep it -> (module, class)."""

@@ -30,10 +30,6 @@ class NodeDriver:
         files = [want.config for want in order.desired.endpoints]
         return Applied(answer.observed, answer.refused, node.scrubbed(answer.failed, files))
 
-    def close(self) -> None:
-        """End the connection."""
-        self._shell.close()
-
     def _call(
         self, orders: plan.NodePlan, desired: Desired, query: Query, waits: Callable[[], object] = lambda: None
     ) -> node.ScriptAnswer:

@@ -77,12 +77,22 @@ def test_the_readme_lists_every_exit_code_of_the_program():
         assert re.search(rf"^\| {code} \|", text, re.MULTILINE), code
 
 
-def test_no_file_names_a_package_registry_or_this_machine():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    if not listed:
+def listed(*options: str) -> list[str]:
+    """The files that git keeps of this checkout, as paths from its top."""
+    command = ["git", "ls-files", *options]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not found and not options:
         cannot("the list of files", "not a git checkout")
+    return found
+
+
+def test_nothing_that_a_run_of_the_tests_writes_is_kept_by_git():
+    assert listed("--cached", "--ignored", "--exclude-standard") == []
+
+
+def test_no_file_names_a_package_registry_or_this_machine():
     banned = re.compile(r"https?://(pypi|files\.python|deb\.debian|registry\.npm)|--(extra-)?index-url")
-    for name in listed:
+    for name in listed():
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".lock", ".yaml", ".sh", "") and path.name != "test_docs.py":
             found = banned.search(path.read_text(encoding="utf-8", errors="replace"))

@@ -39,7 +39,7 @@ def fill(home: Path, *, peers: int = USERS) -> App:
         nodes = [
             save(tx, app, Login(f"n{number}", "ssh", f"n{number}", 22, "root", KEY), None, {}) for number in range(50)
         ]
-    places = [endpoints.add(app, node.name, "wireguard", {})[0].id for node in nodes]
+    places = [endpoints.add(app, node.name, "wireguard", {}).made.id for node in nodes]
     ids = [str(uuid.uuid4()) for _ in range(USERS)]
     with app.store.write() as tx:
         tx.execute(sa.insert(models.user), [_user(number, key) for number, key in enumerate(ids)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.screen import Rows, grid, label
+from vpnctl.actions.outcome import Concerning
 from vpnctl.actions.talk import admins
 from vpnctl.app import App
 from vpnctl.store.engine import Tx
@@ -15,6 +16,7 @@ from vpnctl.store.rows import User
 from vpnctl.texts.wording import Choice
 from vpnctl.texts.words import Words
 
+D = TypeVar("D", bound=Concerning)
 PAGE = 8
 """Buttons of a list on one screen: what fits a phone, and far below what Telegram takes."""
 
@@ -67,9 +69,10 @@ class Context:
         home = (self.choice("« Menu", "home"),)
         return home if action == "home" else (self.choice("‹ Back", action, **args), *home)
 
-    def settle(self, node_ids: Iterable[str]) -> None:
-        """Have nodes settled once this is committed."""
-        self.nodes.update(node_ids)
+    def carry_out(self, done: D) -> D:
+        """Have the nodes that a verb concerns settled once this is committed; return what the verb did."""
+        self.nodes.update(done.node_ids)
+        return done
 
     def act(self, verb: str, *, takes: bool = False, **details: Any) -> None:
         """Count what an admin does, and tell the other admins. TooOften when it is more than a person would do."""

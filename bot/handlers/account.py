@@ -131,7 +131,7 @@ def trial(ctx: Context) -> Screen:
 def tried(ctx: Context) -> Screen:
     """Begin the trial."""
     try:
-        ctx.settle(trials.start(ctx.app, ctx.person.name).node_ids)
+        ctx.carry_out(trials.start(ctx.app, ctx.person.name))
     except TrialUsed:
         return Screen(ctx.words.say("You had a trial already."), (ctx.back(),))
     return home.show(ctx)

@@ -81,7 +81,7 @@ def _wanted(ctx: Context, asked: requests.Asked, device: str) -> Screen:
     if asked.waits:
         text = ctx.words.say("Your request for {device} was sent to an admin. You get the config here.", device=device)
         return Screen(text, (ctx.back(),))
-    ctx.settle(asked.node_ids)
+    ctx.carry_out(asked)
     return _underway(ctx, device)
 
 

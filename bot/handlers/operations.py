@@ -79,8 +79,8 @@ def refuse(ctx: Context) -> Screen:
 def _decide(ctx: Context, *, granted: bool) -> Screen:
     told = asking.told(ctx.tx, ctx.args["id"])
     ctx.act("request.grant" if granted else "request.refuse", takes=not granted, **told)
-    row, user, node_ids = requests.decide(ctx.app, ctx.args["id"], granted=granted)
-    ctx.settle(node_ids)
+    decided = ctx.carry_out(requests.decide(ctx.app, ctx.args["id"], granted=granted)).made
+    row, user = decided.request, decided.user
     what = wording.ask({"kind": row.kind, **row.details}, ctx.words)
     form = mark("✅ {user} gets {what}.") if granted else mark("⛔ {user} does not get {what}.")
     return Screen(ctx.words.say(form, user=user.name, what=what))

@@ -116,9 +116,7 @@ def extend(ctx: Context) -> Screen:
     """Give some days more."""
     name, days = _by_id(ctx).name, ctx.args["days"]
     ctx.act("subscription.extend", user=name, days=days)
-    granted = subscriptions.extend(ctx.app, name, days=days)
-    requests.tell_access(ctx.app, granted)
-    ctx.settle(granted.node_ids)
+    requests.tell_access(ctx.app, ctx.carry_out(subscriptions.extend(ctx.app, name, days=days)))
     return card(ctx)
 
 
@@ -135,9 +133,7 @@ def given(ctx: Context) -> Screen:
     """Give a plan."""
     name, plan = _by_id(ctx).name, plans.for_sale(ctx.tx, ctx.args["plan"])
     ctx.act("subscription.grant", user=name, plan=plan.name)
-    granted = subscriptions.grant(ctx.app, name, plan.name)
-    requests.tell_access(ctx.app, granted)
-    ctx.settle(granted.node_ids)
+    requests.tell_access(ctx.app, ctx.carry_out(subscriptions.grant(ctx.app, name, plan.name)))
     return card(ctx)
 
 
@@ -155,7 +151,7 @@ def suspended(ctx: Context) -> Screen:
         raise Conflict("an admin is suspended on the command line only")
     if row.blocked_at is None:
         ctx.act("user.block", takes=True, user=row.name)
-        ctx.settle(users.block(ctx.app, row.name)[1])
+        ctx.carry_out(users.block(ctx.app, row.name))
     return card(ctx)
 
 
@@ -164,7 +160,7 @@ def unblock(ctx: Context) -> Screen:
     row = _by_id(ctx)
     if row.blocked_at is not None:
         ctx.act("user.unblock", user=row.name)
-        ctx.settle(users.unblock(ctx.app, row.name)[1])
+        ctx.carry_out(users.unblock(ctx.app, row.name))
     return card(ctx)
 
 

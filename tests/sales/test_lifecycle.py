@@ -394,9 +394,9 @@ def test_cancelling_cuts_now_and_is_no_business_of_the_brake(shop, serve, frozen
     issued = peers.add(shop, [Wanted(f"u{number}") for number in range(20)] + [Wanted("alice")])
     settle(shop, [node.id])
     frozen.tick(31 * DAY)
-    _, count, nodes = subscriptions.cancel(shop, "alice")
-    assert count == 1
-    outcome = settle(shop, nodes)[0]
+    done = subscriptions.cancel(shop, "alice")
+    assert done.made.periods == 1
+    outcome = settle(shop, done.node_ids)[0]
     assert outcome.code == 6, "twenty at once by time alone need a word"
     assert issued[-1].peer.identity not in node.fake.live_keys(), "what was asked for is done"
     assert len(node.fake.live_keys()) == 20

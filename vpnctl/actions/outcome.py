@@ -1,12 +1,32 @@
-"""What a verb hands to settle and to the front, and what settle hands back."""
+"""What a verb hands to settle and to the front (`Done`), and what settle hands back (`Settled`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from vpnctl.app import App
 from vpnctl.rules.changes import Change
 from vpnctl.store.events import Stamp
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Concerning(Protocol):
+    """What a verb returns: whatever it is, it names the nodes that have to hear of it."""
+
+    @property
+    def node_ids(self) -> Sequence[str]:
+        """Ids of nodes."""
+
+
+@dataclass(frozen=True)
+class Done(Generic[T_co]):
+    """What a verb wrote, and the ids of the nodes that have to hear of it."""
+
+    made: T_co
+    node_ids: Sequence[str]
 
 
 @dataclass(frozen=True)

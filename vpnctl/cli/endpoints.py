@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vpnctl.cli import output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols
 from vpnctl.cli.front import current
+
+if TYPE_CHECKING:
+    from vpnctl.actions.fleet.endpoints import Revised
+    from vpnctl.actions.outcome import Done, Settled
+    from vpnctl.store.rows import Endpoint
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Protocols that a node serves."
@@ -65,32 +72,27 @@ def add(
         "interface": interface, "port": port, "pool_v4": pool_v4, "pool_v6": pool_v6, "dns": dns, "mtu": mtu,
         "allowed_ips": allowed_ips, "keepalive": keepalive, "isolation": isolation,
     }  # fmt: skip
-    front = current()
-    if dry_run:
-        return _preview(lambda trial: [endpoints.add(trial, node, protocol, options)[1].id])
-    row, owner = endpoints.add(front.app, node, protocol, options)
-    return _settle([owner.id], f"{node} serves {protocol} on {row.name}, port {row.port}", row.name)
+
+    def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
+        row = done.made
+        return Told(f"{node} serves {protocol} on {row.name}, port {row.port}", _rows(done, row.name))
+
+    return carry_out(lambda app: endpoints.add(app, node, protocol, options), tell, dry_run=dry_run, wish=_wish())
 
 
-def _preview(verb: Any) -> int:
-    from vpnctl.actions.fleet.preview import rehearse
+def _wish() -> Any:
+    """Endpoints are the system's side of a node; what was changed is proven by packets."""
     from vpnctl.actions.fleet.settle import Wish
     from vpnctl.rules.changes import SYSTEM
 
-    front = current()
-    return output.show_preview(front, rehearse(front.app, verb, Wish(scope=SYSTEM)))
+    return Wish(scope=SYSTEM, always=True, prove=True)
 
 
-def _settle(ids: list[str], what: str, interface: str) -> int:
+def _rows(done: Done[Any], interface: str) -> dict[str, Any]:
     from vpnctl import reports
-    from vpnctl.actions.fleet.settle import Wish, settle
-    from vpnctl.rules.changes import SYSTEM
 
-    front = current()
-    settled = settle(front.app, ids, Wish(scope=SYSTEM, always=True, prove=True))
-    with front.app.store.read() as tx:
-        rows = [row for row in reports.endpoints(tx, ids[0]) if row.interface == interface]
-    return output.finish(front, settled, what, endpoints=rows)
+    with current().app.store.read() as tx:
+        return {"endpoints": [row for row in reports.endpoints(tx, done.node_ids[0]) if row.interface == interface]}
 
 
 @commands.command("list")
@@ -149,15 +151,17 @@ def set_(
         "isolation": isolation,
         "forward_rule": forward_rule,
     }
-    front = current()
-    if dry_run:
-        return _preview(lambda trial: [endpoints.change(trial, node, interface, options)[1].id])
-    if port is not None:
+    if port is not None and not dry_run:
         _ask(node, interface, port)
-    _, owner, concerned = endpoints.change(front.app, node, interface, options)
-    if concerned:
-        front.say("these devices need a new file (vpnctl peer config …): " + ", ".join(concerned))
-    return _settle([owner.id], f"changed {node} {interface}", interface)
+
+    def tell(done: Done[Revised], _: Sequence[Settled]) -> Told:
+        if done.made.devices:
+            current().say("these devices need a new file (vpnctl peer config …): " + ", ".join(done.made.devices))
+        new = done.made.options
+        what = f"changed {node} {interface}: {', '.join(new)}" if new else f"{node} {interface}: nothing to change"
+        return Told(what, _rows(done, interface), changed=bool(new))
+
+    return carry_out(lambda app: endpoints.change(app, node, interface, options), tell, dry_run=dry_run, wish=_wish())
 
 
 def _ask(node: str, interface: str, port: int | None) -> None:
@@ -182,9 +186,12 @@ def remove(
     """Stop serving a protocol and remove its files from the node."""
     from vpnctl.actions.fleet import endpoints
 
-    front = current()
-    if dry_run:
-        return _preview(lambda trial: endpoints.remove(trial, node, interface, revoke=revoke_peers)[1])
-    front.confirm(f"Remove {interface} from {node}?")
-    _, ids = endpoints.remove(front.app, node, interface, revoke=revoke_peers)
-    return _settle(ids, f"removed {interface} from {node}", interface)
+    if not dry_run:
+        current().confirm(f"Remove {interface} from {node}?")
+
+    def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
+        return Told(f"removed {interface} from {node}", _rows(done, interface))
+
+    return carry_out(
+        lambda app: endpoints.remove(app, node, interface, revoke=revoke_peers), tell, dry_run=dry_run, wish=_wish()
+    )

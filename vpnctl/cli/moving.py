@@ -40,8 +40,9 @@ def migrate(
     new one's first handshake, or until the grace is over. Of several people, those who cannot be moved are named
     and left (exit 5), all others are moved. Run again after a crash: it finishes, without duplicates.
     """
-    from vpnctl.actions.fleet.preview import rehearse
+    from vpnctl.actions.outcome import Done
     from vpnctl.actions.people import migration
+    from vpnctl.cli.carry import rehearsed
     from vpnctl.errors import InvalidInput, worst
 
     front = current()
@@ -56,7 +57,7 @@ def migrate(
         return moved
 
     if dry_run:
-        code = output.show_preview(front, rehearse(front.app, lambda trial: migration.concerned(verb(trial))))
+        code = rehearsed(lambda trial: Done(moved := verb(trial), migration.concerned(moved)))
         return worst((code, _recap(left)))
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")

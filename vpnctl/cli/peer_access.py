@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpnctl.cli import output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_peers
 from vpnctl.cli.front import current
 from vpnctl.rules.access import Reason
+
+if TYPE_CHECKING:
+    from vpnctl.actions.outcome import Done, Settled
+    from vpnctl.actions.people.peers import OwnedPeer
+    from vpnctl.app import App
 
 Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_peers)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
@@ -36,36 +42,38 @@ def revoke(peer: Ref, dry_run: DryRun = False) -> int:
     return _switch(peers.revoke, peer, "revoked", dry_run)
 
 
-def _switch(verb: Any, text: str, what: str, dry_run: bool) -> int:
-    from vpnctl.actions.fleet.settle import settle
-
+def _switch(verb: Callable[[App, str], Done[OwnedPeer]], text: str, what: str, dry_run: bool) -> int:
     front = current()
-    if dry_run:
-        return preview(lambda trial: verb(trial, text)[2])
-    owner, row, nodes = verb(front.app, text)
-    settled = settle(front.app, nodes)
-    view = by_id(row.id)
-    code = output.finish(front, settled, f"{what} {owner.name}/{row.device}{read(view)}", peers=[view])
-    if "@" in text and what != "resumed" and not front.json:
-        _say_elsewhere(owner.name, row)
-    if code and not front.json:
-        front.say(f"{owner.name}/{row.device} on {view.node}: {view.state}" + _may_pass(view.state))
+    seen: list[OwnedPeer] = []
+
+    def tell(done: Done[OwnedPeer], _: Sequence[Settled]) -> Told:
+        seen.append(done.made)
+        view = by_id(done.made.peer.id)
+        return Told(f"{what} {view.user}/{view.device}{read(view)}", {"peers": [view]})
+
+    code = carry_out(lambda app: verb(app, text), tell, dry_run=dry_run)
+    if seen and not front.json:
+        if "@" in text and what != "resumed":
+            _say_elsewhere(seen[0])
+        view = by_id(seen[0].peer.id)
+        if code:
+            front.say(f"{view.user}/{view.device} on {view.node}: {view.state}" + _may_pass(view.state))
     return code
 
 
-def _say_elsewhere(user: str, row: Any) -> None:
+def _say_elsewhere(made: OwnedPeer) -> None:
     """A word about a device on one node says nothing of its keys on others: that they work is said."""
     from vpnctl import reports
     from vpnctl.store import models
 
     front = current()
-    peer = models.peer.c
+    peer, row = models.peer.c, made.peer
     with front.app.store.read() as tx:
         same = (peer.user_id == row.user_id, peer.device == row.device, peer.revoked_at.is_(None), peer.id != row.id)
         rows = reports.peers(tx, front.app.clock(), *same)
     for each in rows:
         if each.state.startswith("active"):
-            front.say(f"note: {user}/{row.device} still works on {each.node}")
+            front.say(f"note: {made.user.name}/{row.device} still works on {each.node}")
 
 
 def _may_pass(state: str) -> str:
@@ -88,10 +96,3 @@ def read(view: Any) -> str:
     if view.reason in (Reason.REVOKED, Reason.SUSPENDED):
         return f"; checked: no longer on {view.node}"
     return f"; checked: not on {view.node}, because it may not connect ({view.reason})"
-
-
-def preview(verb: Any) -> int:
-    from vpnctl.actions.fleet.preview import rehearse
-
-    front = current()
-    return output.show_preview(front, rehearse(front.app, verb))

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import output, peer_access
+from vpnctl.cli.carry import rehearsed
 from vpnctl.cli.completion import complete_nodes, complete_users
 from vpnctl.cli.front import current, interruptible
-from vpnctl.cli.peer_access import DryRun, Ref, by_id, preview, read
+from vpnctl.cli.peer_access import DryRun, Ref, by_id, read
 from vpnctl.rules.grammar import clean
 
 commands = typer.Typer(
@@ -58,6 +59,7 @@ def add(
     dry_run: DryRun = False,
 ) -> int:
     """Give people a device: keys, an address, a config on stdout. Exit 3 when the node has not got it yet."""
+    from vpnctl.actions.outcome import Done
     from vpnctl.actions.people import peers
     from vpnctl.actions.people.issue import Wanted
     from vpnctl.cli.lines import read_lines
@@ -77,7 +79,7 @@ def add(
     ]
     front = current()
     if dry_run:
-        return preview(lambda trial: [each.node.id for each in peers.add(trial, wanted)])
+        return rehearsed(lambda trial: Done(made := peers.add(trial, wanted), [each.node.id for each in made]))
     _refuse_existing(out, png, wanted[0].protocol, [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
     return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
@@ -297,7 +299,7 @@ def regen(
 
     front = current()
     if dry_run:
-        return preview(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap).node_ids)
+        return rehearsed(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap))
     view = _view(peer)
     _refuse_existing(out, png, view.protocol, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)

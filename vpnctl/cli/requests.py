@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vpnctl.cli import output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
+    from vpnctl.actions.outcome import Done, Settled
     from vpnctl.actions.sales.subscriptions import Paid
+    from vpnctl.actions.talk.requests import Decided
+    from vpnctl.app import App
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What people asked the bot for."
@@ -56,14 +61,17 @@ def refuse(request: Id) -> int:
 
 
 def _decide(start: str, *, granted: bool, paid: Paid | None = None) -> int:
-    from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.talk import requests
 
-    front = current()
-    with front.app.store.joint() as store, store.read() as tx:
-        app = replace(front.app, store=store)
-        row, user, node_ids = requests.decide(app, requests.named(tx, start).id, granted=granted, paid=paid)
-    settled = settle(front.app, node_ids)
-    word = "granted" if granted else "refused"
-    what = f"{word}: {row.kind} of {user.name}; messages go out with: vpnctl jobs run notify"
-    return output.finish(front, settled, what, request=row.id, user=user.name)
+    def decide(app: App) -> Done[Decided]:
+        with app.store.joint() as store, store.read() as tx:
+            inside = replace(app, store=store)
+            return requests.decide(inside, requests.named(tx, start).id, granted=granted, paid=paid)
+
+    def tell(done: Done[Decided], _: Sequence[Settled]) -> Told:
+        row, user = done.made.request, done.made.user
+        word = "granted" if granted else "refused"
+        what = f"{word}: {row.kind} of {user.name}; messages go out with: vpnctl jobs run notify"
+        return Told(what, {"request": row.id, "user": user.name})
+
+    return carry_out(decide, tell)

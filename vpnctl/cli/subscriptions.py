@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vpnctl.cli import output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_plans, complete_states, complete_users
 from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
-    from vpnctl.actions.sales.subscriptions import Granted
+    from vpnctl.actions.outcome import Done, Settled
+    from vpnctl.actions.sales.subscriptions import Cancelled, Granted
+    from vpnctl.app import App
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Access by time: grant, extend, cancel."
@@ -71,35 +75,21 @@ def extend(
     return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paying), dry_run)
 
 
-def _give(verb: object, dry_run: bool) -> int:
-    from collections.abc import Callable
-    from typing import cast
-
-    from vpnctl.actions.fleet.preview import rehearse
-    from vpnctl.actions.fleet.settle import settle
-    from vpnctl.app import App
-
+def _give(verb: Callable[[App], Granted], dry_run: bool) -> int:
     front = current()
-    make = cast("Callable[[App], Granted]", verb)
-    if dry_run:
-        would: list[Granted] = []
 
-        def trial(app: App) -> list[str]:
-            would.append(make(app))
-            return would[0].node_ids
+    def foretell(would: Granted) -> None:
+        front.say(f"would be: {_told(would)}")
+        _say_kept(would)
 
-        code = output.show_preview(front, rehearse(front.app, trial))
-        if not front.json:
-            front.say(f"would be: {_told(would[0])}")
-            _say_kept(would[0])
-        return code
-    granted = make(front.app)
-    settled = settle(front.app, granted.node_ids)
-    if granted.was_unlimited:
-        front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
-    _say_outside(granted)
-    _say_kept(granted)
-    return output.finish(front, settled, _told(granted), subscriptions=_views(granted.user.name))
+    def tell(granted: Granted, _: Sequence[Settled]) -> Told:
+        if granted.was_unlimited:
+            front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
+        _say_outside(granted)
+        _say_kept(granted)
+        return Told(_told(granted), {"subscriptions": _views(granted.user.name)})
+
+    return carry_out(verb, tell, dry_run=dry_run, foretell=foretell)
 
 
 def _told(granted: Granted) -> str:
@@ -140,20 +130,21 @@ def _views(name: str) -> list[Any]:
 @commands.command("cancel")
 def cancel(name: Name, dry_run: DryRun = False) -> int:
     """End a person's access now, and all periods to come. Devices keep key and address."""
-    from vpnctl.actions.fleet.preview import rehearse
-    from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.sales import subscriptions
 
     front = current()
-    if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: subscriptions.cancel(trial, name)[2]))
-    if any(row.ends_at > front.app.clock() and not row.cancelled_at for row in _views(name)):
+    if not dry_run and any(row.ends_at > front.app.clock() and not row.cancelled_at for row in _views(name)):
         front.confirm(f"End the subscription of {name} now?")
-    user, count, nodes = subscriptions.cancel(front.app, name)
-    settled = settle(front.app, nodes)
-    what = f"{user.name}: {output.count(count, 'period')} cancelled"
-    what += "; access stays: unlimited" if user.unlimited else "; checked: no device of theirs is on a node any more"
-    return output.finish(front, settled, what, subscriptions=_views(user.name))
+
+    def tell(done: Done[Cancelled], _: Sequence[Settled]) -> Told:
+        user = done.made.user
+        what = f"{user.name}: {output.count(done.made.periods, 'period')} cancelled"
+        what += (
+            "; access stays: unlimited" if user.unlimited else "; checked: no device of theirs is on a node any more"
+        )
+        return Told(what, {"subscriptions": _views(user.name)})
+
+    return carry_out(lambda app: subscriptions.cancel(app, name), tell, dry_run=dry_run)
 
 
 @commands.command("list")

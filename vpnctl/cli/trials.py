@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vpnctl.cli import output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_users
 from vpnctl.cli.front import current
+
+if TYPE_CHECKING:
+    from vpnctl.actions.outcome import Settled
+    from vpnctl.actions.sales.subscriptions import Granted
 
 commands = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Trials: once a person.")
 
@@ -23,14 +28,11 @@ def start(
     name: Annotated[str, typer.Argument(metavar="USER", help="User name.", autocompletion=complete_users)],
 ) -> int:
     """Start a person's trial. Once a person, also after the account was deleted."""
-    from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.sales import trials
 
-    front = current()
-    granted = trials.start(front.app, name)
-    settled = settle(front.app, granted.node_ids)
-    row = granted.subscription
-    until = f"{row.ends_at.astimezone(front.settings.zone):%Y-%m-%d %H:%M}"
-    return output.finish(
-        front, settled, f"{name}: trial until {until}", subscriptions=[{"user": name, "ends_at": row.ends_at}]
-    )
+    def tell(granted: Granted, _: Sequence[Settled]) -> Told:
+        ends = granted.subscription.ends_at
+        until = f"{ends.astimezone(current().settings.zone):%Y-%m-%d %H:%M}"
+        return Told(f"{name}: trial until {until}", {"subscriptions": [{"user": name, "ends_at": ends}]})
+
+    return carry_out(lambda app: trials.start(app, name), tell)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vpnctl.cli import admission, moving, output
+from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_users
 from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
-    pass
+    from vpnctl.actions.outcome import Done, Settled
+    from vpnctl.app import App
+    from vpnctl.store.rows import User
 
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: add, block, migrate, remove."
@@ -146,10 +149,8 @@ def set_(
     unlimited: Limited = None,
 ) -> int:
     """Change details of a person."""
-    from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.people import users
 
-    front = current()
     details = {
         "name": rename,
         "display_name": display_name,
@@ -159,11 +160,13 @@ def set_(
         "note": note,
         "unlimited": unlimited,
     }
-    row, nodes = users.change(front.app, name, details)
-    settled = settle(front.app, nodes)
-    views = _views([row])
-    access = f"; access: {views[0].access}" if unlimited is not None else ""
-    return output.finish(front, settled, f"changed {row.name}{access}", users=views)
+
+    def tell(done: Done[User], _: Sequence[Settled]) -> Told:
+        views = _views([done.made])
+        access = f"; access: {views[0].access}" if unlimited is not None else ""
+        return Told(f"changed {done.made.name}{access}", {"users": views})
+
+    return carry_out(lambda app: users.change(app, name, details), tell)
 
 
 @commands.command("block")
@@ -186,20 +189,15 @@ def unblock(
     return _switch(users.unblock, name, f"{name} may connect again", dry_run)
 
 
-def _switch(verb: Any, name: str, what: str, dry_run: bool, *, cuts: bool = False) -> int:
-    from vpnctl.actions.fleet.preview import rehearse
-    from vpnctl.actions.fleet.settle import settle
+def _switch(verb: Callable[[App, str], Done[User]], name: str, what: str, dry_run: bool, *, cuts: bool = False) -> int:
+    def tell(done: Done[User], settled: Sequence[Settled]) -> Told:
+        _warn_uncut(settled if cuts else [], name)
+        return Told(what, {"users": _views([done.made])})
 
-    front = current()
-    if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: verb(trial, name)[1]))
-    row, nodes = verb(front.app, name)
-    settled = settle(front.app, nodes)
-    _warn_uncut(settled if cuts else [], name)
-    return output.finish(front, settled, what, users=_views([row]))
+    return carry_out(lambda app: verb(app, name), tell, dry_run=dry_run)
 
 
-def _warn_uncut(settled: Sequence[Any], name: str) -> None:
+def _warn_uncut(settled: Sequence[Settled], name: str) -> None:
     """Say where somebody who is to be cut may still pass traffic."""
     where = ", ".join(each.node for each in settled if each.code)
     if where:
@@ -218,19 +216,18 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Remove a person and revoke all their devices."""
-    from vpnctl.actions.fleet.preview import rehearse
-    from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.people import users
 
-    front = current()
-    if dry_run:
-        return output.show_preview(front, rehearse(front.app, lambda trial: users.remove(trial, name, erase=erase)[1]))
-    view = _one(name)
-    front.confirm(f"Remove {view.name} and revoke {view.devices} devices{', erasing all data' if erase else ''}?")
-    row, nodes = users.remove(front.app, name, erase=erase)
-    settled = settle(front.app, nodes)
-    _warn_uncut(settled, row.name)
-    return output.finish(front, settled, f"removed {row.name}; checked: on no node any more", users=[row.name])
+    if not dry_run:
+        view = _one(name)
+        devices = output.count(view.devices, "device")
+        current().confirm(f"Remove {view.name} and revoke {devices}{', erasing all data' if erase else ''}?")
+
+    def tell(done: Done[User], settled: Sequence[Settled]) -> Told:
+        _warn_uncut(settled, done.made.name)
+        return Told(f"removed {done.made.name}; checked: on no node any more", {"users": [done.made.name]})
+
+    return carry_out(lambda app: users.remove(app, name, erase=erase), tell, dry_run=dry_run)
 
 
 def _one(name: str) -> Any:

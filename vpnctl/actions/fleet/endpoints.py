@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet import probes
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people.peers import place, reinstate, revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
@@ -39,12 +39,21 @@ class NewEndpoint:
 
 def add(
     app: App, node_name: str, protocol: str, given: Mapping[str, Any], avoid: Sequence[grammar.Network] = ()
-) -> tuple[Endpoint, Node]:
+) -> Done[Endpoint]:
     """Add an endpoint from what is given and not None. Raises Conflict when its name or port is taken."""
     new = NewEndpoint(protocol, general(given), plugin(protocol).checked(_options(given)), avoid)
     with app.store.write() as tx:
         node = find.node(tx, node_name)
-        return create(tx, app, node, new), node
+        return Done(create(tx, app, node, new), [node.id])
+
+
+@dataclass(frozen=True)
+class Revised:
+    """An endpoint after a change: which options are new, and which devices (`USER/DEVICE`) need a new file."""
+
+    endpoint: Endpoint
+    options: tuple[str, ...]
+    devices: tuple[str, ...]
 
 
 def protocols() -> tuple[str, ...]:
@@ -100,14 +109,14 @@ def _refuse_taken(node: Node, there: list[Endpoint], kind: ProtocolPlugin, name:
             )
 
 
-def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> tuple[Endpoint, Node, list[str]]:
-    """Change what is given and not None; return (endpoint, node, people who need a new file as `USER/DEVICE`)."""
+def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> Done[Revised]:
+    """Change what is given and not None."""
     with app.store.write() as tx:
         node = find.node(tx, node_name)
         row = find.endpoint(tx, node, name)
         values = {**general(given), **plugin(row.protocol).checked(_options(given))}
-        _, concerned = revise(tx, app, node, row, values)
-        return find.endpoint(tx, node, name), node, concerned
+        changed, concerned = revise(tx, app, node, row, values)
+        return Done(Revised(find.endpoint(tx, node, name), tuple(changed), tuple(concerned)), [node.id])
 
 
 def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -133,15 +142,12 @@ def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any
     return new, _devices(tx, row) if renews else []
 
 
-def remove(app: App, node_name: str, name: str, *, revoke: bool = False) -> tuple[Endpoint, list[str]]:
-    """Remove an endpoint; return it and the nodes to settle, its own first.
-
-    Its live peers stop it with Conflict unless they are to be revoked.
-    """
+def remove(app: App, node_name: str, name: str, *, revoke: bool = False) -> Done[Endpoint]:
+    """Remove an endpoint. Its live peers stop it with Conflict unless they are to be revoked."""
     with app.store.write() as tx:
         node = find.node(tx, node_name)
         row = find.endpoint(tx, node, name)
-        return row, [node.id, *dissolve(tx, app, node, row, revoke=revoke)]
+        return Done(row, [node.id, *dissolve(tx, app, node, row, revoke=revoke)])
 
 
 def dissolve(tx: Tx, app: App, node: Node, row: Endpoint, *, revoke: bool) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import endpoint_spec, peer_spec
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refuse_known_keys
 from vpnctl.app import App
 from vpnctl.errors import Conflict
@@ -25,6 +25,14 @@ from vpnctl.store.queue import wanted as may_connect
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 _CHUNK = 500
+
+
+@dataclass(frozen=True)
+class OwnedPeer:
+    """A peer, and whose it is."""
+
+    user: User
+    peer: Peer
 
 
 def add(app: App, wanted: Sequence[Wanted]) -> list[Issued]:
@@ -85,17 +93,17 @@ def supersede(tx: Tx, app: App, owner: User, current: Peer) -> tuple[Peer, tuple
     return in_use, tuple(_nodes(tx, ended))
 
 
-def suspend(app: App, text: str) -> tuple[User, Peer, list[str]]:
-    """Cut a device for now; key and address are kept. Return (user, peer, nodes to settle)."""
+def suspend(app: App, text: str) -> Done[OwnedPeer]:
+    """Cut a device for now; key and address are kept."""
     return _mark(app, text, "peer.suspend", {"suspended_at": app.clock()}, unless="suspended_at")
 
 
-def resume(app: App, text: str) -> tuple[User, Peer, list[str]]:
+def resume(app: App, text: str) -> Done[OwnedPeer]:
     """Let a suspended peer in again."""
     return _mark(app, text, "peer.resume", {"suspended_at": None})
 
 
-def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = "") -> tuple[User, Peer, list[str]]:
+def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = "") -> Done[OwnedPeer]:
     with app.store.write() as tx:
         owner, peers = find.generations(tx, text)
         for peer in peers:
@@ -104,16 +112,16 @@ def _mark(app: App, text: str, verb: str, values: dict[str, Any], unless: str = 
                 tx.update(Peer, models.peer.c.id == peer.id, **changed)
                 expect_change(tx, app.clock(), models.peer.c.id == peer.id)
                 events.record(tx, stamp(app), verb, ("peer", peer.id, f"{owner.name}/{peer.device}"))
-        return owner, _again(tx, peers[0]), _nodes(tx, peers)
+        return Done(OwnedPeer(owner, _again(tx, peers[0])), _nodes(tx, peers))
 
 
-def revoke(app: App, text: str) -> tuple[User, Peer, list[str]]:
+def revoke(app: App, text: str) -> Done[OwnedPeer]:
     """Revoke a device for good. It is *revoked* once its absence was read on the node."""
     with app.store.write() as tx:
         owner, peers = find.generations(tx, text)
         revoke_rows(tx, app, peers, owner.name)
         left = reinstate(tx, app, owner, peers[0])
-        return owner, _again(tx, peers[0]), _nodes(tx, [*peers, *left])
+        return Done(OwnedPeer(owner, _again(tx, peers[0])), _nodes(tx, [*peers, *left]))
 
 
 def reinstate(tx: Tx, app: App, owner: User, gone: Peer) -> list[Peer]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
@@ -80,11 +80,8 @@ def _refuse_taken(tx: Tx, names: list[str]) -> None:
             raise Conflict(f"user {taken!r} exists already", f"vpnctl user show {taken}")
 
 
-def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str]]:
-    """Change details of a user (`name` among them); details that are None stay as they are.
-
-    Return (user, nodes to settle).
-    """
+def change(app: App, name: str, details: dict[str, Any]) -> Done[User]:
+    """Change details of a user (`name` among them); details that are None stay as they are."""
     values = _details(details)
     with app.store.write() as tx:
         row = find.user(tx, name)
@@ -103,7 +100,7 @@ def change(app: App, name: str, details: dict[str, Any]) -> tuple[User, list[str
         flipped = after_.unlimited != row.unlimited
         if flipped:
             expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
-        return after_, homes(tx, row.id) if flipped else []
+        return Done(after_, homes(tx, row.id) if flipped else [])
 
 
 def link(tx: Tx, app: App, row: User, telegram_id: int) -> None:
@@ -130,17 +127,17 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def block(app: App, name: str) -> tuple[User, list[str]]:
-    """Cut all peers of a user until `unblock`; keys and addresses are kept. Return (user, nodes to settle)."""
+def block(app: App, name: str) -> Done[User]:
+    """Cut all peers of a user until `unblock`; keys and addresses are kept."""
     return _set_block(app, name, blocked=True)
 
 
-def unblock(app: App, name: str) -> tuple[User, list[str]]:
+def unblock(app: App, name: str) -> Done[User]:
     """Let a blocked user in again."""
     return _set_block(app, name, blocked=False)
 
 
-def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
+def _set_block(app: App, name: str, *, blocked: bool) -> Done[User]:
     with app.store.write() as tx:
         row = find.user(tx, name)
         if (row.blocked_at is not None) != blocked:
@@ -148,14 +145,14 @@ def _set_block(app: App, name: str, *, blocked: bool) -> tuple[User, list[str]]:
             tx.update(User, models.user.c.id == row.id, **values)
             expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
             events.record(tx, stamp(app), "user.block" if blocked else "user.unblock", ("user", row.id, row.name))
-        return find.user(tx, name), homes(tx, row.id)
+        return Done(find.user(tx, name), homes(tx, row.id))
 
 
-def remove(app: App, name: str, *, erase: bool = False) -> tuple[User, list[str]]:
+def remove(app: App, name: str, *, erase: bool = False) -> Done[User]:
     """Remove a user and revoke all peers. With `erase`, everything about the person goes; tombstones have no name."""
     with app.store.write() as tx:
         row = find.user(tx, name)
-        return row, remove_row(tx, app, row, erase=erase)
+        return Done(row, remove_row(tx, app, row, erase=erase))
 
 
 def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]:

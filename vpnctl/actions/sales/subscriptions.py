@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.sales import plans
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
@@ -55,6 +55,14 @@ class Granted:
     node_ids: list[str]
     was_unlimited: bool = False
     kept: Kept | None = None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Whose access was ended, and how many periods."""
+
+    user: User
+    periods: int
 
 
 def payment(reference: str | None, currency: str | None) -> Paid | None:
@@ -278,8 +286,8 @@ def _refuse_known_payment(tx: Tx, reference: str) -> None:
         raise Conflict(f"payment {reference} was used already", f"vpnctl subscription list{whose}")
 
 
-def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
-    """End access now, and with it all periods to come. Return (user, periods cancelled, nodes to settle)."""
+def cancel(app: App, name: str) -> Done[Cancelled]:
+    """End access now, and with it all periods to come."""
     with app.store.write() as tx:
         user, now = find.user(tx, name), app.clock()
         before = why_not_person(person(tx, user, now), now)
@@ -293,7 +301,7 @@ def cancel(app: App, name: str) -> tuple[User, int, list[str]]:
             was = {"ends_at": _text(row.ends_at)}
             events.record(tx, stamp(app), "subscription.cancel", ("subscription", row.id, user.name), was)
         _flip(tx, app, user, before)
-        return user, len(live), homes(tx, user.id)
+        return Done(Cancelled(user, len(live)), homes(tx, user.id))
 
 
 def _flip(tx: Tx, app: App, user: User, before: object) -> None:

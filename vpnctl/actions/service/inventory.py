@@ -173,14 +173,14 @@ def _user(tx: Tx, app: App, entry: UserEntry, lines: list[str]) -> list[str]:
     else:
         new = {key: value for key, value in details.items() if value is not None and getattr(row, key) != value}
         if new:
-            _, touched = users.change(inside, name, new)
+            touched = users.change(inside, name, new).node_ids
             lines.append(f"change user {name}: {', '.join(sorted(new))}")
             if touched and entry.blocked is None:
-                return touched
+                return list(touched)
     blocked = row is not None and row.blocked_at is not None
     if entry.blocked is not None and blocked != entry.blocked:
         lines.append(f"{'block' if entry.blocked else 'unblock'} user {name}")
-        return (users.block if entry.blocked else users.unblock)(inside, name)[1]
+        return list((users.block if entry.blocked else users.unblock)(inside, name).node_ids)
     return []
 
 

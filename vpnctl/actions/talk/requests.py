@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import migration, peers
 from vpnctl.actions.people.issue import Issued, Wanted
 from vpnctl.actions.sales import subscriptions
@@ -114,13 +114,16 @@ def tell_access(app: App, granted: subscriptions.Granted) -> None:
             outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
 
 
-def decide(
-    app: App, request_id: str, *, granted: bool, paid: subscriptions.Paid | None = None
-) -> tuple[Request, User, list[str]]:
-    """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price.
+@dataclass(frozen=True)
+class Decided:
+    """A request, and whose it is."""
 
-    Return (request, user, nodes to settle).
-    """
+    request: Request
+    user: User
+
+
+def decide(app: App, request_id: str, *, granted: bool, paid: subscriptions.Paid | None = None) -> Done[Decided]:
+    """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price."""
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
         row = tx.one(Request, _table.id == request_id)
@@ -138,7 +141,7 @@ def decide(
         if not granted and user.telegram_id is not None:
             details = {"kind": row.kind, **row.details}
             outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
-        return row, user, _perform(inside, user, row.kind, row.details, paid) if granted else []
+        return Done(Decided(row, user), _perform(inside, user, row.kind, row.details, paid) if granted else [])
 
 
 def named(tx: Tx, start: str) -> Request:

@@ -1,0 +1,63 @@
+"""Verb, settle, report: once for every command that changes something, `--dry-run` included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from vpnctl.actions.outcome import Concerning, Settled
+from vpnctl.app import App
+from vpnctl.cli import output
+from vpnctl.cli.front import current
+
+D = TypeVar("D", bound=Concerning)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command says when every node was seen to agree, and its rows for `--json`."""
+
+    what: str
+    rows: dict[str, Any] = field(default_factory=dict)
+    changed: bool = True
+
+
+def carry_out(
+    verb: Callable[[App], D],
+    tell: Callable[[D, Sequence[Settled]], Told],
+    *,
+    dry_run: bool = False,
+    wish: Any = None,
+    foretell: Callable[[D], None] | None = None,
+) -> int:
+    """Run a verb, settle the nodes that it concerns, report; return the exit code.
+
+    With `dry_run` the verb is rehearsed, the nodes are only looked at, and `foretell` adds what else would be.
+    """
+    from vpnctl.actions.fleet.settle import settle
+
+    front = current()
+    if dry_run:
+        return rehearsed(verb, wish=wish, foretell=foretell)
+    done = verb(front.app)
+    settled = settle(front.app, done.node_ids, wish)
+    told = tell(done, settled)
+    return output.finish(front, settled, told.what, changed=told.changed, **told.rows)
+
+
+def rehearsed(verb: Callable[[App], D], *, wish: Any = None, foretell: Callable[[D], None] | None = None) -> int:
+    """Show what a verb would change on nodes, and change nothing; return the exit code."""
+    from vpnctl.actions.fleet.preview import rehearse
+
+    front = current()
+    would: list[D] = []
+
+    def trial(app: App) -> Sequence[str]:
+        would.append(verb(app))
+        return would[0].node_ids
+
+    code = output.show_preview(front, rehearse(front.app, trial, replace(wish, prove=False) if wish else None))
+    if foretell is not None and not front.json:
+        foretell(would[0])
+    return code

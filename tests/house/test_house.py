@@ -41,7 +41,7 @@ OWNERS = {
     "requests": {"bot"},
     "bot": {"bot", "cli"},
     "click": {"cli"},
-    "sqlalchemy": {"store", "actions", "jobs", "reports", "cli"},
+    "sqlalchemy": {"store", "actions", "reports"},
     "alembic": {"store"},
     "pydantic": {"actions"},
     "prometheus_client": {"reports"},

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vpnctl.settings import load
+
+if TYPE_CHECKING:
+    from vpnctl.store.engine import Tx
 
 
 def complete_nodes(incomplete: str) -> list[str]:
     """Return the node names that begin with what was typed, for the shell."""
-    return _complete("node", "retired_at", incomplete)
+    return _named("node", incomplete)
 
 
 def complete_users(incomplete: str) -> list[str]:
     """Return the user names that begin with what was typed, for the shell."""
-    return _complete("user", "removed_at", incomplete)
+    return _named("user", incomplete)
 
 
 def complete_plans(incomplete: str) -> list[str]:
     """Return the plan names that begin with what was typed, for the shell."""
-    return _complete("plan", "", incomplete)
-
-
-def complete_peers(incomplete: str) -> list[str]:
-    """Return `USER/DEVICE` of living devices that begin with what was typed, for the shell."""
-    import sqlalchemy as sa
-
-    from vpnctl.store import models
-
-    user, peer = models.user.c, models.peer.c
-    text = user.name + "/" + peer.device
-    query = sa.select(text).join(models.peer, peer.user_id == user.id).where(peer.revoked_at.is_(None))
-    return _offered(query.where(text.startswith(incomplete, autoescape=True)).distinct().order_by(text))
+    return _named("plan", incomplete)
 
 
 def complete_interfaces(incomplete: str) -> list[str]:
     """Return the interfaces of endpoints that begin with what was typed, for the shell."""
-    import sqlalchemy as sa
+    return _named("endpoint", incomplete)
 
-    from vpnctl.store import models
 
-    name = models.endpoint.c.name
-    alive = models.endpoint.c.removed_at.is_(None)
-    return _offered(
-        sa.select(name).where(alive, name.startswith(incomplete, autoescape=True)).distinct().order_by(name)
-    )
+def complete_peers(incomplete: str) -> list[str]:
+    """Return `USER/DEVICE` of living devices that begin with what was typed, for the shell."""
+    from vpnctl.store import names
+
+    return _offered(lambda tx: names.devices(tx, incomplete))
 
 
 def complete_jobs(incomplete: str) -> list[str]:
@@ -68,22 +59,18 @@ def complete_protocols(incomplete: str) -> list[str]:
     return [name for name in protocols() if name.startswith(incomplete)]
 
 
-def _complete(table: str, dead: str, incomplete: str) -> list[str]:
-    import sqlalchemy as sa
+def _named(table: str, incomplete: str) -> list[str]:
+    from vpnctl.store import names
 
-    from vpnctl.store import models
-
-    column = models.metadata.tables[table].c
-    query = sa.select(column.name).where(column.name.startswith(incomplete, autoescape=True))
-    return _offered((query.where(column[dead].is_(None)) if dead else query).order_by(column.name))
+    return _offered(lambda tx: names.named(tx, table, incomplete))
 
 
-def _offered(query: Any) -> list[str]:
+def _offered(read: Callable[[Tx], list[str]]) -> list[str]:
     from vpnctl.errors import VpnctlError
     from vpnctl.store.engine import Store
 
     try:
         with Store(load().database_url).read() as tx:
-            return list(tx.execute(query.limit(50)).scalars())
+            return read(tx)
     except VpnctlError:
         return []

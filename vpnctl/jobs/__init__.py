@@ -5,13 +5,10 @@ Each is idempotent: run twice, run late, killed and run again, the end state is 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
-
-import sqlalchemy as sa
 
 from vpnctl.actions.exclusive import exclusive
 from vpnctl.actions.fleet import clock
@@ -20,7 +17,8 @@ from vpnctl.app import App
 from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
 from vpnctl.reports.status import AHEAD
 from vpnctl.rules.grammar import clean
-from vpnctl.store import models, outbox
+from vpnctl.store import outbox, runs
+from vpnctl.store.runs import Run
 
 NAMES = ("sync", "expire", "usage", "health", "remind", "notify", "drift", "prune", "metrics")
 
@@ -85,29 +83,16 @@ class JobOverview:
     due: bool
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run in the history. Without an end it was killed, or is still at work."""
-
-    job: str
-    started_at: datetime
-    finished_at: datetime | None
-    code: int | None
-    what: str
-
-
 def overview(app: App) -> list[JobOverview]:
     """Return every job and its last run."""
-    table = models.job_run.c
-    past = table.started_at <= app.clock() + AHEAD  # what a clock that ran ahead has noted is not the last run
     found = []
+    before = app.clock() + AHEAD  # what a clock that ran ahead has noted is not the last run
     with app.store.read() as tx:
         for name in NAMES:
-            query = sa.select(table.started_at, table.finished_at, table.code).where(table.job == name, past)
-            last = tx.execute(query.order_by(table.started_at.desc()).limit(1)).first()
-            job = module(name)
-            began, ended, code = last or (None, None, None)
-            timer, due_now = job.TIMER, _is_due(app, job.TIMER, began)
+            job, last = module(name), runs.last(tx, name, before)
+            timer, began = job.TIMER, last.started_at if last else None
+            ended, code = (last.finished_at, last.code) if last else (None, None)
+            due_now = _is_due(app, timer, began)
             found.append(JobOverview(name, job.SUMMARY, timer.on_calendar, timer.interval, began, ended, code, due_now))
     return found
 
@@ -131,12 +116,8 @@ def due(app: App) -> list[str]:
 
 def history(app: App, name: str | None, limit: int) -> list[Run]:
     """Return the last runs, newest first."""
-    table = models.job_run.c
-    where = [table.job == name] if name else []
-    query = sa.select(table.job, table.started_at, table.finished_at, table.code, table.detail).where(*where)
     with app.store.read() as tx:
-        rows = tx.execute(query.order_by(table.started_at.desc()).limit(limit)).all()
-    return [Run(job, began, ended, code, (detail or {}).get("what", "")) for job, began, ended, code, detail in rows]
+        return runs.history(tx, name, limit)
 
 
 def run(app: App, name: str, order: Order | None = None) -> Report:
@@ -170,16 +151,13 @@ def run(app: App, name: str, order: Order | None = None) -> Report:
 
 
 def _begin(app: App, name: str) -> str:
-    run_id = str(uuid.uuid4())
     with app.store.write() as tx:
-        tx.execute(sa.insert(models.job_run).values(id=run_id, job=name, started_at=app.clock()))
-    return run_id
+        return runs.begin(tx, name, app.clock())
 
 
 def _end(app: App, run_id: str, report: Report) -> None:
-    done = {"finished_at": app.clock(), "code": report.code, "detail": report.detail | {"what": report.what}}
     with app.store.write() as tx:
-        tx.execute(sa.update(models.job_run).where(models.job_run.c.id == run_id).values(**done))
+        runs.end(tx, run_id, app.clock(), report.code, report.detail | {"what": report.what})
 
 
 def failed(app: App, name: str) -> int:

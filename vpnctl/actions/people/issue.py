@@ -126,6 +126,17 @@ class Room:
 
     def claim(self, owner: User, device: str) -> None:
         """Refuse a device name in use and a user at the limit."""
+        devices = self.free_name(owner, device)
+        limit = self._limit(owner)
+        if limit is not None and len(devices) >= limit:
+            raise LimitReached(
+                f"{owner.name} has {len(devices)} of {limit} devices",
+                f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
+            )
+        devices.append(device)
+
+    def free_name(self, owner: User, device: str) -> list[str]:
+        """Refuse a device name in use; return the user's devices."""
         if owner.id not in self._devices:
             table = models.peer.c
             where = (table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None))
@@ -136,13 +147,7 @@ class Room:
                 f"{owner.name}/{device} exists already",
                 f"another name: --device NAME   a new key for it: vpnctl peer regen {owner.name}/{device}",
             )
-        limit = self._limit(owner)
-        if limit is not None and len(devices) >= limit:
-            raise LimitReached(
-                f"{owner.name} has {len(devices)} of {limit} devices",
-                f"vpnctl user set {owner.name} --devices N, or revoke one of: {', '.join(sorted(devices))}",
-            )
-        devices.append(device)
+        return devices
 
     def _limit(self, owner: User) -> int | None:
         """Return how many devices are allowed: the user's own limit, else the plan's."""

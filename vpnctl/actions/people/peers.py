@@ -164,7 +164,7 @@ def change(app: App, text: str, device: str) -> tuple[User, Peer, Node]:
     with app.store.write() as tx:
         owner, peer = find.peer(tx, text)
         if device != peer.device:
-            Room(tx, app).claim(replace(owner, device_limit=None, unlimited=True), grammar.name(device, "device name"))
+            Room(tx, app).free_name(owner, grammar.name(device, "device name"))
             tx.update(Peer, models.peer.c.id == peer.id, device=device)
             before, after = {"device": peer.device}, {"device": device}
             events.record(tx, stamp(app), "peer.set", ("peer", peer.id, f"{owner.name}/{device}"), before, after)

@@ -162,3 +162,14 @@ def _fp():
     from tests.conftest import _fp as found
 
     return found()
+
+
+def test_the_drift_job_says_that_a_sync_heals_of_that_only_which_a_sync_changes(service, fleet):
+    fake = fleet["fi.example.org"]
+    fake.ways = {4: 1400}
+    fake.files.pop("/etc/sysctl.d/60-vpnctl.conf")
+    service("jobs", "run", "drift")
+    told = {row["kind"]: str(row) for row in service("notice", "list", "--json").json}
+    assert set(told) == {"drift", "not_ours"}
+    assert "MTU" in told["not_ours"]
+    assert "MTU" not in told["drift"]

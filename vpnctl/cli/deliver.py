@@ -53,6 +53,8 @@ def hand_over(
         if steps and not several:
             front.say("\n" + handout.all_steps(each.endpoint.protocol, name))
         rows.append(row)
+    if several and out is not None:
+        front.say(f"wrote {output.count(len(issued), 'file')} to {out}")
     sys.stdout.flush()
     peers.delivered(front.app, [each.peer.id for each in issued], "file" if out else "picture" if png else "printed")
     return rows

@@ -53,7 +53,7 @@ def sync(
     if prune_aliens:
         doomed = aliens.count(front.app, ids)
         if doomed:
-            front.confirm(f"Remove {doomed} peers that are not ours from {', '.join(row.name for row in rows)}?")
+            front.confirm(f"Remove {output.count(doomed, 'peer')} not ours from {', '.join(row.name for row in rows)}?")
         aliens.prune(front.app, ids)
     probes.ensure(front.app, ids)
     settled = settle_and_follow_up(front.app, ids, wish)

@@ -327,7 +327,7 @@ def retire(
         front.confirm(f"Retire {view.name} ({view.address}, {output.count(view.peers, 'peer')})?")
     _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
     left = (
-        ""
+        "; nothing was removed from it. If that machine still runs, devices still get in through it: delete it"
         if destroyed
         else ". On the server, the packages stay installed, and packets are forwarded until it boots again"
     )

@@ -102,7 +102,7 @@ def _told(granted: Granted) -> str:
 
 def _say_kept(granted: Granted) -> None:
     if granted.kept is not None:
-        current().say(f"note: {granted.kept.days_left} of {granted.kept.plan} follow behind it")
+        current().say(f"note: behind it: {granted.kept.days_left} of {granted.kept.plan}")
 
 
 def _say_outside(granted: Granted) -> None:

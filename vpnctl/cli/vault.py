@@ -26,7 +26,8 @@ def rotate() -> int:
     front = current()
     front.confirm("Rotate the key that seals all secrets? Stop the bot and timers first.")
     done = state.rotate(front.settings, whoami(), lambda at, total: front.say(f"sealed {at} of {total}"))
-    return output.finish(front, [], f"rotated: {done} secrets sealed anew", sealed=done)
+    front.say("note: copies of the database from before need the key file of then, or the recovery key")
+    return output.finish(front, [], f"rotated: {output.count(done, 'secret')} sealed anew", sealed=done)
 
 
 @commands.command("confirm")
@@ -60,8 +61,9 @@ def renew(
     front = current()
     if not show:
         raise InvalidInput("the new key will be printed on stdout", "give --show when nobody looks over your shoulder")
-    front.confirm("Make a new recovery key? The old one becomes useless.")
+    front.confirm("Make a new recovery key? The old one will open only copies from before.")
     key = state.new_recovery(front.app)
+    front.say("note: copies of the database from before open with the old key; for a new copy: vpnctl db copy FILE")
     if front.json:
         output.dump({"changed": True, "pending": [], "recovery_key": key.reveal()})
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vpnctl.actions.fleet.preview import drift
 from vpnctl.actions.fleet.settle import Wish
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
-from vpnctl.rules.changes import SYSTEM
+from vpnctl.rules.changes import SYSTEM, Change
 from vpnctl.store import models, outbox
 from vpnctl.store.queue import pending_nodes
 from vpnctl.store.rows import Node
@@ -27,14 +29,17 @@ def run(app: App, order: Order) -> Report:
     drifted = [each for each in found if each.changes or each.notes]
     messages = []
     for each in drifted:
-        wrong = (*each.notes, *each.changes)
-        lines = ", ".join(str(change) for change in wrong[:SHOWN])
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        details = {"node": each.node, "changes": lines + more}
-        messages += alerts.technical(app, "drift", each.node_id, f"{now:%Y%m%d}", details)
+        for kind, wrong in (("drift", each.changes), ("not_ours", each.notes)):
+            details = {"node": each.node, "changes": _listed(wrong)}
+            messages += alerts.technical(app, kind, each.node_id, f"{now:%Y%m%d}", details) if wrong else []
     if not order.dry_run:
         with app.store.write() as tx:
             outbox.enqueue(tx, messages, now)
     silent = {each.node: each.error for each in found if each.code}
     detail = {"drifted": [each.node for each in drifted], "pending": silent}
     return Report("drift", 0, f"{len(found)} nodes compared, {len(drifted)} differ", detail)
+
+
+def _listed(changes: Sequence[Change]) -> str:
+    more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    return ", ".join(str(change) for change in changes[:SHOWN]) + more

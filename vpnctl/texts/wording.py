@@ -38,7 +38,8 @@ _FORMS = {
         "The job {job} failed on its timer at {at}. On the operator's machine: vpnctl jobs history {job}"
     ),
     "bot_failed": mark("The bot stopped at {at}. On the operator's machine: journalctl -u vpnctl-bot"),
-    "drift": mark("{node} differs from the database: {changes}. The next sync heals it; who changed it by hand?"),
+    "drift": mark("{node} differs from the database: {changes}. The next sync puts it right; who changed it by hand?"),
+    "not_ours": mark("{node}: {changes}. No sync changes that; on the operator's machine: vpnctl node check {node}"),
     "resource": mark("{node}: {what}."),
     "application": mark("{display} wants access (name {user}, Telegram id {telegram_id})."),
     "crowd": mark("More people want access than are shown here. /pending lists them."),

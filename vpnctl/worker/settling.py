@@ -49,6 +49,8 @@ class Settler:
             for each in settle(self._app, [node_id]):
                 if each.code:
                     self._log(f"{each.node}: {each.error}")
+                elif each.changes:
+                    self._log(f"{each.node}: agrees with the database; changes made: {len(each.changes)}")
                 self._note(node_id, stuck=each.code != 0)
                 if each.code == PENDING:
                     handover.delayed(self._app, node_id)

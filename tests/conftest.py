@@ -34,14 +34,21 @@ START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all tests of the laboratory to one process, and every other module to one."""
+    """Give every module to one process, and those that share a laboratory to the same one."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRoom(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/lab" if nodeid.startswith("tests/lab/") else nodeid.split("::", maxsplit=1)[0]
+            module = nodeid.split("::", maxsplit=1)[0]
+            if not module.startswith("tests/lab/"):
+                return module
+            return "tests/lab/second" if Path(module).stem in SECOND_LAB else "tests/lab/first"
 
     return ByRoom(config, log)
+
+
+SECOND_LAB = ("test_access", "test_bot", "test_contract", "test_crash", "test_debian13", "test_faults")
+"""Modules of the laboratory for a second one, which runs beside the first: most of their time is waiting."""
 
 
 class Clock:

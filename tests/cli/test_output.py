@@ -8,7 +8,7 @@ import pytest
 
 from vpnctl.actions.service.inventory_form import export
 from vpnctl.cli import front
-from vpnctl.rules import grammar
+from vpnctl.rules import sizes
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def test_amounts_are_exported_as_people_write_them(service, app):
     ],
 )
 def test_a_written_size_is_read_back_exactly(number, text):
-    assert grammar.written_size(number) == text
-    assert grammar.size(text) == number
+    assert sizes.written_size(number) == text
+    assert sizes.size(text) == number
 
 
 def test_a_run_noted_by_a_clock_that_ran_ahead_is_not_the_last_one(service, clock):

@@ -37,3 +37,37 @@ def test_lists_of_people_show_their_access(service, app, clock, tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(exported)
     assert "nothing to change" in service("inventory", "apply", str(again)).err
+
+
+def test_a_telegram_id_that_somebody_has_is_refused_with_whose_it_is(service):
+    service("user", "add", "alice", "--telegram-id", "4711")
+    service("user", "add", "bob")
+    for said in (
+        service("user", "set", "bob", "--telegram-id", "4711"),
+        service("user", "add", "cyd", "--telegram-id", "4711"),
+    ):
+        assert (said.code, "alice's" in said.err, "vpnctl user show alice" in said.err) == (5, True, True)
+
+
+def test_commands_that_change_nothing_say_so(service):
+    service("user", "add", "alice")
+    for command in (("user", "set", "alice"), ("endpoint", "set", "fi", "wg0", "--port", "51820")):
+        said = service(*command)
+        assert (said.code, "nothing to change" in said.err, "changed" in said.err) == (0, True, False)
+        assert service(*command, "--json").json["changed"] is False
+    said = service("notice", "send", "hi", "--user", "alice")
+    assert "nothing was sent" in said.err
+
+
+def test_an_empty_selection_is_no_reason_to_say_how_to_begin(service):
+    assert "all: vpnctl peer list" in service("peer", "list", "--pending").err
+    assert "all: vpnctl subscription list" in service("subscription", "list", "--state", "expired").err
+    assert "vpnctl event list" in service("event", "list", "--subject", "zzz").err
+
+
+def test_a_server_that_was_never_provisioned_does_not_pass_as_agreeing(service):
+    from tests.conftest import _fp
+
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp())
+    assert "vpnctl node provision de" in service("node", "check", "de").err
+    assert "de is not provisioned" not in service("node", "check", "fi").err

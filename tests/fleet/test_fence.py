@@ -8,6 +8,7 @@ from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.people import peers, users
 from vpnctl.actions.people.issue import Wanted
 from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
 from vpnctl.rules.changes import SYSTEM
@@ -53,7 +54,7 @@ def test_an_old_copy_cannot_cut_who_has_paid_since(app, serve, clock):
     peers.add(app, [Wanted("alice")])
     settle(app, [node.id])
     old = copied(app)
-    subscriptions.extend(app, "alice", paid=subscriptions.Paid("p1", "EUR"), days=30)
+    subscriptions.extend(app, "alice", paid=Paid("p1", "EUR"), days=30)
     settle(app, [node.id])
     clock.forward(days=31)
     assert settle(old, [node.id], ALL)[0].code == 7

@@ -63,3 +63,29 @@ def test_a_chain_that_may_drop_is_named_where_nothing_is_known_for_certain(servi
     assert said.code == 3
     assert "first at inet own forward" in said.err
     assert "vpnctl node provision" not in said.err
+
+
+def test_an_endpoint_that_is_down_is_told_by_status_as_soon_as_it_was_seen(service, fleet):
+    fi = fleet["fi.example.org"]
+    service("user", "add", "alice")
+    service("peer", "add", "alice")
+    live = fi.links.pop("wg0")
+    assert service("node", "check", "fi").code == 4
+    assert "wg0: not up" in service("status").out
+    assert service("status", "--fail").code == 3
+    assert service("peer", "verify", "alice").code == 4
+    fi.links["wg0"] = live
+    service("jobs", "run", "sync")
+    assert service("node", "list", "--json").json[0]["packets"] == "ok", "what was down and is up again is no trouble"
+
+
+def test_a_device_through_whose_node_no_packet_passes_is_not_verified_as_ok(service, fleet):
+    service("user", "add", "alice")
+    service("peer", "add", "alice")
+    assert service("peer", "verify", "alice").code == 0
+    fleet["fi.example.org"].path = "out"
+    service("node", "check", "fi")
+    said = service("peer", "verify", "alice", "--json")
+    assert (said.code, said.json["on_node"]) == (4, "right")
+    assert "packets do not pass" in said.json["verdict"]
+    assert said.json["advice"] == "vpnctl node check fi"

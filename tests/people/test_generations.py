@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 
@@ -206,3 +208,32 @@ def test_a_resumed_device_is_not_said_to_work_elsewhere_as_if_that_were_news(pai
     pair("peer", "regen", "alice/phone", "--overlap")
     pair("peer", "suspend", "alice/phone")
     assert "still works" not in pair("peer", "resume", "alice/phone").err
+
+
+def test_retiring_a_node_names_those_who_moved_away_and_have_not_connected_there(pair, cli, monkeypatch):
+    pair("user", "migrate", "alice", "--to", "de")
+    said = pair("node", "retire", "fi")
+    assert said.code == 6
+    assert "have not connected at their new node yet and are cut: alice/phone" in said.err
+
+
+def test_a_node_that_only_has_to_hear_of_a_decision_is_not_said_to_wait_for_changes(pair, app):
+    pair("user", "migrate", "alice", "--to", "de")
+    with app.store.write() as tx:
+        tx.execute(sa.update(models.node).values(fence_at=app.clock()))
+    assert {row["state"] for row in pair("node", "list", "--json").json} == {"settled"}
+    assert "changes wait" not in pair("status").out
+
+
+def test_what_was_sold_is_told_also_while_a_node_does_not_answer(pair, fleet):
+    pair("--yes", "inventory", "apply", str(Path(__file__).parents[2] / "inventory/example-plans.yaml"))
+    fleet["fi.example.org"].down = True
+    said = pair("subscription", "grant", "alice", "--plan", "month")
+    assert said.code == 3
+    assert "alice: month from now until" in said.err
+
+
+def test_a_hint_to_add_a_device_again_names_it(pair):
+    pair("peer", "revoke", "alice/phone")
+    said = pair("peer", "resume", "alice/phone")
+    assert "vpnctl peer add alice/phone" in said.err

@@ -8,6 +8,7 @@ import pytest
 
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
 from vpnctl.rules import money
@@ -44,7 +45,7 @@ def test_a_bigger_plan_takes_effect_now_and_the_rest_of_the_old_one_follows(app,
     serve()
     inventory.apply(app, *parse(PLANS, "plans"))
     users.add(app, ["alice"])
-    subscriptions.grant(app, "alice", "small", paid=subscriptions.Paid("p1", "EUR"))
+    subscriptions.grant(app, "alice", "small", paid=Paid("p1", "EUR"))
     subscriptions.extend(app, "alice", days=10)
     clock.forward(days=10)
     granted = subscriptions.grant(app, "alice", "large", paid="p2")
@@ -87,7 +88,7 @@ def test_whoever_pays_during_a_trial_with_something_granted_behind_it_has_no_gap
     trials.start(app, "alice")
     clock.forward(days=1)
     subscriptions.grant(app, "alice", "small")
-    subscriptions.grant(app, "alice", "small", paid=subscriptions.Paid("p1", "EUR"))
+    subscriptions.grant(app, "alice", "small", paid=Paid("p1", "EUR"))
     with app.store.read() as tx:
         rows = sorted(tx.all(Subscription), key=lambda row: row.starts_at)
     assert [((row.starts_at - clock()).days, (row.ends_at - clock()).days) for row in rows] == [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HOST_KEY
 from vpnctl.errors import InvalidInput
 from vpnctl.rules import yamldoc
 
@@ -94,3 +95,19 @@ def test_a_wrong_inventory_names_file_line_and_what_was_expected(service, tmp_pa
     assert run.code == 2
     assert says in run.err
     assert service("user", "list", "--json").json == []
+
+
+def test_of_an_endpoint_that_is_there_only_what_changes_need_stand_in_the_file(service, tmp_path):
+    before = service("endpoint", "show", "fi", "wg0", "--json").json
+    file = tmp_path / "one.yaml"
+    file.write_text(
+        "nodes:\n  - name: fi\n    host: root@fi.example.org\n    host_key: "
+        + HOST_KEY
+        + "\n    endpoints:\n      - {protocol: wireguard, interface: wg0, port: 51999}\n"
+    )
+    assert service("--yes", "inventory", "apply", str(file)).code == 0
+    after = service("endpoint", "show", "fi", "wg0", "--json").json
+    assert after["port"] == 51999
+    assert {key: after[key] for key in ("pool_v4", "pool_v6", "mtu")} == {
+        key: before[key] for key in ("pool_v4", "pool_v6", "mtu")
+    }

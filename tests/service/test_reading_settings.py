@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vpnctl.rules import grammar
+from vpnctl.rules import sizes
 from vpnctl.settings import load
 
 
@@ -25,4 +25,4 @@ def test_settings_are_read_as_people_write_yaml(tmp_path, line, name, value):
 
 
 def test_sizes_are_read_as_they_are_exported():
-    assert grammar.size("107374182400") == 107374182400
+    assert sizes.size("107374182400") == 107374182400

@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from vpnctl.actions.service import state
+from vpnctl.errors import VpnctlError
+from vpnctl.rules.secret import Secret
+
 
 def real(tmp_path, script):
     """Run the real program in a shell with a state of its own."""
@@ -48,7 +52,6 @@ def test_a_missing_key_file_is_no_good_run(service, settings):
     ("name", "value"), [("ssh_key", "v1.{id}.AAAA"), ("ssh_key", "v1.{id}.!"), ("recovery_copy", "!!!")]
 )
 def test_damaged_sealed_values_are_trouble_and_no_bug(app, settings, name, value):
-    from vpnctl.actions.service import state
     from vpnctl.errors import StateTrouble
 
     key = state.new_recovery(app)
@@ -61,3 +64,12 @@ def test_damaged_sealed_values_are_trouble_and_no_bug(app, settings, name, value
         else:
             settings.key_file.unlink()
             state.recover_vault(settings, key)
+
+
+def test_a_recovery_key_with_one_wrong_letter_is_none_whichever_it_is(app):
+    key = state.new_recovery(app).reveal()
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    for letter in letters.replace(key[-1], ""):
+        with pytest.raises(VpnctlError):
+            state.confirm_recovery(app, Secret(key[:-1] + letter))
+    state.confirm_recovery(app, Secret(key))

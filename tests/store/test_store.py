@@ -437,7 +437,7 @@ def test_a_damaged_or_missing_sqlite_file_is_named(tmp_path, damage, text):
 
 
 def test_a_database_locked_by_another_program_is_busy_not_broken(tmp_path, monkeypatch):
-    monkeypatch.setattr("vpnctl.store.engine.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("vpnctl.store.connection.BUSY_SECONDS", 0.2)
     path = tmp_path / "state/vpnctl.db"
     upgrade(f"sqlite:///{path}")
     store = Store(f"sqlite:///{path}")
@@ -466,7 +466,7 @@ def test_damage_met_at_the_beginning_of_a_write_is_told_as_damage(tmp_path):
 KILLED = """
 import itertools, os, shutil, signal, sys
 from pathlib import Path
-from vpnctl.store import engine, upgrade
+from vpnctl.store import connection, engine, upgrade
 url, first = sys.argv[1], sys.argv[2]
 target = count = 0
 def statement(*_args):
@@ -474,16 +474,16 @@ def statement(*_args):
     count += 1
     if count == target:
         os.kill(os.getpid(), signal.SIGKILL)
-real = engine._engine
+real = engine.engine
 def traced(url, path):
     made = real(url, path)
     if path is not None:
-        engine.sa_event.listen(made, "connect", lambda raw, _record: raw.set_trace_callback(statement))
+        connection.sa_event.listen(made, "connect", lambda raw, _record: raw.set_trace_callback(statement))
     else:
-        engine.sa_event.listen(made, "before_cursor_execute", statement)
-        engine.sa_event.listen(made, "commit", statement)
+        connection.sa_event.listen(made, "before_cursor_execute", statement)
+        connection.sa_event.listen(made, "commit", statement)
     return made
-engine._engine = traced
+engine.engine = traced
 def run(at):
     global target, count
     child = os.fork()

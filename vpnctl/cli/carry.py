@@ -21,6 +21,8 @@ class Told:
     what: str
     rows: dict[str, Any] = field(default_factory=dict)
     changed: bool = True
+    saved: str = ""
+    """What holds although a node is pending."""
 
 
 def carry_out(
@@ -43,7 +45,7 @@ def carry_out(
     done = verb(front.app)
     settled = settle(front.app, done.node_ids, wish)
     told = tell(done, settled)
-    return output.finish(front, settled, told.what, changed=told.changed, **told.rows)
+    return output.finish(front, settled, told.what, changed=told.changed, saved=told.saved, **told.rows)
 
 
 def rehearsed(verb: Callable[[App], D], *, wish: Any = None, foretell: Callable[[D], None] | None = None) -> int:

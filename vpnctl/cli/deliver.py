@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpnctl.cli import output
-from vpnctl.cli.front import Front
+from vpnctl.cli.front import Front, current, interruptible
+from vpnctl.cli.peer_access import by_id, read
 from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
 from vpnctl.texts import handout
@@ -104,3 +106,65 @@ def _write(
         sys.stdout.write(_fitting_qr(front, config))
     elif out is None and png is None:
         sys.stdout.write((f"# {clean(name)}\n" if several else "") + config.reveal() + ("\n" if several else ""))
+
+
+def _barred(peer_ids: list[str]) -> list[Any]:
+    """Return those of the new peers whose people may not connect now."""
+    from vpnctl import reports
+    from vpnctl.store import models
+
+    front = current()
+    found: list[Any] = []
+    with front.app.store.read() as tx:
+        for start in range(0, len(peer_ids), _PART):
+            part = models.peer.c.id.in_(peer_ids[start : start + _PART])
+            found += [view for view in reports.peers(tx, front.app.clock(), part) if view.reason]
+    return found
+
+
+_PART = 500
+
+
+def refuse_existing(out: Path | None, png: Path | None, protocol: str, devices: list[tuple[str, str]]) -> None:
+    """A file in the way is found before anything is changed."""
+    if png is not None and len(devices) > 1:
+        raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
+    if png is not None and out == png:
+        raise InvalidInput("--out and --png name the same file", "name two")
+    inside = (
+        [out / handout.file_name(protocol, *device, "") for device in devices]
+        if out is not None and out.is_dir()
+        else []
+    )
+    for path in (out, png, *inside):
+        if path is not None and os.path.lexists(path) and not path.is_dir():
+            raise InvalidInput(f"{path} exists already", "name another file, or move it away")
+        if path is not None and not path.parent.is_dir():
+            raise InvalidInput(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+
+
+def give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
+    """Settle, then hand out: the config is printed even while the node has not got it, with exit 3."""
+    from vpnctl.actions.fleet.settle import settle
+
+    front = current()
+    named = [f"{each.user.name}/{each.peer.device}" for each in issued]
+    whom = named[0] if len(named) == 1 else f"USER/DEVICE, for each of: {', '.join(named)}"
+    with interruptible(f"not handed out yet: vpnctl peer config {whom}"):
+        settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
+    broken = {each.node.name: each.node.path_error for each in issued if each.node.path_error}
+    for name, why in sorted(broken.items()):
+        front.say(f"warning: packets did not pass {name} when that was last tried: {why}")
+        front.say(f"hint: vpnctl node check {name}")
+    rows = hand_over(front, issued, **how)
+    if any(each.peer.replaces_id for each in issued):  # the grace runs from the handing out on: nodes are told
+        settle(front.app, [node_id for each in issued for node_id in each.node_ids])
+    if len(issued) == 1:
+        first = issued[0]
+        what = f"{verb} {first.user.name}/{first.peer.device}{read(by_id(first.peer.id))}"
+    else:
+        nodes = ", ".join(sorted({each.node.name for each in issued}))
+        what = f"{verb} {len(issued)} peers; checked on {nodes}"
+        for view in _barred([each.peer.id for each in issued]):
+            front.say(f"note: {view.user}/{view.device} cannot connect now: {view.reason}")
+    return output.finish(front, settled, what, peers=rows)

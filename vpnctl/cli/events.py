@@ -26,9 +26,11 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="The newest so many.")] = 50,
 ) -> int:
     """List the newest events, oldest first."""
-    from vpnctl import reports
+    from vpnctl.reports import audit
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.events(tx, subject=subject, verb=verb, limit=limit)
+        rows = audit.events(tx, subject=subject, verb=verb, limit=limit)
+    if not rows:
+        front.say("no such events; the newest of all: vpnctl event list")
     return output.show_list(front, rows, ("seq", "at", "actor", "verb", "subject", "before", "after"))

@@ -93,7 +93,7 @@ def _hand_over(
     who = people[0] if len(people) == 1 else output.count(len(people), "person", "people")
     hours = front.settings.migration_grace_hours
     what = f"{who} may use {to}; an old peer ends at the first handshake there, or in {hours} h"
-    return output.finish(front, settled, what, peers=rows, left=left)
+    return output.finish(front, settled, what, saved=what, peers=rows, left=left)
 
 
 def _recap(left: Sequence[Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,6 +56,7 @@ def sync(
         if doomed:
             front.confirm(f"Remove {output.count(doomed, 'peer')} not ours from {', '.join(row.name for row in rows)}?")
         aliens.prune(front.app, ids)
+    _say_bare(names or [])
     probes.ensure(front.app, ids)
     settled = settle_and_follow_up(front.app, ids, wish)
     if cut_all:
@@ -68,6 +70,18 @@ def sync(
     return output.finish(front, settled, what, changed=changed > 0, nodes=[each.node for each in settled])
 
 
+def _say_bare(names: Sequence[str]) -> None:
+    """A server on which nothing is served yet agrees with everything: that is said, or it reads as good news."""
+    from vpnctl import reports
+
+    front = current()
+    with front.app.store.read() as tx:
+        rows = reports.nodes(tx, front.app.clock(), planned=False)
+    for row in rows:
+        if row.state == "not provisioned" and (not names or row.name in names):
+            front.say(f"note: {row.name} is not provisioned yet: vpnctl node provision {row.name}")
+
+
 def check(names: Names = None) -> int:
     """Compare nodes with the database, and shake hands with them as clients do. Exit 4 when something is not right."""
     from vpnctl.actions.fleet import preview
@@ -78,6 +92,7 @@ def check(names: Names = None) -> int:
     front = current()
     with front.app.store.read() as tx:
         ids = [row.id for row in find.nodes(tx, names or [])]
+    _say_bare(names or [])
     return output.show_preview(front, preview.check(front.app, ids, Wish(scope=SYSTEM)), drift=True)
 
 

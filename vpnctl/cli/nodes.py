@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vpnctl.cli import node_care, output
 from vpnctl.cli.completion import complete_nodes
+from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current
 
 commands = typer.Typer(
@@ -20,16 +20,6 @@ commands = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)]
-Fingerprint = Annotated[
-    str | None,
-    typer.Option("--host-key-fp", metavar="SHA256:…", help="The host key's fingerprint, from your provider's console."),
-]
-KnownHosts = Annotated[
-    Path | None, typer.Option("--known-hosts", metavar="FILE", help="Take the host key from a known_hosts file.")
-]
-Identity = Annotated[Path | None, typer.Option("--identity", metavar="FILE", help="Private key for the first login.")]
-Password = Annotated[bool, typer.Option("--password-stdin", help="Read the password for the first login from stdin.")]
-Agent = Annotated[bool, typer.Option("--agent", help="Use the SSH agent for the first login.")]
 PublicHost = Annotated[
     str | None,
     typer.Option("--public-host", metavar="HOST", help="What clients dial; a DNS name survives a lost server."),
@@ -44,20 +34,9 @@ TrafficLimit = Annotated[
     typer.Option("--traffic-limit", metavar="SIZE", help="Traffic a month that the provider lets pass, such as 20 TB."),
 ]
 COLUMNS = (
-    "name",
-    "state",
-    "health",
-    "peers",
-    "online",
-    "packets",
-    "capacity",
-    "full_on",
-    "packets_at",
-    "address",
-    "protocols",
-    "region",
-    "seen_at",
-)
+    "name", "state", "health", "peers", "online", "packets", "capacity", "full_on", "packets_at", "address",
+    "protocols", "region", "seen_at",
+)  # fmt: skip
 
 
 @commands.command("add")
@@ -90,7 +69,7 @@ def add(
     front = current()
     if local == (target is not None):
         raise InvalidInput("name a server to log in at, or give --local", "vpnctl node add NAME root@HOST")
-    means = _means(identity, password_stdin, agent)
+    means = means_of(identity, password_stdin, agent)
     details = {
         "public_host": public_host,
         "region": region,
@@ -98,51 +77,13 @@ def add(
         "traffic_limit": traffic_limit,
         "rent_due": rent_due,
     }
-    new = nodes.NewNode(name, target, host_key_fp, _text(known_hosts), jump, means, details)
-    row = nodes.add(front.app, new, _ask_host_key)
+    new = nodes.NewNode(name, target, host_key_fp, text_of(known_hosts), jump, means, details)
+    row = nodes.add(front.app, new, ask_host_key)
     if not provision:
         what = f"added {row.name}; next: vpnctl node provision {row.name}"
         return output.finish(front, [], what, nodes=[_view(row.name)])
     front.say(f"added {row.name}, provisioning it")
     return _provision(row.name, None, "none", dry_run=False)
-
-
-def _means(identity: Path | None, password_stdin: bool, agent: bool) -> Any:
-    from vpnctl.errors import InvalidInput
-    from vpnctl.remote.enroll import Means
-
-    if sum((identity is not None, password_stdin, agent)) > 1:
-        raise InvalidInput("give one of --identity, --password-stdin, --agent", "one way in is enough")
-    password = current().read_secret("password", "--password-stdin") if password_stdin else None
-    return Means(identity, password, agent)
-
-
-def _text(path: Path | None) -> str | None:
-    from vpnctl.errors import InvalidInput
-
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") if path is not None else None
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
-
-
-def _ask_host_key(fingerprint: str) -> bool:
-    """Ask on a terminal only, and want a part of the fingerprint typed: a plain yes is too easy to give."""
-    from vpnctl.errors import Distrust
-    from vpnctl.rules.grammar import clean
-
-    front = current()
-    if not sys.stdin.isatty():
-        return False
-    front.say(f"The server shows the host key {fingerprint}\nCompare it with your provider's console.")
-    sys.stderr.write("Type its last 6 characters to trust it: ")
-    sys.stderr.flush()
-    typed = sys.stdin.readline().strip()
-    if typed and typed != fingerprint[-6:]:
-        raise Distrust(
-            f"'{clean(typed)}' is not its last 6 characters; nothing was saved", "compare all of it, and type those 6"
-        )
-    return bool(typed)
 
 
 def _view(name: str) -> Any:
@@ -303,10 +244,10 @@ def trust(
     from vpnctl.actions.fleet import nodes
 
     front = current()
-    new = nodes.NewNode(name, None, host_key_fp, _text(known_hosts), None, _means(identity, password_stdin, agent))
+    new = nodes.NewNode(name, None, host_key_fp, text_of(known_hosts), None, means_of(identity, password_stdin, agent))
     if token is not None:
         front.confirm(f"Is this database the only one that drives {name} from now on?")
-    nodes.trust(front.app, name, new, _ask_host_key, token)
+    nodes.trust(front.app, name, new, ask_host_key, token)
     return output.finish(front, [], f"{name} is trusted; next: vpnctl node sync {name}", nodes=[_view(name)])
 
 
@@ -324,7 +265,9 @@ def retire(
     front = current()
     view = _view(name)
     if view is not None and view.state != "retired":
-        front.confirm(f"Retire {view.name} ({view.address}, {output.count(view.peers, 'peer')})?")
+        front.confirm(
+            f"Retire {view.name} ({view.address}, {output.count(view.peers, 'peer')})?{_cut_by_it(view.name)}"
+        )
     _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
     left = (
         "; nothing was removed from it. If that machine still runs, devices still get in through it: delete it"
@@ -332,3 +275,16 @@ def retire(
         else ". On the server, the packages stay installed, and packets are forwarded until it boots again"
     )
     return output.finish(front, [settled], f"retired {name}{left}", nodes=[_view(name)])
+
+
+def _cut_by_it(name: str) -> str:
+    """Name the devices that moved away and have not connected at their new place: what they have ends here."""
+    from vpnctl import reports
+    from vpnctl.store import find, models
+
+    front = current()
+    with front.app.store.read() as tx:
+        here = models.endpoint.c.node_id == find.node(tx, name).id
+        rows = reports.peers(tx, front.app.clock(), here, models.peer.c.retiring_at.is_not(None))
+    devices = sorted({f"{row.user}/{row.device}" for row in rows if row.state.startswith("active")})
+    return f" These have not connected at their new node yet and are cut: {', '.join(devices)}." if devices else ""

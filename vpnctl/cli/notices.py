@@ -58,12 +58,12 @@ def send(
     with front.app.store.read() as tx:
         people, missed = news.recipients(tx, node or [], user or [], everybody=everybody)
     if missed:
-        front.say(f"note: {missed} people have no Telegram id, or blocked the bot")
+        front.say(f"note: without Telegram id, or the bot is blocked: {output.count(missed, 'person', 'people')}")
     if dry_run or not people:
         what = f"it would reach {output.count(len(people), 'person', 'people')}"
-        return output.finish(front, [], what, changed=False, dry_run=True, people=len(people), missed=missed)
-    front.confirm(f"Send this to {len(people)} people?")
+        what = what if dry_run else "nothing was sent: nobody of these can be reached"
+        return output.finish(front, [], what, changed=False, dry_run=dry_run, people=len(people), missed=missed)
+    front.confirm(f"Send this to {output.count(len(people), 'person', 'people')}?")
     count = news.send(front.app, body, people)
-    return output.finish(
-        front, [], f"enqueued for {count} people; `jobs run notify` sends", people=count, missed=missed
-    )
+    what = f"enqueued for {output.count(count, 'person', 'people')}; vpnctl jobs run notify sends it"
+    return output.finish(front, [], what, people=count, missed=missed)

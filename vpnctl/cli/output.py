@@ -16,8 +16,9 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
-from vpnctl.rules.grammar import clean, human_size
+from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
+from vpnctl.rules.sizes import human_size
 from vpnctl.settings import no_colour
 
 _BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "per_active")
@@ -61,8 +62,13 @@ def show_one(front: Front, row: Any, *, without: Sequence[str] = (), **more: Any
     return 0
 
 
-def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool = True, **rows: Any) -> int:
-    """Report a change: on stderr what was proven and what is pending, with --json one object. Return the exit code."""
+def finish(
+    front: Front, settled: Sequence[Settled], what: str, *, changed: bool = True, saved: str = "", **rows: Any
+) -> int:
+    """Report a change: on stderr what was proven and what is pending, with --json one object. Return the exit code.
+
+    `what` holds when every node was seen to agree; `saved` is said where some did not.
+    """
     pending = [each for each in settled if each.code]
     code = worst(each.code for each in settled)
     if front.json:
@@ -81,8 +87,9 @@ def finish(front: Front, settled: Sequence[Settled], what: str, *, changed: bool
         error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted", 9: "not all was done"}.get(each.code, "saved, but pending")
         warn(f"{word} on {each.node}: {clean(error)}", each.hint)
-    if not pending and what:
-        front.say(what)
+    said = saved if pending else what
+    if said:
+        front.say(said)
     return code
 
 

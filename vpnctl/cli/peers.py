@@ -11,8 +11,9 @@ import typer
 from vpnctl.cli import output, peer_access
 from vpnctl.cli.carry import rehearsed
 from vpnctl.cli.completion import complete_nodes, complete_users
-from vpnctl.cli.front import current, interruptible
-from vpnctl.cli.peer_access import DryRun, Ref, by_id, read
+from vpnctl.cli.deliver import give, refuse_existing
+from vpnctl.cli.front import current
+from vpnctl.cli.peer_access import DryRun, Ref, by_id
 from vpnctl.rules.grammar import clean
 
 commands = typer.Typer(
@@ -80,77 +81,9 @@ def add(
     front = current()
     if dry_run:
         return rehearsed(lambda trial: Done(made := peers.add(trial, wanted), [each.node.id for each in made]))
-    _refuse_existing(out, png, wanted[0].protocol, [(each.user, each.device) for each in wanted])
+    refuse_existing(out, png, wanted[0].protocol, [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
-    return _give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
-
-
-def _barred(peer_ids: list[str]) -> list[Any]:
-    """Return those of the new peers whose people may not connect now."""
-    from vpnctl import reports
-    from vpnctl.store import models
-
-    front = current()
-    found: list[Any] = []
-    with front.app.store.read() as tx:
-        for start in range(0, len(peer_ids), _PART):
-            part = models.peer.c.id.in_(peer_ids[start : start + _PART])
-            found += [view for view in reports.peers(tx, front.app.clock(), part) if view.reason]
-    return found
-
-
-_PART = 500
-
-
-def _refuse_existing(out: Path | None, png: Path | None, protocol: str, devices: list[tuple[str, str]]) -> None:
-    """A file in the way is found before anything is changed."""
-    import os
-
-    from vpnctl.errors import InvalidInput
-    from vpnctl.texts import handout
-
-    if png is not None and len(devices) > 1:
-        raise InvalidInput("--png holds one code", "hand them out one by one: vpnctl peer config USER --png FILE")
-    if png is not None and out == png:
-        raise InvalidInput("--out and --png name the same file", "name two")
-    inside = (
-        [out / handout.file_name(protocol, *device, "") for device in devices]
-        if out is not None and out.is_dir()
-        else []
-    )
-    for path in (out, png, *inside):
-        if path is not None and os.path.lexists(path) and not path.is_dir():
-            raise InvalidInput(f"{path} exists already", "name another file, or move it away")
-        if path is not None and not path.parent.is_dir():
-            raise InvalidInput(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
-
-
-def _give(issued: list[Any], verb: str, how: dict[str, Any]) -> int:
-    """Settle, then hand out: the config is printed even while the node has not got it, with exit 3."""
-    from vpnctl.actions.fleet.settle import settle
-    from vpnctl.cli.deliver import hand_over
-
-    front = current()
-    named = [f"{each.user.name}/{each.peer.device}" for each in issued]
-    whom = named[0] if len(named) == 1 else f"USER/DEVICE, for each of: {', '.join(named)}"
-    with interruptible(f"not handed out yet: vpnctl peer config {whom}"):
-        settled = settle(front.app, [node_id for each in issued for node_id in each.node_ids])
-    broken = {each.node.name: each.node.path_error for each in issued if each.node.path_error}
-    for name, why in sorted(broken.items()):
-        front.say(f"warning: packets did not pass {name} when that was last tried: {why}")
-        front.say(f"hint: vpnctl node check {name}")
-    rows = hand_over(front, issued, **how)
-    if any(each.peer.replaces_id for each in issued):  # the grace runs from the handing out on: nodes are told
-        settle(front.app, [node_id for each in issued for node_id in each.node_ids])
-    if len(issued) == 1:
-        first = issued[0]
-        what = f"{verb} {first.user.name}/{first.peer.device}{read(by_id(first.peer.id))}"
-    else:
-        nodes = ", ".join(sorted({each.node.name for each in issued}))
-        what = f"{verb} {len(issued)} peers; checked on {nodes}"
-        for view in _barred([each.peer.id for each in issued]):
-            front.say(f"note: {view.user}/{view.device} cannot connect now: {view.reason}")
-    return output.finish(front, settled, what, peers=rows)
+    return give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
 @commands.command("list")
@@ -190,7 +123,11 @@ def list_(
     with front.app.store.read() as tx:
         rows = reports.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
     if not rows:
-        front.say("no peers; vpnctl user add NAME, then: vpnctl peer add NAME")
+        front.say(
+            "none of these; all: vpnctl peer list"
+            if where or revoked
+            else "no peers; vpnctl user add NAME, then: vpnctl peer add NAME"
+        )
     unread = {each.node for each in settled if each.code}
     rows = [replace(row, online=None) if row.node in unread else row for row in rows]
     output.show_list(front, rows[:limit] if limit else rows, COLUMNS)
@@ -252,7 +189,7 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
 
     front = current()
     issued = peers.reveal(front.app, peer)
-    _refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
+    refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
     rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
     view = by_id(issued.peer.id)
     if front.json:
@@ -301,9 +238,9 @@ def regen(
     if dry_run:
         return rehearsed(lambda trial: peers.regen(trial, peer, public_key=public_key, overlap=overlap))
     view = _view(peer)
-    _refuse_existing(out, png, view.protocol, [(view.user, view.device)])
+    refuse_existing(out, png, view.protocol, [(view.user, view.device)])
     issued = peers.regen(front.app, peer, public_key=public_key, overlap=overlap)
-    return _give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
+    return give([issued], "regenerated", {"out": out, "qr": qr, "png": png, "steps": steps})
 
 
 suspend = commands.command("suspend")(peer_access.suspend)

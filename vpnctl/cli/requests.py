@@ -14,7 +14,7 @@ from vpnctl.cli.front import current
 
 if TYPE_CHECKING:
     from vpnctl.actions.outcome import Done, Settled
-    from vpnctl.actions.sales.subscriptions import Paid
+    from vpnctl.actions.sales.paid import Paid
     from vpnctl.actions.talk.requests import Decided
     from vpnctl.app import App
 
@@ -49,9 +49,9 @@ def grant(
     currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Of the payment.")] = None,
 ) -> int:
     """Grant a request. A config that comes of it is sent by Telegram once its peer was read on the node."""
-    from vpnctl.actions.sales import subscriptions
+    from vpnctl.actions.sales.paid import payment
 
-    return _decide(request, granted=True, paid=subscriptions.payment(paid, currency))
+    return _decide(request, granted=True, paid=payment(paid, currency))
 
 
 @commands.command("refuse")

@@ -46,11 +46,13 @@ def grant(
 ) -> int:
     """Grant a plan: from now, or behind what the person has already.
 
-    A bigger plan than the one that runs takes effect now; the unused days of that one follow behind it.
+    A bigger plan than the one that runs takes effect now; the unused days of that one follow behind it. A trial runs
+    to its end first, unless --paid says that it was paid.
     """
     from vpnctl.actions.sales import subscriptions
+    from vpnctl.actions.sales.paid import payment
 
-    paying = subscriptions.payment(paid, currency)
+    paying = payment(paid, currency)
     return _give(lambda app: subscriptions.grant(app, name, plan, paid=paying, queue=queue), dry_run)
 
 
@@ -59,7 +61,7 @@ def extend(
     name: Name,
     plan: Annotated[
         str | None,
-        typer.Option("--plan", metavar="PLAN", help="Another plan than the last one.", autocompletion=complete_plans),
+        typer.Option("--plan", metavar="PLAN", help="Another plan than what runs.", autocompletion=complete_plans),
     ] = None,
     days: Annotated[
         int | None, typer.Option("--days", metavar="N", help="This many days instead of the plan's.")
@@ -70,8 +72,9 @@ def extend(
 ) -> int:
     """Add a further period: from now, or from the end of the last one if that is later."""
     from vpnctl.actions.sales import subscriptions
+    from vpnctl.actions.sales.paid import payment
 
-    paying = subscriptions.payment(paid, currency)
+    paying = payment(paid, currency)
     return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paying), dry_run)
 
 
@@ -87,7 +90,7 @@ def _give(verb: Callable[[App], Granted], dry_run: bool) -> int:
             front.say(f"note: {granted.user.name} was unlimited; access is by subscription from now on")
         _say_outside(granted)
         _say_kept(granted)
-        return Told(_told(granted), {"subscriptions": _views(granted.user.name)})
+        return Told(_told(granted), {"subscriptions": _views(granted.user.name)}, saved=_told(granted))
 
     return carry_out(verb, tell, dry_run=dry_run, foretell=foretell)
 
@@ -187,7 +190,11 @@ def list_(
         wanted = tariffs.SubscriptionFilter(user=user, states=state or (), ending=within)
         rows = tariffs.subscriptions(tx, front.app.clock(), soon, wanted, limit=limit)
     if not rows:
-        front.say("none; vpnctl subscription grant USER --plan PLAN")
+        front.say(
+            "none of these; all: vpnctl subscription list"
+            if user or state or ending
+            else "none; vpnctl subscription grant USER --plan PLAN"
+        )
     return output.show_list(front, rows, COLUMNS)
 
 

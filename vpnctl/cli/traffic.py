@@ -45,7 +45,7 @@ def show(
     from vpnctl.cli.charts import bar, traffic_series, write_png
     from vpnctl.errors import InvalidInput
     from vpnctl.reports import traffic
-    from vpnctl.rules.grammar import human_size
+    from vpnctl.rules.sizes import human_size
     from vpnctl.store import find
 
     front = current()

@@ -27,7 +27,7 @@ def _trial() -> None:
 def start(
     name: Annotated[str, typer.Argument(metavar="USER", help="User name.", autocompletion=complete_users)],
 ) -> int:
-    """Start a person's trial. Once a person, also after the account was deleted."""
+    """Start a person's trial: once a person. Whoever has a Telegram id is known again after the account was deleted."""
     from vpnctl.actions.sales import trials
 
     def tell(granted: Granted, _: Sequence[Settled]) -> Told:

@@ -164,7 +164,8 @@ def set_(
     def tell(done: Done[User], _: Sequence[Settled]) -> Told:
         views = _views([done.made])
         access = f"; access: {views[0].access}" if unlimited is not None else ""
-        return Told(f"changed {done.made.name}{access}", {"users": views})
+        given = any(value is not None for value in details.values())
+        return Told(f"changed {done.made.name}{access}" if given else "nothing to change", {"users": views}, given)
 
     return carry_out(lambda app: users.change(app, name, details), tell)
 

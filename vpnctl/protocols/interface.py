@@ -27,6 +27,13 @@ class BadOption(InvalidInput):
         self.option, self.why = option, why
 
 
+class MissingOption(BadOption):
+    """An option that a new endpoint needs in an inventory's entry; one that is there has it already."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(option, "field required")
+
+
 @dataclass(frozen=True)
 class Supports:
     """What a protocol's nodes can show."""
@@ -202,7 +209,7 @@ class ProtocolPlugin(Protocol):
         """
 
     def from_entry(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options of an endpoint from its entry in an inventory. Raises BadOption."""
+        """Return all options of an endpoint from its entry in an inventory. Raises BadOption; MissingOption at last."""
 
     def to_entry(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an inventory's entry says of these options."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput, Unreachable
-from vpnctl.remote import ssh, ssh_errors
+from vpnctl.remote import channel, ssh, ssh_errors
 from vpnctl.remote.shell import FIRST_SECONDS, Login, Result, Shell
 from vpnctl.rules.grammar import quoted
 from vpnctl.rules.secret import Secret
@@ -46,7 +46,7 @@ def install_key(login: Login, means: Means, public_line: str, key: Secret) -> No
     transport = ssh._open(login, key, pinned=True, seconds=FIRST_SECONDS)
     try:
         _authenticate(transport, login, means, offered)
-        result = ssh.run(transport, login, ("bash", "-c", _INSTALL), f"{public_line}\n".encode(), FIRST_SECONDS)
+        result = channel.run(transport, login, ("bash", "-c", _INSTALL), f"{public_line}\n".encode(), FIRST_SECONDS)
         if not result.began:
             raise _runs_something_else(login, result)
         if result.status:
@@ -98,7 +98,7 @@ def _keys(means: Means) -> list[Any]:
 
 
 def _authenticate(transport: Any, login: Login, means: Means, keys: Sequence[Any]) -> None:
-    pk = ssh._paramiko()
+    pk = channel.paramiko_late()
     transport.auth_timeout = FIRST_SECONDS
     left: list[str] = []
     if means.password is not None:
@@ -125,7 +125,7 @@ def _authenticate(transport: Any, login: Login, means: Means, keys: Sequence[Any
 
 def _by_key(transport: Any, login: Login, means: Means, keys: Sequence[Any]) -> list[str]:
     """Try the keys; return what else the server wants. Raises Unreachable when it takes none of them."""
-    pk = ssh._paramiko()
+    pk = channel.paramiko_late()
     last: BaseException | None = None
     for key in keys:
         try:
@@ -146,7 +146,7 @@ def _types(names: Sequence[str]) -> str:
 
 
 def _from_file(path: Path) -> Any:
-    pk = ssh._paramiko()
+    pk = channel.paramiko_late()
     try:
         head = path.read_bytes()[:200].decode("utf-8", "replace")
         if head.startswith("PuTTY-User-Key-File"):
@@ -168,7 +168,7 @@ def _from_file(path: Path) -> Any:
 
 
 def _from_agent() -> list[Any]:
-    keys = list(ssh._paramiko().Agent().get_keys())
+    keys = list(channel.paramiko_late().Agent().get_keys())
     if not keys:
         raise InvalidInput("the SSH agent has no keys", "ssh-add, or give --identity FILE")
     return keys

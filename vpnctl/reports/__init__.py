@@ -15,16 +15,10 @@ from vpnctl.rules.planning import CapacityPlan
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import persons, standing
-from vpnctl.store.queue import pending_nodes
+from vpnctl.store.queue import nodes_of, open_peers
 from vpnctl.store.rows import Endpoint, Node, Peer, User, made
 
-_node, _endpoint, _user, _peer, _event = (
-    models.node.c,
-    models.endpoint.c,
-    models.user.c,
-    models.peer.c,
-    models.event.c,
-)
+_node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
 
 
 @dataclass(frozen=True)
@@ -108,20 +102,6 @@ class PeerView:
     id: str
 
 
-@dataclass(frozen=True)
-class EventView:
-    """One line of the audit."""
-
-    seq: int
-    at: datetime
-    actor: str
-    verb: str
-    subject: str
-    before: Any
-    after: Any
-    run_id: str
-
-
 def nodes(
     tx: Tx,
     now: datetime,
@@ -139,7 +119,9 @@ def nodes(
     where: list[Any] = [] if retired else [_node.retired_at.is_(None)]
     where += [_node.name == name] if name else []
     rows = tx.all(Node, *where, order=_node.name)
-    waiting = set(pending_nodes(tx, now) if pending is None else pending)
+    if pending is None:
+        pending = nodes_of(tx, {each.endpoint_id for each in open_peers(tx, now)}, fenced=False)
+    waiting = set(pending)
     counts = peer_counts(tx, now, _endpoint.node_id)
     served: dict[str, list[Endpoint]] = {}
     for endpoint in tx.all(Endpoint, _endpoint.removed_at.is_(None), order=_endpoint.name):
@@ -299,21 +281,3 @@ def _peer_view(peer: Peer, user: User, person: access.Person, node: str, protoco
         delivered_at=peer.delivered_at,
         id=peer.id,
     )
-
-
-def events(tx: Tx, *, subject: str = "", verb: str = "", limit: int = 50) -> list[EventView]:
-    """Return the newest events, oldest first."""
-    where = [_event.subject.contains(subject, autoescape=True)] if subject else []
-    where += [_event.verb.startswith(verb, autoescape=True)] if verb else []
-    columns = (
-        _event.seq,
-        _event.at,
-        _event.actor,
-        _event.verb,
-        _event.subject,
-        _event.before,
-        _event.after,
-        _event.run_id,
-    )
-    query = sa.select(*columns).where(*where).order_by(_event.seq.desc()).limit(limit)
-    return [EventView(*row) for row in reversed(tx.execute(query).all())]

@@ -53,7 +53,8 @@ def page(tx: Tx, now: datetime, key_file: Path | None = None) -> Status:
         sa.select(sa.func.count()).select_from(models.user).where(_user.removed_at.is_(None))
     ).scalar()
     waiting = open_peers(tx, now)
-    listed = reports.nodes(tx, now, pending=nodes_of(tx, {each.endpoint_id for each in waiting}), planned=False)
+    pending = nodes_of(tx, {each.endpoint_id for each in waiting}, fenced=False)
+    listed = reports.nodes(tx, now, pending=pending, planned=False)
     living = _living(tx)
     waiting = [each for each in waiting if each.endpoint_id in living]
     peers, online = (sum(getattr(node, name) for node in listed) for name in ("peers", "online"))

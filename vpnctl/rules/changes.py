@@ -11,7 +11,7 @@ PEOPLE, SYSTEM = "people", "system"
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. Its texts are for people and for JSON; nothing is decided by them.
+    """One difference. Its texts are for people and JSON; nothing is decided by them.
 
     `kind` names the class; `about` and `how` are templates over the fields: what differs, and how or what will be done.
     """
@@ -43,8 +43,7 @@ class Change:
 
     def plain(self) -> dict[str, str]:
         """Return what JSON shows of it."""
-        names = ("kind", "subject", "detail", "scope", "advice")
-        return {name: str(getattr(self, name)) for name in names}
+        return {name: str(getattr(self, name)) for name in ("kind", "subject", "detail", "scope", "advice")}
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")

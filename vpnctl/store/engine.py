@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -20,23 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event as sa_event
-from sqlalchemy import exc
 
-from vpnctl.errors import Busy, Conflict, StateTrouble, adding
+from vpnctl.errors import StateTrouble
 from vpnctl.store import models
-from vpnctl.store.file import lock, must_be_there, on_read_only_disk, read_only_url
+from vpnctl.store.connection import engine, sqlite_path, translated, write_alone
+from vpnctl.store.file import lock, must_be_there
 from vpnctl.store.rows import Row, made
-from vpnctl.store.trouble import first_line, trouble
-from vpnctl.store.turns import Turns, begin_writing
+from vpnctl.store.turns import Turns
 
-BUSY_SECONDS = 30
-LOCK_KEY = 0x76706E63
-"""Of PostgreSQL's advisory lock against upgrades: "vpnc"."""
-_WRITER_KEY = 0x76706E77
-"""Of PostgreSQL's advisory lock of the one writer: "vpnw"."""
-STATEMENT_SECONDS = 300
-"""No statement of ours takes that long; what does is stuck."""
 _READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
@@ -100,7 +90,7 @@ class Store:
         self._lock: int | None = None
         self.journal: Callable[[list[dict[str, Any]]], None] | None = None
         """Told of the events of every transaction once it is committed."""
-        self.engine = _engine(url, self.path)
+        self.engine = engine(url, self.path)
         if self.path is not None:
             must_be_there(self.path, create=not check)
             self._lock = lock(self.path, exclusive=exclusive)
@@ -132,7 +122,7 @@ class Store:
     def read(self) -> Iterator[Tx]:
         """Open a transaction that sees one state of the database and changes nothing."""
         options = _READING if self.path is None else {}
-        with _translated(self.path), self.engine.connect().execution_options(**options) as connection:
+        with translated(self.path), self.engine.connect().execution_options(**options) as connection:
             try:
                 yield Tx(connection)
             finally:
@@ -143,11 +133,11 @@ class Store:
         """Open a transaction that commits at the end, or rolls back when an exception passes."""
         with (
             self._writer,
-            _translated(self.path),
+            translated(self.path),
             self.engine.connect().execution_options(**self._writing()) as connection,
             connection.begin(),
         ):
-            _write_alone(connection, self.path)
+            write_alone(connection, self.path)
             tx = Tx(connection)
             yield tx
         if self.journal is not None and tx.journal:
@@ -168,19 +158,19 @@ class Store:
         """Open a writing transaction that is always rolled back, as a store of its own."""
         with (
             self._writer,
-            _translated(self.path),
+            translated(self.path),
             self.engine.connect().execution_options(**self._writing()) as connection,
         ):
             transaction = connection.begin()
             try:
-                _write_alone(connection, self.path)
+                write_alone(connection, self.path)
                 yield RehearsalStore(self, connection)
             finally:
                 transaction.rollback()
 
     def copy(self, target: Path) -> None:
         """Copy a SQLite database into an empty file, as it is at one moment, whoever uses it meanwhile."""
-        with _translated(self.path), self.engine.connect() as connection:
+        with translated(self.path), self.engine.connect() as connection:
             connection.rollback()
             raw = connection.connection.driver_connection
             if raw is None:
@@ -198,7 +188,7 @@ class Store:
             yield True
             return
         key = int.from_bytes(blake2b(f"vpnctl {name}".encode(), digest_size=8).digest(), "big", signed=True)
-        with _translated(None), self.engine.connect() as connection:
+        with translated(None), self.engine.connect() as connection:
             free = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar())
             connection.commit()
             try:
@@ -250,86 +240,8 @@ class JointStore(Store):
         """See `Store.write`."""
         noted = len(self._tx.journal)
         try:
-            with _translated(self.path), self._tx.connection.begin_nested():
+            with translated(self.path), self._tx.connection.begin_nested():
                 yield self._tx
         except BaseException:
             del self._tx.journal[noted:]
             raise
-
-
-def sqlite_path(url: str) -> Path | None:
-    """Return the database file of a SQLite URL, or None."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-
-
-_POSTGRES = {
-    "connect_timeout": 10,
-    "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
-    f" -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
-}
-"""A session that hangs inside a transaction is ended by the server: it would keep all other writers out."""
-
-
-def _engine(url: str, path: Path | None) -> sa.Engine:
-    if path is None:
-        try:
-            engine = sa.create_engine(url, hide_parameters=True, connect_args=_POSTGRES)
-        except (exc.ArgumentError, ValueError):
-            raise StateTrouble("database_url is not a URL", "postgresql+psycopg://USER@HOST/NAME") from None
-        except ModuleNotFoundError:
-            raise StateTrouble("PostgreSQL needs its driver", adding("psycopg[binary]>=3.2")) from None
-        sa_event.listen(engine, "connect", _share_postgres)
-        return engine
-    engine = sa.create_engine(
-        read_only_url(path) if on_read_only_disk(path) else url,
-        hide_parameters=True,
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
-    )
-    sa_event.listen(engine, "connect", _prepare_sqlite)
-    sa_event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    for pragma in ("foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get("vpnctl_write"):
-        begin_writing(connection.connection.dbapi_connection, BUSY_SECONDS)
-    else:
-        connection.exec_driver_sql("BEGIN")
-
-
-def _write_alone(connection: sa.Connection, path: Path | None) -> None:
-    """Wait on PostgreSQL until no other transaction writes, at most as long as on SQLite; held until this one ends."""
-    if path is None:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_KEY})")
-
-
-def _share_postgres(connection: Any, _record: Any) -> None:
-    """Every session holds a shared advisory lock; an upgrade takes the exclusive one."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock_shared({LOCK_KEY})")
-        granted = cursor.fetchone()[0]
-    connection.commit()
-    if not granted:
-        raise Busy("the database is being upgraded", "try again in a minute")
-
-
-@contextmanager
-def _translated(path: Path | None) -> Iterator[None]:
-    """Turn the database's errors into ours; parameters never appear in them."""
-    try:
-        yield
-    except exc.IntegrityError as error:
-        raise Conflict(
-            f"it conflicts with something that exists ({first_line(error.orig)})", "list what exists and try again"
-        ) from None
-    except exc.DBAPIError as error:
-        raise trouble(error.orig, path) from None
-    except sqlite3.DatabaseError as error:
-        raise trouble(error, path) from None
-    except exc.TimeoutError:
-        raise Busy("too many database connections are in use", "try again") from None

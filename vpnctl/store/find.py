@@ -74,8 +74,10 @@ def peer(tx: Tx, text: str) -> tuple[User, Peer]:
     current = [each for each in found if each.retiring_at is None] or found
     if not current:
         _refuse_uncut(f"{ref}", _uncut(tx, *named, table.revoked_at.is_not(None), table.absent_at.is_(None)))
+        again = f"{owner.name}/{ref.device}" if ref.device else owner.name
         raise NotFound(
-            f"{ref} has no live peer", f"vpnctl peer list --user {owner.name}   or: vpnctl peer add {owner.name}"
+            f"{ref} has no live peer",
+            f"vpnctl peer list --user {owner.name}   or: vpnctl peer add {again}",
         )
     if len(current) > 1:
         names = ", ".join(sorted(f"{owner.name}/{each.device}" for each in current))

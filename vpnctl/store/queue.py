@@ -106,8 +106,11 @@ def pending_nodes(tx: Tx, now: datetime, only: str | None = None) -> list[str]:
     return nodes_of(tx, {each.endpoint_id for each in open_peers(tx, now)})
 
 
-def nodes_of(tx: Tx, endpoint_ids: set[str]) -> list[str]:
-    """Return the ids of the living nodes with one of these endpoints, with one that is not proven, or to be fenced."""
+def nodes_of(tx: Tx, endpoint_ids: set[str], *, fenced: bool = True) -> list[str]:
+    """Return the ids of the living nodes with one of these endpoints, with one that is not proven, or to be fenced.
+
+    One that is only to be fenced has nothing to change: unless `fenced`, which is for people, it is left out.
+    """
     query = (
         sa.select(_endpoint.node_id, _endpoint.id, _endpoint.proven_at, _node.fence_at)
         .join(models.node, _node.id == _endpoint.node_id)
@@ -117,7 +120,7 @@ def nodes_of(tx: Tx, endpoint_ids: set[str]) -> list[str]:
         {
             node_id
             for node_id, key, proven, fence in tx.execute(query)
-            if proven is None or fence is not None or key in endpoint_ids
+            if proven is None or (fenced and fence is not None) or key in endpoint_ids
         }
     )
 

@@ -72,7 +72,10 @@ def _private(recovery_key: Secret):  # type: ignore[no-untyped-def]  # noqa: ANN
 
     digits = recovery_key.reveal().strip().lower().removeprefix(_PREFIX).replace("-", "").replace(" ", "").upper()
     try:
-        return X25519PrivateKey.from_private_bytes(base64.b32decode(digits + "=" * (-len(digits) % 8)))
+        raw = base64.b32decode(digits + "=" * (-len(digits) % 8))
+        if base64.b32encode(raw).decode().rstrip("=") != digits:  # its last letter has bits to spare
+            raise ValueError("not as we write it")
+        return X25519PrivateKey.from_private_bytes(raw)
     except (binascii.Error, ValueError):
         raise InvalidInput("that is not a recovery key", f"it begins with {_PREFIX}") from None
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from vpnctl.errors import Busy, StateTrouble
 from vpnctl.store import models
-from vpnctl.store.engine import LOCK_KEY, Store
+from vpnctl.store.connection import LOCK_KEY
+from vpnctl.store.engine import Store
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
@@ -63,7 +64,7 @@ def _run(store: Store) -> None:
             # Only takes effect outside a transaction: with foreign keys on, a table that is moved loses its children.
             if tx.connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
                 raise StateTrouble("foreign keys are on during an upgrade", "this is a bug")
-        # Every other session holds it shared (engine._share_postgres); this one's own share is no obstacle.
+        # Every other session holds it shared (connection._share_postgres); this one's own share is no obstacle.
         elif not tx.connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})").scalar():
             raise Busy("another vpnctl is using the database", "wait for it, stop the bot and timers, try again")
         with EnvironmentContext(Config(), scripts, fn=steps) as environment:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.rules import money
-from vpnctl.rules.grammar import clean, human_size
+from vpnctl.rules.grammar import clean
+from vpnctl.rules.sizes import human_size
 
 LOCALES = ("en", "ru", "fa")
 NATIVE = {"en": "English", "ru": "Русский", "fa": "فارسی"}

@@ -16,6 +16,7 @@ from vpnctl.actions.fleet import paths, probes
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, proven
 from vpnctl.actions.fleet.driving import look as look_at
+from vpnctl.actions.fleet.measure import slow
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
@@ -29,7 +30,7 @@ from vpnctl.rules.health import HealthState, NodeVerdict, Sighting
 from vpnctl.rules.observed import Observed
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Health, Measurement, Node
+from vpnctl.store.rows import Health, Node
 
 PER_HOUR = 20
 TRIED_LASTS = timedelta(minutes=15)
@@ -94,7 +95,7 @@ def _note_path(tx: Tx, found: Found) -> list[str]:
 
 
 def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
-    """Sighting at nodes side by side, without changing them."""
+    """Look at nodes side by side, without changing them."""
     if nodes is None:
         with app.store.read() as tx:
             nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
@@ -134,7 +135,7 @@ def _look(app: App, node: Node) -> Found:
         return Found(node, Sighting(False, False, handshake, 0), error, signs)
     serving = all(each.name in observed.endpoints for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
-    path = paths.columns(observed, app.clock())
+    path = paths.columns(view, observed, app.clock())
     return Found(node, Sighting(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life, path)
 
 
@@ -276,7 +277,7 @@ def _warnings(tx: Tx, app: App, found: Found, before: Health | None) -> list[out
     """Resources that run short: each once a day, and only when it lasts where it comes and goes."""
     today = f"{app.clock():%Y%m%d}"
     warned = _sample(found, before)["warned"]
-    words = vitals.warnings(found.vitals) | _slow(tx, app, found.node)
+    words = vitals.warnings(found.vitals) | slow(tx, app, found.node)
     ready = [name for name in words if name not in vitals.LASTING or warned.get(name, 0) >= _LASTS]
     return [
         message
@@ -285,19 +286,3 @@ def _warnings(tx: Tx, app: App, found: Found, before: Health | None) -> list[out
             app, "resource", found.node.id, f"{name}:{today}", {"node": found.node.name, "what": words[name]}
         )
     ]
-
-
-def _slow(tx: Tx, app: App, node: Node) -> dict[str, str]:
-    """Compare the last measurement with the operator's minimum."""
-    table, settings = models.measurement.c, app.settings
-    week = app.clock() - timedelta(days=7)
-    rows = tx.all(Measurement, table.node_id == node.id, table.at > week, order=table.at.desc(), limit=1)
-    if not rows:
-        return {}
-    last, found = rows[0], {}
-    if settings.max_latency_ms and last.latency_ms is not None and last.latency_ms > settings.max_latency_ms:
-        found["latency"] = f"measured latency {last.latency_ms:.0f} ms, wanted at most {settings.max_latency_ms} ms"
-    speed = min((each for each in (last.down_mbit, last.up_mbit) if each is not None), default=None)
-    if settings.min_throughput_mbit and speed is not None and speed < settings.min_throughput_mbit:
-        found["throughput"] = f"measured {speed:.0f} Mbit/s, wanted at least {settings.min_throughput_mbit} Mbit/s"
-    return found

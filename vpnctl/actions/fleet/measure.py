@@ -29,6 +29,7 @@ from vpnctl.remote.tunnel import PAYLOAD, Tunnel
 from vpnctl.rules.addresses import server_address
 from vpnctl.rules.changes import PEOPLE
 from vpnctl.store import find, models
+from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Measurement, Node, Peer
 
 HANDSHAKES = 10
@@ -158,3 +159,19 @@ def _received(app: App, node: Node, endpoint: Endpoint, shell: Shell) -> int:
 
 def _mbit(amount: int, seconds: float) -> float | None:
     return round(amount * 8 / 1e6 / seconds, 1) if seconds > 0 and amount > 0 else None
+
+
+def slow(tx: Tx, app: App, node: Node) -> dict[str, str]:
+    """Return where the last measurement of this week is worse than the operator wants it, in words."""
+    table, settings = models.measurement.c, app.settings
+    week = app.clock() - timedelta(days=7)
+    rows = tx.all(Measurement, table.node_id == node.id, table.at > week, order=table.at.desc(), limit=1)
+    if not rows:
+        return {}
+    last, found = rows[0], {}
+    if settings.max_latency_ms and last.latency_ms is not None and last.latency_ms > settings.max_latency_ms:
+        found["latency"] = f"measured latency {last.latency_ms:.0f} ms, wanted at most {settings.max_latency_ms} ms"
+    speed = min((each for each in (last.down_mbit, last.up_mbit) if each is not None), default=None)
+    if settings.min_throughput_mbit and speed is not None and speed < settings.min_throughput_mbit:
+        found["throughput"] = f"measured {speed:.0f} Mbit/s, wanted at least {settings.min_throughput_mbit} Mbit/s"
+    return found

@@ -22,7 +22,7 @@ from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
 from vpnctl.remote import enroll
 from vpnctl.remote.driver import Query
 from vpnctl.remote.shell import Login
-from vpnctl.rules import grammar
+from vpnctl.rules import grammar, sizes
 from vpnctl.rules.changes import PEOPLE, SYSTEM
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
@@ -133,7 +133,7 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
     if not 0 <= values.get("capacity", 0) <= MAX_CAPACITY:
         raise InvalidInput(f"a capacity is a number of peers, up to {MAX_CAPACITY}", "for example 200")
     if values.get("traffic_limit") is not None:
-        values["traffic_limit"] = grammar.size(str(values["traffic_limit"]))
+        values["traffic_limit"] = sizes.size(str(values["traffic_limit"]))
     if isinstance(values.get("rent_due"), str):
         try:
             values["rent_due"] = date.fromisoformat(values["rent_due"])

@@ -24,6 +24,7 @@ from vpnctl.store.rows import Endpoint, Node
 _LOOKED_AT = 64
 """How many addresses from the pool's end are looked at for a free one."""
 _SMALL = 4
+_NOT_UP = ": not up"
 
 
 def tries(app: App, view: View) -> dict[str, tuple[str | None, str | None]]:
@@ -65,15 +66,23 @@ def fault(observed: Observed) -> str:
     return ""
 
 
-def columns(observed: Observed, now: datetime) -> dict[str, Any]:
-    """Return what to remember on the node; nothing where nothing was tried."""
+def columns(view: View, observed: Observed, now: datetime) -> dict[str, Any]:
+    """Return what to remember on the node; nothing where nothing was tried.
+
+    Through an endpoint that is not up no packet passes, tried or not; that is forgotten when it is up again.
+    """
+    served = {each.name for each in view.endpoints if each.removed_at is None and each.digest is not None}
+    down = sorted(served - set(observed.endpoints))
     tried = [each for found in observed.paths.values() for each in found if each.code is not PathCode.BUSY]
-    return {"path_error": fault(observed) or None, "path_at": now} if tried else {}
+    why = f"{', '.join(down)}{_NOT_UP}" if down else fault(observed)
+    if not tried and not down:
+        return {"path_error": None} if (view.node.path_error or "").endswith(_NOT_UP) else {}
+    return {"path_error": why or None, "path_at": now}
 
 
-def record(app: App, node: Node, observed: Observed) -> None:
+def record(app: App, view: View, observed: Observed) -> None:
     """Remember what was found, where nothing else is written."""
-    values = columns(observed, app.clock())
+    node, values = view.node, columns(view, observed, app.clock())
     if values:
         with app.store.write() as tx:
             tx.update(Node, models.node.c.id == node.id, **values)

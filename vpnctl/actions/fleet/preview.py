@@ -90,7 +90,7 @@ def _preview(app: App, view: View, wish: Wish) -> Settled:
         check_token(tx, view.node, observed)
     found = compare(app, view, observed, wish)
     if wish.prove:
-        paths.record(app, view.node, observed)
+        paths.record(app, view, observed)
     who = {peer.identity: f"{view.owners[peer.user_id]}/{peer.device}" for peer in view.peers}
     changes = tuple(_named(change, who) for change in found.changes)
     return Settled(view.node.id, view.node.name, 0, changes, notes=found.notes)

@@ -97,7 +97,7 @@ def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
     endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
     wanted = {one.endpoint_id for one in want.endpoints}
     with app.store.write() as tx:
-        _record_node(tx, view.node, observed, now, read.fresh)
+        _record_node(tx, view, observed, now, read.fresh)
         for endpoint in view.endpoints:
             if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
                 tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
@@ -120,7 +120,8 @@ def _same(column: Any, value: datetime | None) -> Any:
     return column.is_(None) if value is None else column == value
 
 
-def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime, fresh: str) -> None:
+def _record_node(tx: Tx, view: View, observed: Observed, now: datetime, fresh: str) -> None:
+    node = view.node
     if node.fence_at is not None and observed.token == fresh:
         same = (models.node.c.id == node.id, models.node.c.fence_at == node.fence_at)
         tx.update(Node, *same, fence_at=None)  # what was decided since is to be told yet
@@ -132,7 +133,7 @@ def _record_node(tx: Tx, node: Node, observed: Observed, now: datetime, fresh: s
         seen_at=now,
         last_error=None,
         last_error_code=None,
-        **paths.columns(observed, now),
+        **paths.columns(view, observed, now),
     )
 
 

@@ -10,7 +10,7 @@ from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.fleet.settle import settle
 from vpnctl.actions.people.peers import place
 from vpnctl.app import App
-from vpnctl.errors import DRIFT, OK, PENDING, Unreachable, VpnctlError
+from vpnctl.errors import DRIFT, OK, PENDING, Distrust, Unreachable, VpnctlError
 from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules.changes import PEOPLE
@@ -53,6 +53,8 @@ def verify(app: App, text: str) -> Verified:
     try:
         with drive(app, view) as way:
             observed: Observed | None = look(app, view, way, Query(PEOPLE, proven(view)))
+    except Distrust:
+        raise
     except VpnctlError:
         observed = None
     ipv6 = observed is None or observed.ipv6
@@ -61,6 +63,8 @@ def verify(app: App, text: str) -> Verified:
     on_node = _on_node(observed, wanted, peer, want)
     reason = view.reasons[peer.id]
     verdict, code, advice = _verdict(on_node, sign, node.name, allowed=reason is None)
+    if code == OK and reason is None and node.path_error:
+        verdict, code, advice = f"packets do not pass: {node.path_error}", DRIFT, f"vpnctl node check {node.name}"
     took = sign.milliseconds if sign else None
     shown = str(sign.verdict) if sign else "no probe peer"
     return Verified(

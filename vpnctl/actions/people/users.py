@@ -40,6 +40,8 @@ def insert(tx: Tx, app: App, names: Sequence[str], values: dict[str, Any], verb:
     """Add users inside a transaction."""
     rows = _new(app, names, {"unlimited": not plans_in_use(tx)} | values)
     _refuse_taken(tx, [row.name for row in rows])
+    if values.get("telegram_id") is not None:
+        _refuse_taken_account(tx, values["telegram_id"])
     tx.insert_all(rows)
     made = [(("user", row.id, row.name), None, {"unlimited": row.unlimited}) for row in rows]
     events.record_all(tx, stamp(app), verb, [*made])
@@ -71,6 +73,12 @@ def _new(app: App, names: Sequence[str], values: dict[str, Any]) -> list[User]:
     return rows
 
 
+def _refuse_taken_account(tx: Tx, telegram_id: int) -> None:
+    owner = tx.one(User, models.user.c.telegram_id == telegram_id, models.user.c.removed_at.is_(None))
+    if owner is not None:
+        raise Conflict(f"that Telegram id is {owner.name}'s", f"vpnctl user show {owner.name}")
+
+
 def _refuse_taken(tx: Tx, names: list[str]) -> None:
     table = models.user.c
     for start in range(0, len(names), 500):
@@ -87,6 +95,8 @@ def change(app: App, name: str, details: dict[str, Any]) -> Done[User]:
         row = find.user(tx, name)
         if values.get("name", row.name) != row.name:
             _refuse_taken(tx, [values["name"]])
+        if values.get("telegram_id", row.telegram_id) != row.telegram_id:
+            _refuse_taken_account(tx, values["telegram_id"])
         if values:
             tx.update(User, models.user.c.id == row.id, **values)
             if values.get("telegram_id", row.telegram_id) != row.telegram_id:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
-from vpnctl.rules import grammar
+from vpnctl.rules import grammar, sizes
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Plan
@@ -80,7 +80,7 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
         **values,
         "name": grammar.name(values["name"], "plan name"),
         "title": grammar.free_text(values["title"], "title"),
-        "traffic": None if traffic is None else grammar.size(str(traffic)),
+        "traffic": None if traffic is None else sizes.size(str(traffic)),
         "locations": [grammar.free_text(place, "location") for place in values["locations"]],
         "prices": {currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
     }
@@ -105,7 +105,7 @@ def summary(plan: Plan) -> str:
     """Return a plan in a few words."""
     traffic = "no traffic limit"
     if plan.traffic is not None:
-        traffic = f"{grammar.human_size(plan.traffic)} a month".replace(".0 ", " ")
+        traffic = f"{sizes.human_size(plan.traffic)} a month".replace(".0 ", " ")
     devices = "any number of devices" if plan.devices is None else _some(plan.devices, "device")
     return f"{_some(plan.days, 'day')}, {devices}, {traffic}"
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vpnctl.actions.outcome import Done, stamp
+from vpnctl.actions.sales import paid as paying
 from vpnctl.actions.sales import plans
+from vpnctl.actions.sales.paid import Paid
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.rules import grammar
@@ -22,14 +24,6 @@ from vpnctl.store.rows import Plan, Subscription, User
 
 _table = models.subscription.c
 TRIAL, PAYMENT, GRANT = "trial", "payment", "grant"
-
-
-@dataclass(frozen=True)
-class Paid:
-    """A payment: its reference, and the currency where somebody said it."""
-
-    reference: str
-    currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,15 +59,6 @@ class Cancelled:
     periods: int
 
 
-def payment(reference: str | None, currency: str | None) -> Paid | None:
-    """Return what was paid, as typed; InvalidInput for a currency without a payment."""
-    if reference is None:
-        if currency is not None:
-            raise InvalidInput("a currency belongs to a payment", "--paid REF --currency CODE")
-        return None
-    return Paid(grammar.reference(reference), plans.currency(currency) if currency is not None else None)
-
-
 def span(row: Subscription) -> Span:
     """Return what the states look at."""
     return Span(row.starts_at, row.ends_at, row.cancelled_at, row.converted_at)
@@ -88,15 +73,17 @@ def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, que
     """
     with app.store.write() as tx:
         terms = plans.for_sale(tx, plan)
-        return add(tx, app, find.user(tx, name), terms, Sale("subscription.grant", _paid(paid), upgrade=not queue))
+        return add(
+            tx, app, find.user(tx, name), terms, Sale("subscription.grant", paying.named(paid), upgrade=not queue)
+        )
 
 
 def extend(
     app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: Paid | str | None = None
 ) -> Granted:
-    """Add a further period behind the last one: of `plan`, or of the same plan as it is sold today.
+    """Add a further period behind the last one: of `plan`, or of the one that runs (or ran last) as it is sold today.
 
-    `days` gives another length, on the terms of the last period. Conflict when there is nothing to extend, or when
+    `days` gives another length, on the terms of that period. Conflict when there is nothing to extend, or when
     a further period follows already and the setting `extend_once` is on.
     """
     with app.store.write() as tx:
@@ -110,11 +97,7 @@ def extend(
                 f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
             )
         terms = _terms(tx, periods.covering(rows, app.clock()) or last, plan, days)
-        return add(tx, app, user, terms, Sale("subscription.extend", _paid(paid)))
-
-
-def _paid(paid: Paid | str | None) -> Paid | None:
-    return Paid(paid) if isinstance(paid, str) else paid
+        return add(tx, app, user, terms, Sale("subscription.extend", paying.named(paid)))
 
 
 def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Plan:
@@ -147,9 +130,9 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
     paid, now = sale.paid, app.clock()
     before = why_not_person(person(tx, user, now), now)
     rows = periods.of(tx, user)
-    price = _price(terms, paid) if paid else (None, None)
+    price = paying.price(terms, paid) if paid else (None, None)
     if paid is not None:
-        _refuse_known_payment(tx, grammar.reference(paid.reference))
+        paying.refuse_known(tx, grammar.reference(paid.reference))
         converted = [_convert(tx, app, user, row) for row in rows]
         gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
         rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
@@ -194,19 +177,6 @@ def _told(row: Subscription) -> dict[str, Any]:
     told |= {name: _text(getattr(row, name)) for name in ("starts_at", "ends_at")}
     paid = {"payment": row.payment, "amount": row.paid_amount, "currency": row.paid_currency}
     return told | (paid if row.payment else {})
-
-
-def _price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
-    """Return (amount, currency) of a payment for a plan; (None, None) for a plan without prices."""
-    codes = ", ".join(sorted(terms.prices))
-    if paid.currency is not None and paid.currency not in terms.prices:
-        raise InvalidInput(f"plan {terms.name} has no price in {paid.currency}", f"it has: {codes or 'none'}")
-    if paid.currency is None and len(terms.prices) > 1:
-        raise InvalidInput(
-            f"in which currency was {terms.name} paid? It has several prices", f"give --currency: {codes}"
-        )
-    code = paid.currency or next(iter(terms.prices), None)
-    return (terms.prices[code], code) if code is not None else (None, None)
 
 
 def bigger(terms: Plan, than: Subscription) -> bool:
@@ -276,14 +246,6 @@ def _convert(tx: Tx, app: App, user: User, row: Subscription) -> Subscription:
     was = {"ends_at": _text(row.ends_at)}
     events.record(tx, stamp(app), "trial.convert", ("subscription", row.id, user.name), was, {"ends_at": _text(now)})
     return replace(row, ends_at=now, converted_at=now)
-
-
-def _refuse_known_payment(tx: Tx, reference: str) -> None:
-    there = tx.one(Subscription, _table.payment == reference)
-    if there is not None:
-        owner = tx.one(User, models.user.c.id == there.user_id)
-        whose = f" --user {owner.name}" if owner and owner.removed_at is None else ""
-        raise Conflict(f"payment {reference} was used already", f"vpnctl subscription list{whose}")
 
 
 def cancel(app: App, name: str) -> Done[Cancelled]:

@@ -15,6 +15,7 @@ from vpnctl.actions.service.inventory_form import EndpointEntry, Inventory, Node
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput, VpnctlError
 from vpnctl.protocols import plugin
+from vpnctl.protocols.interface import MissingOption
 from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.store import events, find, models
@@ -135,10 +136,18 @@ def _login(entry: NodeEntry, name: str) -> Login:
     return Login(name, "ssh", where.host, where.port, where.login, grammar.host_key(entry.host_key))
 
 
+_KEYS = "inventory/README.md describes every key"
+
+
 def _endpoint(tx: Tx, app: App, node: Node, entry: EndpointEntry, lines: list[str]) -> bool:
     general = endpoints.general({"interface": entry.interface, "port": entry.port, "forward_rule": entry.forward_rule})
-    options = plugin(entry.protocol).from_entry(entry.options)
+    kind = plugin(entry.protocol)
     found = next((each for each in find.endpoints(tx, node) if each.name == entry.interface), None)
+    there = kind.to_entry(found.options) if found is not None and found.protocol == entry.protocol else {}
+    try:
+        options = kind.from_entry({**there, **entry.options})
+    except MissingOption as error:
+        raise InvalidInput(f"{node.name} {entry.interface} is new: {error.what}", _KEYS) from None
     if found is None:
         endpoints.create(tx, app, node, endpoints.NewEndpoint(entry.protocol, general, options))
         lines.append(f"add endpoint {node.name} {entry.interface} ({entry.protocol}, port {entry.port})")

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
 from vpnctl.protocols import plugin
-from vpnctl.protocols.interface import BadOption
-from vpnctl.rules import grammar, yamldoc
+from vpnctl.protocols.interface import BadOption, MissingOption
+from vpnctl.rules import grammar, sizes, yamldoc
 from vpnctl.store import find, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Plan, User
@@ -28,7 +28,7 @@ class EndpointEntry(BaseModel):
     protocol: str
     interface: str
     port: int
-    forward_rule: str = "none"
+    forward_rule: str | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -115,6 +115,8 @@ def _check_options(inventory: Inventory, document: yamldoc.Document) -> None:
             path = ("nodes", number, "endpoints", index)
             try:
                 plugin(entry.protocol).from_entry(entry.options)
+            except MissingOption:
+                continue  # an endpoint that is there has it; of a new one it is said when it is to be added
             except BadOption as error:
                 where, label = document.where((*path, error.option)), ".".join(map(str, (*path, error.option)))
                 hint = "inventory/README.md describes every key"
@@ -160,7 +162,7 @@ def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _amount(number: int | None) -> str | None:
-    return grammar.written_size(number) if number is not None else None
+    return sizes.written_size(number) if number is not None else None
 
 
 def _endpoint_entry(row: Endpoint) -> dict[str, Any]:

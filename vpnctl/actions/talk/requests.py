@@ -14,6 +14,7 @@ from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import migration, peers
 from vpnctl.actions.people.issue import Issued, Wanted
 from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.talk import alerts, handover
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, TooOften, WaitsAlready
@@ -82,9 +83,7 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
     outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
 
 
-def _perform(
-    app: App, user: User, kind: str, details: dict[str, Any], paid: subscriptions.Paid | None = None
-) -> list[str]:
+def _perform(app: App, user: User, kind: str, details: dict[str, Any], paid: Paid | None = None) -> list[str]:
     """Do it, and enqueue the configs that come of it; return the nodes to settle."""
     if kind == PLAN:
         granted = subscriptions.grant(app, user.name, details["plan"], paid=paid)
@@ -122,7 +121,7 @@ class Decided:
     user: User
 
 
-def decide(app: App, request_id: str, *, granted: bool, paid: subscriptions.Paid | None = None) -> Done[Decided]:
+def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None) -> Done[Decided]:
     """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price."""
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
@@ -150,7 +149,8 @@ def named(tx: Tx, start: str) -> Request:
         raise InvalidInput(f"'{grammar.clean(start)}' is not a request's id", "vpnctl request list")
     found = tx.all(Request, _table.id.startswith(start, autoescape=True), limit=2)
     if len(found) != 1:
-        raise NotFound(f"there is no one request {start!r}", "vpnctl request list")
+        what = "several requests begin" if found else "no request begins"
+        raise NotFound(f"{what} with {start!r}", "vpnctl request list")
     return found[0]
 
 

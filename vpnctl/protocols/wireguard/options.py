@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vpnctl.errors import Conflict, InvalidInput
-from vpnctl.protocols.interface import BadOption, Server, Suited
+from vpnctl.protocols.interface import BadOption, MissingOption, Server, Suited
 from vpnctl.rules import addresses, grammar
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.path import fitting_mtu
@@ -80,12 +80,13 @@ def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoi
 
 def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options in an inventory's entry. What is missing is as usual there: `pool_v6` none."""
-    if "pool" not in entry:
-        raise BadOption("pool", "field required")
     named = {("pool_v4" if name == "pool" else name): value for name, value in entry.items()}
     if "pool_v4" in entry:
         raise BadOption("pool_v4", "unknown key")
-    return checked({**USUAL, "pool_v6": "none", **{name: each for name, each in named.items() if each is not None}})
+    options = checked({**USUAL, "pool_v6": "none", **{name: each for name, each in named.items() if each is not None}})
+    if "pool_v4" not in options:
+        raise MissingOption("pool")
+    return options
 
 
 def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:

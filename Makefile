@@ -15,8 +15,8 @@ $(READY): requirements.lock pyproject.toml
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# Side by side: one process has the laboratory, where most of the time is waiting; the other has the rest.
-JOBS ?= 2
+# Side by side: two or three processes have a laboratory each, where most of the time is waiting; one has the rest.
+JOBS ?= 3
 test: $(READY) lint
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 
@@ -61,7 +61,8 @@ locales: $(READY)
 	for each in ru fa; do $(VENV)/bin/pybabel -q update -D vpnctl -l $$each --no-fuzzy-matching --ignore-obsolete --no-wrap \
 		-i $(LOCALES)/vpnctl.pot -o $(LOCALES)/$$each/LC_MESSAGES/vpnctl.po; done
 	rm $(LOCALES)/vpnctl.pot
-	sed -i '/^"\(Project-Id\|Report-\|POT-\|PO-Rev\|Last-\|Language-Team\|Generated\)/d' $(LOCALES)/*/LC_MESSAGES/vpnctl.po
+	sed -i -e '/^"\(Project-Id\|Report-\|PO-Rev\|Last-\|Language-Team\|Generated\)/d' \
+		-e 's/^"POT-Creation-Date: .*/"POT-Creation-Date: 2026-01-01 00:00+0000\\n"/' $(LOCALES)/*/LC_MESSAGES/vpnctl.po
 	$(VENV)/bin/pybabel -q compile -D vpnctl -d $(LOCALES)
 
 # Writes requirements.lock anew: exact versions with hashes, no index addresses.

@@ -27,7 +27,18 @@ def cli() -> str:
             leaf = command.get_command(inner, verb)
             parts.append(f"### vpnctl {name} {verb}\n")
             parts.append(_block(leaf, click.Context(leaf, info_name=verb, parent=inner)))
+        if name == "jobs":
+            parts.append(_jobs())
     return "\n".join(parts)
+
+
+def _jobs() -> str:
+    """Return a table of the jobs."""
+    from vpnctl import jobs
+
+    rows = [(name, jobs.module(name)) for name in jobs.NAMES]
+    lines = [f"| `{name}` | {job.TIMER.interval} | {job.SUMMARY} |" for name, job in rows]
+    return "\n".join(["| job | every | what it does |", "|---|---|---|", *lines, ""])
 
 
 def _block(command: click.Command, context: click.Context) -> str:

@@ -34,7 +34,7 @@ START = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give every module to one process, and those that share a laboratory to the same one."""
+    """Give every module to one process, those that share a laboratory to the same one, and these first of all."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRoom(LoadScopeScheduling):
@@ -42,13 +42,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             module = nodeid.split("::", maxsplit=1)[0]
             if not module.startswith("tests/lab/"):
                 return module
-            return "tests/lab/second" if Path(module).stem in SECOND_LAB else "tests/lab/first"
+            return f"tests/lab {next((n for n, stems in enumerate(LABS) if Path(module).stem in stems), len(LABS))}"
+
+        def _assign_work_unit(self, node: Any) -> None:
+            for scope in [each for each in self.workqueue if each.startswith("tests/lab ")]:
+                self.workqueue.move_to_end(scope, last=False)
+            super()._assign_work_unit(node)
 
     return ByRoom(config, log)
 
 
-SECOND_LAB = ("test_access", "test_bot", "test_contract", "test_crash", "test_debian13", "test_faults")
-"""Modules of the laboratory for a second one, which runs beside the first: most of their time is waiting."""
+LABS = (
+    ("test_crash",),
+    ("test_access", "test_bot", "test_contract", "test_debian13", "test_faults", "test_logins", "test_packets"),
+)
+"""Laboratories that run side by side, by their modules; all others are in one more. Most of their time is waiting."""
 
 
 class Clock:

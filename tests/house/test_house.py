@@ -195,4 +195,4 @@ def test_no_two_public_classes_bear_one_name():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}, "rename one of them"

@@ -54,7 +54,7 @@ POINTS = 40
 
 def settled(operator, nodes):
     """After one sync each live key is one that the database wants there, nothing is pending, nothing staged is left."""
-    operator("node", "sync")
+    operator("jobs", "run", "sync")
     rows = operator("peer", "list", "--limit", "0", "--json").json
     assert not [row for row in rows if "pending" in row["state"]]
     for name, node in nodes.items():

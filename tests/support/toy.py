@@ -31,7 +31,8 @@ from vpnctl.rules.secret import Secret
 
 UNIT = "/etc/systemd/system/toy@.service"
 UNIT_TEXT = "[Service]\nExecStart=/usr/bin/toy /etc/toy/%i.conf\n[Install]\nWantedBy=multi-user.target\n"
-FIELDS = 4
+HEAD, FIELDS = 2, 4
+"""Words of a record: of the server, and of each person."""
 
 
 class Toy:
@@ -90,7 +91,7 @@ class Toy:
     def wanted(
         self, endpoint: EndpointSpec, peers: Sequence[PeerSpec], aliens: Sequence[AlienSpec], cut: frozenset[str]
     ) -> WantedEndpoint:
-        people = {each.identity: each.shared for each in (*aliens, *peers)}
+        people = {each.identity: each.shared for each in aliens} | {each.identity: each.shared for each in peers}
         lines = [f"server {endpoint.identity}", f"listen {endpoint.port}", f"greeting {endpoint.options['greeting']}"]
         lines += [f"user {tag} {secret.reveal()}" for tag, secret in sorted(people.items()) if secret]
         held = tuple(secret for secret in people.values() if secret)
@@ -114,12 +115,13 @@ class Toy:
         )
 
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None) -> Secret:
-        assert peer.shared is not None
+        if peer.shared is None:
+            raise ValueError("a client needs its password")
         return Secret(f"toy://{peer.shared.reveal()}@{public_host}:{endpoint.port}#{peer.identity}\n")
 
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         head, *rows = (record.split("\t") for record in records)
-        if len(head) != 2 or any(len(row) != FIELDS for row in rows):
+        if len(head) != HEAD or any(len(row) != FIELDS for row in rows):
             raise ValueError("a record that is none")
         found = {
             tag: SeenPeer(tag, _shared(secret), frozenset(), None, int(rx), int(tx)) for tag, secret, rx, tx in rows
@@ -142,6 +144,8 @@ def _file(path: str, mode: str, text: str, held: tuple[Secret, ...] = ()) -> Fil
 
 
 PLUGIN = Toy()
+
+# What follows is no part of the product: the same toy as the in-memory node runs it.
 
 
 class ToyPart:

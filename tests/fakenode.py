@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,11 @@ class Live:
     routes: set[str] = field(default_factory=set)
     peers: dict[str, list[str]] = field(default_factory=dict)
     """Key -> [psk, allowed ips, handshake, rx, tx]."""
+    disguise: dict[str, str] = field(default_factory=dict)
+    """Parameters of AmneziaWG."""
+
+
+FOLDERS = {"wg-quick": "/etc/wireguard", "awg-quick": "/etc/amnezia/amneziawg"}
 
 
 class Part(Protocol):
@@ -153,13 +159,14 @@ class FakeNode:
         elif unit.startswith("vpnctl-firewall@"):
             self.tables.add(interface)
         else:
-            lines = self.files[f"/etc/wireguard/{interface}.conf"][1].decode().splitlines()
+            path = f"{FOLDERS[unit.split('@', maxsplit=1)[0]]}/{interface}.conf"
+            lines = self.files[path][1].decode().splitlines()
             mtu = next(int(line[6:]) for line in lines if line.startswith("MTU = "))
             self.indexes += 1
             own = next(line[10:].split(", ") for line in lines if line.startswith("Address = "))
             nets = {str(ipaddress.ip_interface(each).network) for each in own}
             self.links[interface] = Live("", 0, mtu, self.indexes, True, set(own), nets)
-            self.sync(interface, f"/etc/wireguard/{interface}.conf", mtu)
+            self.sync(interface, path, mtu)
         self.units[unit] = ("enabled", "active")
 
     def sync(self, interface: str, path: str, mtu: int) -> None:
@@ -176,6 +183,7 @@ class FakeNode:
                 if key == "PublicKey":
                     wanted[value] = into
         live = self.links[interface]
+        live.disguise = {key.lower(): value for key, value in head.items() if key[0] in "JSH"}
         live.public, live.port, live.mtu = (
             public_key(base64.b64decode(head["PrivateKey"])),
             int(head["ListenPort"]),
@@ -442,6 +450,11 @@ class _Run:
                 self.say("path", interface, family, self.node.path)
         return None
 
+    def _disguise(self, path: str) -> dict[str, str]:
+        text = self.node.files.get(path, ("", b""))[1].decode().partition("[Peer]")[0]
+        pairs = (line.partition(" = ") for line in text.splitlines() if re.match("(J|S|H)[a-z0-9]+ = ", line))
+        return {name.lower(): value for name, _, value in pairs}
+
     def _psks(self, path: str) -> dict[str, str]:
         """Key -> preshared key of our file on the node."""
         found: dict[str, str] = {}
@@ -476,6 +489,9 @@ class _Run:
                 self.say(f"|{key}\t{shown}\t(none)\t{ips}\t{handshake}\t{rx}\t{tx}\toff")
             for key in known:
                 self.say("filed", interface, key)
+            for name, value in self._disguise(path).items():
+                if live.disguise.get(name) != value:
+                    self.say("other", interface, name)
         else:
             self.say("fact", f"{transport}_ports", self.node.facts.get(f"{transport}_ports", ""))
 

@@ -89,3 +89,20 @@ def test_a_device_through_whose_node_no_packet_passes_is_not_verified_as_ok(serv
     assert (said.code, said.json["on_node"]) == (4, "right")
     assert "packets do not pass" in said.json["verdict"]
     assert said.json["advice"] == "vpnctl node check fi"
+
+
+def test_a_node_whose_endpoint_stops_is_told_once_as_down_and_not_also_as_a_lost_path(service, fleet, clock, app):
+    fi = fleet["fi.example.org"]
+    service("jobs", "run", "health")
+    live = fi.links.pop("wg0")
+    for _ in range(4):
+        clock.forward(minutes=1)
+        service("jobs", "run", "health")
+    fi.links["wg0"] = live
+    for _ in range(4):
+        clock.forward(minutes=1)
+        service("jobs", "run", "health")
+    with app.store.read() as tx:
+        rounds = tx.all(Notice, models.notice.c.kind == "health")
+    lines = [line for each in rounds for line in each.details.get("lines", [])]
+    assert [line.split(":")[0] for line in sorted(set(lines), key=lines.index)] == ["fi is down", "fi is up"]

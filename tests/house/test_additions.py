@@ -104,7 +104,7 @@ FUNCTIONS = ("live", "up", "look", "cut", "sync", "key", "shared", "clear", "why
 
 
 def part(name):
-    return resources.files(plugin(name).package).joinpath("node.sh")
+    return resources.files(plugin(name).script[-1]).joinpath("node.sh")
 
 
 @pytest.mark.parametrize("name", [name for name in PLUGINS if plugin(name).driver == "node"])

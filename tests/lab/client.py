@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lab import amneziawg
 from tests.lab.host import run
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Client:
         self.address = f"{lab.prefix}.2.{number}"
         self.home = lab.home / f"client{number}"
         self._connected = False
+        self._quick = "wg-quick"
 
     def up(self) -> None:
         self.home.mkdir()
@@ -45,12 +47,13 @@ class Client:
         path = self.home / f"{self.interface}.conf"
         path.write_text(config)
         path.chmod(0o600)
-        self._exec("wg-quick", "up", str(path))
+        self._quick = "awg-quick" if "\nH1 = " in config else "wg-quick"
+        self._exec(self._quick, "up", str(path))
         self._connected = True
 
     def disconnect(self) -> None:
         if self._connected:
-            self._exec("wg-quick", "down", str(self.home / f"{self.interface}.conf"), check=False)
+            self._exec(self._quick, "down", str(self.home / f"{self.interface}.conf"), check=False)
             self._connected = False
 
     def ping(self, address: str, seconds: float = 5) -> bool:
@@ -117,8 +120,11 @@ class Client:
         return self._run(argv).returncode
 
     def _run(self, argv: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        tools = self.lab.base / amneziawg.TOOLS
         env = dict(
-            os.environ, PATH=f"{self.home / 'bin'}:{os.environ['PATH']}", RESOLVCONF_LOG=str(self.home / "dns.log")
+            os.environ,
+            PATH=f"{self.home / 'bin'}:{tools}:{os.environ['PATH']}",
+            RESOLVCONF_LOG=str(self.home / "dns.log"),
         )
         return subprocess.run(
             ["ip", "netns", "exec", self.namespace, *argv],

@@ -116,8 +116,8 @@ class Operator:
 
 
 OURS = (
-    "etc/wireguard/*", "etc/vpnctl", "var/lib/vpnctl", "etc/sysctl.d/60-vpnctl.conf", "etc/systemd/system/vpnctl-*",
-    "etc/systemd/system/multi-user.target.wants/wg-quick@*", "etc/systemd/system/multi-user.target.wants/vpnctl-*",
+    "etc/wireguard/*", "etc/amnezia", "etc/vpnctl", "var/lib/vpnctl", "etc/sysctl.d/60-vpnctl.conf", "etc/systemd/system/vpnctl-*",
+    "etc/systemd/system/multi-user.target.wants/*wg-quick@*", "etc/systemd/system/multi-user.target.wants/vpnctl-*",
     "etc/systemd/system/timers.target.wants/vpnctl-*", "etc/ssh/sshd_config.d/00-lab.conf",
     "etc/sudoers.d/lab",
     "home/debian/.ssh",

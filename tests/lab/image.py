@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.lab import amneziawg
 from tests.lab.host import run
 
 SUITE, NEXT = "bookworm", "trixie"
@@ -40,7 +41,8 @@ def mirror() -> str:
 
 def base(say: Callable[[str], None] = lambda _text: None, suite: str = SUITE) -> Path:
     """Return the folder of the base image of a Debian, building it when it is not there yet."""
-    digest = hashlib.sha256(f"{RECIPE} {suite} {INCLUDE} {OFFERED}".encode()).hexdigest()[:12]
+    parts = f"{RECIPE} {suite} {INCLUDE} {OFFERED} {amneziawg.digest()}"
+    digest = hashlib.sha256(parts.encode()).hexdigest()[:12]
     home = cache()
     home.mkdir(parents=True, exist_ok=True, mode=0o755)
     ready = home / f"base-{digest}"
@@ -96,5 +98,7 @@ def _offline_repository(work: Path, source: str) -> None:
     (work / "var/lib/apt/lists/partial").mkdir(parents=True)
     shutil.rmtree(debs / "partial")
     (debs / "lock").unlink(missing_ok=True)
+    if amneziawg.why_not() is None:
+        amneziawg.build(work)
     listing = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=debs, capture_output=True, text=True, check=True)
     (debs / "Packages").write_text(listing.stdout)

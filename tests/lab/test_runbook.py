@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def commands(document):
     """Return the vpnctl commands in code blocks of a document, without their comments."""
-    text = (ROOT / document).read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", "")
     blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.split("  #")[0].split("      #")[0].strip() for block in blocks for line in block.splitlines()]
     return [shlex.split(line) for line in lines if line.startswith("vpnctl ")]

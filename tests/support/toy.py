@@ -43,7 +43,7 @@ class Toy:
     supports = Supports(handshakes=False, client_secret=False)
     transport = "tcp"
     driver = "node"
-    package = "tests.support"
+    script: tuple[str, ...] = ("tests.support",)
     fragment = "toy"
     name_prefix = "toy"
     default_port = 8443
@@ -61,6 +61,9 @@ class Toy:
                 raise BadOption(name, "expected a valid string")
         if "\n" in "".join(options.values()):
             raise InvalidInput("a greeting has one line")
+        return dict(options)
+
+    def fitting(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
 
     def complete(
@@ -119,6 +122,11 @@ class Toy:
             raise ValueError("a client needs its password")
         return Secret(f"toy://{peer.shared.reveal()}@{public_host}:{endpoint.port}#{peer.identity}\n")
 
+    def client_link(
+        self, _endpoint: EndpointSpec, _public_host: str, _peer: PeerSpec, _secret: Secret | None
+    ) -> Secret | None:
+        return None
+
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         head, *rows = (record.split("\t") for record in records)
         if len(head) != HEAD or any(len(row) != FIELDS for row in rows):
@@ -131,7 +139,7 @@ class Toy:
     def named(self, text: str) -> Secret:
         return Secret(text)
 
-    def conversation(self, _server_identity: str, _own: Credentials) -> None:
+    def conversation(self, _server_identity: str, _own: Credentials, _options: Mapping[str, Any]) -> None:
         return None
 
 

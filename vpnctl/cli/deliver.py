@@ -28,6 +28,7 @@ def hand_over(
     qr: bool = False,
     png: Path | None = None,
     steps: bool = False,
+    link: bool = False,
 ) -> list[dict[str, Any]]:
     """Hand out the configs as asked, then note that they were delivered. Return rows for --json, configs included.
 
@@ -40,7 +41,7 @@ def hand_over(
     if several and out is not None and not out.is_dir():
         out.mkdir(parents=True, mode=0o700)
     for each in issued:
-        config = peers.config(each)
+        config = peers.link(each) if link else peers.config(each)
         name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
         row = {
             "user": each.user.name,

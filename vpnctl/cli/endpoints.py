@@ -43,6 +43,12 @@ ForwardRule = Annotated[
         "--forward-rule", help="Which firewall of the host is told to let packets pass: none, docker, ufw, iptables."
     ),
 ]
+Further = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="A further option of the protocol (docs/protocols.md); may be repeated."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 
 
@@ -63,6 +69,7 @@ def add(
     allowed_ips: AllowedIps = None,
     keepalive: Keepalive = None,
     isolation: Isolation = None,
+    further: Further = None,
     dry_run: DryRun = False,
 ) -> int:
     """Serve one more protocol on a node."""
@@ -70,7 +77,7 @@ def add(
 
     options = {
         "interface": interface, "port": port, "pool_v4": pool_v4, "pool_v6": pool_v6, "dns": dns, "mtu": mtu,
-        "allowed_ips": allowed_ips, "keepalive": keepalive, "isolation": isolation,
+        "allowed_ips": allowed_ips, "keepalive": keepalive, "isolation": isolation, **_named(further),
     }  # fmt: skip
 
     def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
@@ -78,6 +85,20 @@ def add(
         return Told(f"{node} serves {protocol} on {row.name}, port {row.port}", _rows(done, row.name))
 
     return carry_out(lambda app: endpoints.add(app, node, protocol, options), tell, dry_run=dry_run, wish=_wish())
+
+
+def _named(further: list[str] | None) -> dict[str, str]:
+    """Return options given as NAME=VALUE; InvalidInput for what is no such thing, or given twice."""
+    from vpnctl.errors import InvalidInput
+    from vpnctl.rules.grammar import clean
+
+    found: dict[str, str] = {}
+    for text in further or []:
+        name, mark, value = text.partition("=")
+        if not mark or not name or name in found:
+            raise InvalidInput(f"'{clean(text)}' is no NAME=VALUE, or its name is given twice", "--option jc=4")
+        found[name] = value
+    return found
 
 
 def _wish() -> Any:
@@ -137,6 +158,7 @@ def set_(
     keepalive: Keepalive = None,
     isolation: Isolation = None,
     forward_rule: ForwardRule = None,
+    further: Further = None,
     dry_run: DryRun = False,
 ) -> int:
     """Change an endpoint. What stands in clients' files is only changed with --yes or an answer."""
@@ -150,6 +172,7 @@ def set_(
         "keepalive": keepalive,
         "isolation": isolation,
         "forward_rule": forward_rule,
+        **_named(further),
     }
     if port is not None and not dry_run:
         _ask(node, interface, port)

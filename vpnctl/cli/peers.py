@@ -182,7 +182,16 @@ def set_(
 
 
 @commands.command("config")
-def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: Steps = False) -> int:
+def config(
+    peer: Ref,
+    out: Out = None,
+    qr: Qr = False,
+    png: Png = None,
+    steps: Steps = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="The link that an app imports, such as vpn:// of AmneziaVPN.")
+    ] = False,
+) -> int:
     """Hand out a config again: the one place that reveals a stored private key."""
     from vpnctl.actions.people import peers
     from vpnctl.cli.deliver import hand_over
@@ -190,7 +199,7 @@ def config(peer: Ref, out: Out = None, qr: Qr = False, png: Png = None, steps: S
     front = current()
     issued = peers.reveal(front.app, peer)
     refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
-    rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps)
+    rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps, link=link)
     view = by_id(issued.peer.id)
     if front.json:
         output.dump({**rows[0], "state": view.state})

@@ -11,7 +11,7 @@ from vpnctl.rules.grammar import clean
 if TYPE_CHECKING:
     from vpnctl.protocols.interface import ProtocolPlugin
 
-PLUGINS = {"wireguard": "vpnctl.protocols.wireguard"}
+PLUGINS = {"wireguard": "vpnctl.protocols.wireguard", "amneziawg": "vpnctl.protocols.amneziawg"}
 """Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
 
 

@@ -179,8 +179,9 @@ class ProtocolPlugin(Protocol):
     """`udp` or `tcp`."""
     driver: str
     """How its nodes are read and changed; see `remote.driver`."""
-    package: str
-    """Where its part of the node script is: `node.sh`, and `path.sh` where it can try packets."""
+    script: tuple[str, ...]
+    """The packages that hold its part of the node script, each built on those before it: `node.sh`, and `path.sh` where
+    it can try packets."""
     fragment: str
     """What the functions of that part begin with; see remote/node.sh."""
     name_prefix: str
@@ -199,6 +200,9 @@ class ProtocolPlugin(Protocol):
 
     def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return these options in their canonical form. Raises InvalidInput; BadOption for one that there is not."""
+
+    def fitting(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options of an endpoint after a change. Raises BadOption where one does not fit the others."""
 
     def complete(
         self, options: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoid: Sequence[Network]
@@ -234,11 +238,19 @@ class ProtocolPlugin(Protocol):
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
         """Return what a client imports: the text of a file, or a link."""
 
+    def client_link(
+        self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
+    ) -> Secret | None:
+        """Return what an app imports by being pasted or opened; None where there is no such thing."""
+
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """Return (identity, port, peers) from what the node's part of the script said. Raises ValueError."""
 
     def named(self, text: str) -> Secret:
         """Return a shared secret that a node named. Raises ValueError for what cannot be one."""
 
-    def conversation(self, server_identity: str, own: Credentials) -> Conversation | None:
-        """Return how to talk to an endpoint as that peer; None where a connection that opens is all that is tried."""
+    def conversation(self, server_identity: str, own: Credentials, options: Mapping[str, Any]) -> Conversation | None:
+        """Return how to talk to an endpoint that has these options, as that peer.
+
+        None where a connection that opens is all that is tried.
+        """

@@ -31,12 +31,13 @@ APPLY_SECONDS = 420.0
 @cache
 def script(protocols: frozenset[str] = frozenset(), *, path: bool = False) -> str:
     """Return the node script for these protocols, without comments; with what tries paths where that is asked for."""
-    texts, fragments = [], set()
-    for kind in sorted({(each.package, each.fragment) for each in map(plugin, protocols)}):
-        folder = resources.files(kind[0])
+    texts = []
+    kinds = [plugin(each) for each in sorted(protocols)]
+    for package in dict.fromkeys(package for kind in kinds for package in kind.script):
+        folder = resources.files(package)
         parts = [folder.joinpath(name) for name in ("node.sh", *(("path.sh",) if path else ()))]
         texts += [part.read_text(encoding="ascii") for part in parts if part.is_file()]
-        fragments.add(kind[1])
+    fragments = {kind.fragment for kind in kinds}
     texts.append(f"fragments='{' '.join(sorted(fragments))}'")
     texts += [
         resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii") for name in ("look.sh", "node.sh")

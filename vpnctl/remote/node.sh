@@ -11,7 +11,8 @@
 #   NAME_look TOOL ENDPOINT FILE      its records: `link` or `served`, then "|" lines, `filed`
 #                                     served ENDPOINT EPOCH: runs without an interface; EPOCH is another number when it was
 #                                     made anew and its counters began at zero. |WORDS: what the plug-in's `observe` reads,
-#                                     secrets only as (same) or (other) than in FILE. filed ENDPOINT ID: in FILE, not live
+#                                     secrets only as (same) or (other) than in FILE. filed ENDPOINT ID: in FILE, not live.
+#                                     other ENDPOINT NAME: a parameter that is live otherwise than FILE says
 #   NAME_cut TOOL ENDPOINT ID...      remove these at once
 #   NAME_sync TOOL ENDPOINT FILE MTU  make live what the file says; nobody else's session ends
 #   NAME_key TOOL FILE                the server's identity in a file

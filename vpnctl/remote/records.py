@@ -71,6 +71,7 @@ class Reader:
     routes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     shared: dict[tuple[str, str], Secret] = field(default_factory=dict)
     filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    others: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
     wan: list[str] = field(default_factory=list)
@@ -138,6 +139,11 @@ class Reader:
 
     def _on_filed(self, name: str, identity: str) -> None:
         self.filed[name].add(identity)
+
+    def _on_other(self, name: str, parameter: str) -> None:
+        if not _PARAMETER.fullmatch(parameter):
+            raise ValueError("a parameter that is none")
+        self.others[name].add(parameter)
 
     def _on_sum(self, path: str, digest: str) -> None:
         self.sums[path] = digest
@@ -208,13 +214,14 @@ class Reader:
         identity, port, peers = plugin(self.protocols[name]).observe(self.dumps[name])
         told = {key: shared for (where, key), shared in self.shared.items() if where == name and key in peers}
         peers |= {key: replace(peers[key], shared=shared) for key, shared in told.items()}
-        seen = None
+        seen, others = None, frozenset(self.others[name])
         if name in self.interfaces:
             mtu, up = self.interfaces[name]
             seen = SeenInterface(mtu, up, frozenset(self.addresses[name]), frozenset(self.routes[name]))
-        return SeenEndpoint(identity, port, peers, self.epochs[name], frozenset(self.filed[name]), seen)
+        return SeenEndpoint(identity, port, peers, self.epochs[name], frozenset(self.filed[name]), seen, others)
 
 
+_PARAMETER = re.compile(r"[a-z0-9_]{1,40}")
 _PATH = re.compile(r"[A-Za-z0-9/._@:+ -]{1,200}")
 
 

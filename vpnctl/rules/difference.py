@@ -111,6 +111,7 @@ def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) 
         changes.append(ParameterDiffers(want.name, f"port {seen.port} instead of {want.port}"))
     if want.interface and seen.interface and seen.interface.mtu != want.interface.mtu:
         changes.append(ParameterDiffers(want.name, f"MTU {seen.interface.mtu} instead of {want.interface.mtu}"))
+    changes += [ParameterDiffers(want.name, f"{each} is another one than in the file") for each in sorted(seen.others)]
     file = observed.files.get(want.config.path)
     ours = file is not None and file[0] == want.config.digest
     return changes + _peers(want, seen, aliens, file_is_ours=ours)

@@ -55,6 +55,8 @@ class SeenEndpoint:
     filed: frozenset[str] = frozenset()
     """Identities that stand in the file there but are not live."""
     interface: SeenInterface | None = None
+    others: frozenset[str] = frozenset()
+    """Names of parameters that are live otherwise than the file there says."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def create(tx: Tx, app: App, node: Node, new: NewEndpoint) -> Endpoint:
     _refuse_taken(node, there, kind, name, port)
     own = kind.server()
     endpoint_id = str(uuid.uuid4())
+    options = kind.complete(new.options, [other.options for other in there], new.avoid)
     row = Endpoint(
         id=endpoint_id,
         node_id=node.id,
@@ -81,10 +82,10 @@ def create(tx: Tx, app: App, node: Node, new: NewEndpoint) -> Endpoint:
         name=name,
         port=port,
         forward_rule=new.general.get("forward_rule", "none"),
-        options=kind.complete(new.options, [other.options for other in there], new.avoid),
+        options=options,
         identity=own.identity,
         secret_sealed=app.vault.seal("endpoint.key", endpoint_id, own.secret) if own.secret else None,
-        **probes.fresh(app.vault, new.protocol, endpoint_id),
+        **probes.fresh(app.vault, new.protocol, endpoint_id, options),
         changed_at=app.clock(),
         created_at=app.clock(),
         transport=kind.transport,
@@ -134,7 +135,8 @@ def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any
         raise Conflict(f"port {new['port']} of {node.name} is taken", f"vpnctl endpoint list {node.name}")
     now, renews = app.clock(), bool(new.keys() & kind.renews_clients)
     columns: dict[str, Any] = {name: new[name] for name in ("port", "forward_rule") if name in new}
-    columns["options"] = row.options | {name: value for name, value in new.items() if name not in columns}
+    options = {name: value for name, value in new.items() if name not in columns}
+    columns["options"] = kind.fitting(row.options | options)
     columns |= {"clients_changed_at": now} if renews else {}
     tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=now, proven_at=None, **columns)
     before = {name: was.get(name) for name in new}

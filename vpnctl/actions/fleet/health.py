@@ -89,6 +89,8 @@ def _note_path(tx: Tx, found: Found) -> list[str]:
         return []
     tx.update(Node, models.node.c.id == found.node.id, **found.path)
     was, now, name = found.node.path_error, found.path["path_error"], found.node.name
+    if any((each or "").endswith(paths.NOT_UP) for each in (was, now)):
+        return []  # that it is down, and up again, is said as such
     if now is not None and was is None:
         return [f"packets do not pass {name}: {now}. More: vpnctl node check {name}"]
     return [f"packets pass {name} again"] if now is None and was is not None else []

@@ -24,7 +24,8 @@ from vpnctl.store.rows import Endpoint, Node
 _LOOKED_AT = 64
 """How many addresses from the pool's end are looked at for a free one."""
 _SMALL = 4
-_NOT_UP = ": not up"
+NOT_UP = ": not up"
+"""How a path's error ends where the endpoint does not run."""
 
 
 def tries(app: App, view: View) -> dict[str, tuple[str | None, str | None]]:
@@ -74,9 +75,9 @@ def columns(view: View, observed: Observed, now: datetime) -> dict[str, Any]:
     served = {each.name for each in view.endpoints if each.removed_at is None and each.digest is not None}
     down = sorted(served - set(observed.endpoints))
     tried = [each for found in observed.paths.values() for each in found if each.code is not PathCode.BUSY]
-    why = f"{', '.join(down)}{_NOT_UP}" if down else fault(observed)
+    why = f"{', '.join(down)}{NOT_UP}" if down else fault(observed)
     if not tried and not down:
-        return {"path_error": None} if (view.node.path_error or "").endswith(_NOT_UP) else {}
+        return {"path_error": None} if (view.node.path_error or "").endswith(NOT_UP) else {}
     return {"path_error": why or None, "path_at": now}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,11 +20,11 @@ SECRET, SHARED = "endpoint.probe_key", "endpoint.probe_psk"
 _STEP = timedelta(milliseconds=1)
 
 
-def fresh(vault: Vault, protocol: str, endpoint_id: str) -> dict[str, Any]:
+def fresh(vault: Vault, protocol: str, endpoint_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a new probe peer; none where a connection that opens is all that can be tried."""
     kind = plugin(protocol)
     own = kind.issue()
-    if own.secret is None or own.shared is None or kind.conversation(own.identity, own) is None:
+    if own.secret is None or own.shared is None or kind.conversation(own.identity, own, options) is None:
         return {}
     return {
         "probe_identity": own.identity,
@@ -39,7 +39,7 @@ def ensure(app: App, node_ids: Iterable[str]) -> None:
     lacking = (table.node_id.in_(list(node_ids)), table.removed_at.is_(None), table.probe_identity.is_(None))
     with app.store.read() as tx:
         rows = tx.all(Endpoint, *lacking)
-    probes = {row.id: values for row in rows if (values := fresh(app.vault, row.protocol, row.id))}
+    probes = {row.id: values for row in rows if (values := fresh(app.vault, row.protocol, row.id, row.options))}
     if probes:
         with app.store.write() as tx:
             for endpoint_id, values in probes.items():
@@ -77,7 +77,7 @@ def conversation(app: App, endpoint: Endpoint) -> Conversation | None:
     sealed = ((SECRET, endpoint.probe_secret_sealed), (SHARED, endpoint.probe_shared_sealed))
     secret, shared = (app.vault.open(label, endpoint.id, text or "") for label, text in sealed)
     own = Credentials(endpoint.probe_identity, secret, shared)
-    return plugin(endpoint.protocol).conversation(endpoint.identity, own)
+    return plugin(endpoint.protocol).conversation(endpoint.identity, own, endpoint.options)
 
 
 def later(app: App, endpoint_id: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from vpnctl.actions.fleet.desired import endpoint_spec, peer_spec
 from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refuse_known_keys
 from vpnctl.app import App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import plugin
 from vpnctl.protocols.interface import PeerSpec
 from vpnctl.rules import grammar
@@ -201,11 +201,22 @@ def _opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
 
 def config(issued: Issued) -> Secret:
     """Return what the client imports."""
+    kind, host = plugin(issued.endpoint.protocol), issued.node.public_host
+    return kind.client_config(endpoint_spec(issued.endpoint), host, _spec(issued), issued.secret)
+
+
+def link(issued: Issued) -> Secret:
+    """Return what an app imports by being pasted. InvalidInput where the protocol's apps have no such thing."""
+    kind, host = plugin(issued.endpoint.protocol), issued.node.public_host
+    found = kind.client_link(endpoint_spec(issued.endpoint), host, _spec(issued), issued.secret)
+    if found is None:
+        raise InvalidInput(f"for this device there is no link of {kind.title}", "hand out the file: leave --link out")
+    return found
+
+
+def _spec(issued: Issued) -> PeerSpec:
     peer = issued.peer
-    spec = PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6)
-    return plugin(issued.endpoint.protocol).client_config(
-        endpoint_spec(issued.endpoint), issued.node.public_host, spec, issued.secret
-    )
+    return PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6)
 
 
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:

@@ -22,6 +22,20 @@ _TAI_OFFSET = 0x400000000000000A
 NO_PSK = bytes(32)
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """The numbers that say what a message is: those that we send, and those that we take for what a server sends."""
+
+    first: int = 1
+    answer: range = range(2, 3)
+    cookie: range = range(3, 4)
+    data: int = 4
+    data_back: range = range(4, 5)
+
+
+PLAIN = Kinds()
+
+
 class Sign(StrEnum):
     """What a packet from the server says."""
 
@@ -74,7 +88,9 @@ class Answer:
     receiver: int = 0
 
 
-def initiate(identity: Identity, ephemeral: bytes, index: int, seconds: int, nanoseconds: int) -> Initiation:
+def initiate(
+    identity: Identity, ephemeral: bytes, index: int, seconds: int, nanoseconds: int, kind: int = 1
+) -> Initiation:
     """Return the first message. The time must be later than in any earlier one of this key, or it is dropped."""
     server = identity.server_public
     chain = _hash(_CONSTRUCTION)
@@ -88,16 +104,19 @@ def initiate(identity: Identity, ephemeral: bytes, index: int, seconds: int, nan
     chain, key = _kdf(chain, _dh(identity.private, server), 2)
     stamp = _seal(key, struct.pack(">QI", _TAI_OFFSET + seconds, nanoseconds), state)
     state = _hash(state + stamp)
-    body = struct.pack("<II", 1, index) + public + static + stamp
+    body = struct.pack("<II", kind, index) + public + static + stamp
     packet = body + _mac(_hash(_LABEL_MAC1 + server), body) + bytes(16)
     return Initiation(packet, index, chain, state, ephemeral, identity)
 
 
-def read(sent: Initiation, packet: bytes) -> Answer:
+def read(sent: Initiation, packet: bytes, kinds: Kinds = PLAIN) -> Answer:
     """Return what a packet from the server says about `sent`."""
-    if len(packet) == COOKIE and packet[:8] == struct.pack("<II", 3, sent.index):
+    if len(packet) not in (COOKIE, RESPONSE):
+        return Answer(Sign.FOREIGN)
+    kind, first, second = struct.unpack("<III", packet[:12])
+    if len(packet) == COOKIE and kind in kinds.cookie and first == sent.index:
         return _read_cookie(sent, packet)
-    if len(packet) != RESPONSE or packet[:4] != struct.pack("<I", 2) or packet[8:12] != struct.pack("<I", sent.index):
+    if len(packet) != RESPONSE or kind not in kinds.answer or second != sent.index:
         return Answer(Sign.FOREIGN)
     own = _public(sent.identity.private)
     if not hmac.compare_digest(_mac(_hash(_LABEL_MAC1 + own), packet[:60]), packet[60:76]):

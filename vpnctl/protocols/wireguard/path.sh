@@ -4,6 +4,7 @@
 # that comes back is the answer. Counters behind every other forward chain tell where a packet was lost; a firewall
 # that refuses in its own name would otherwise look like an answer. Nothing of all this is left behind.
 #
+# `kind` and `disguise` are set where a protocol builds on this one: the kind of link, and the file with its parameters.
 # Arguments: tool, interface, port, "KEY ADDRESS4|- ADDRESS6|-". Says `path INTERFACE FAMILY CODE`.
 wg_path() {
   local tool=$1 link=$2 port=$3 server four six key peer mark=/run/vpnctl-proof-$2 said
@@ -51,10 +52,10 @@ wg_path_build() {
   ip -n vpnctl-echo route add default via 169.254.232.1
   [ "$six" = - ] || ip -n vpnctl-echo route add default via fd76:706e:232::1
   # What outlives this script must not hold its lock, nor the connection.
-  ip -n vpnctl-proof link add vpnctlp2 type wireguard 2>/dev/null ||
-    ip netns exec vpnctl-proof wireguard-go vpnctlp2 >/dev/null 2>&1 3>&- 8>&- 9>&-
-  printf '[Interface]\nPrivateKey = %s\n[Peer]\nPublicKey = %s\nEndpoint = 169.254.231.1:%s\nAllowedIPs = 0.0.0.0/0, ::/0\n' \
-    "$key" "$server" "$port" | ip netns exec vpnctl-proof "$tool" setconf vpnctlp2 /dev/stdin
+  ip -n vpnctl-proof link add vpnctlp2 type "${kind:-wireguard}" 2>/dev/null ||
+    ip netns exec vpnctl-proof "${kind:-wireguard}-go" vpnctlp2 >/dev/null 2>&1 3>&- 8>&- 9>&-
+  printf '[Interface]\nPrivateKey = %s\n%s\n[Peer]\nPublicKey = %s\nEndpoint = 169.254.231.1:%s\nAllowedIPs = 0.0.0.0/0, ::/0\n' \
+    "$key" "$([ -z "${disguise:-}" ] || grep -E '^(Jc|Jmin|Jmax|S[1-4]|H[1-4]) = ' "$disguise")" "$server" "$port" | ip netns exec vpnctl-proof "$tool" setconf vpnctlp2 /dev/stdin
   # The node must know the peer before the peer's end comes up: what the kernel sends there by itself shakes hands at
   # once, and a first message that is not answered is repeated only after five seconds.
   local ips=

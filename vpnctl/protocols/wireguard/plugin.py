@@ -10,6 +10,7 @@ from typing import Any
 
 from vpnctl.protocols.interface import (
     AlienSpec,
+    Conversation,
     Credentials,
     EndpointSpec,
     PeerSpec,
@@ -37,7 +38,7 @@ class WireGuard:
     supports = Supports(handshakes=True, client_secret=True)
     transport = "udp"
     driver = "node"
-    package = "vpnctl.protocols.wireguard"
+    script: tuple[str, ...] = ("vpnctl.protocols.wireguard",)
     fragment = "wg"
     name_prefix = "wg"
     default_port = 51820
@@ -53,6 +54,10 @@ class WireGuard:
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """See `options.checked`."""
         return options.checked(given)
+
+    def fitting(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return them: each of WireGuard's options is right by itself."""
+        return dict(given)
 
     def complete(
         self, given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoid: Sequence[Network]
@@ -125,6 +130,12 @@ class WireGuard:
         """Return the client's .conf."""
         return files.client_text(endpoint, public_host, peer, secret)
 
+    def client_link(
+        self, _endpoint: EndpointSpec, _public_host: str, _peer: PeerSpec, _secret: Secret | None
+    ) -> Secret | None:
+        """Return None: WireGuard's apps import files and codes."""
+        return None
+
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """See `dump.observe`."""
         return dump.observe(records)
@@ -133,7 +144,7 @@ class WireGuard:
         """Return a preshared key."""
         return Secret(dump.key(text))
 
-    def conversation(self, server_identity: str, own: Credentials) -> Initiator:
+    def conversation(self, server_identity: str, own: Credentials, _given: Mapping[str, Any]) -> Conversation:
         """Return a handshake with that server."""
         private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
         return Initiator(Identity(private, base64.b64decode(server_identity), psk))

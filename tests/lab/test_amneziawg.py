@@ -1,0 +1,99 @@
+"""AmneziaWG on a real server, with packets through the real amneziawg-go: the life of a device, a reboot, drift by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import cannot
+from tests.lab import amneziawg
+from tests.lab.network import FAR_V4, FAR_V6
+
+SET_BY_HAND = (
+    "grep -vE '^(Address|MTU) = ' /etc/amnezia/amneziawg/awg0.conf | sed 's/^S1 = .*/S1 = 1/; s/^H2 = .*/H2 = 7/' |"
+    " awg syncconf awg0 /dev/stdin"
+)
+
+
+@pytest.fixture
+def disguised(operator, pool):
+    """A server with WireGuard and AmneziaWG, and alice."""
+    if amneziawg.why_not():
+        cannot("AmneziaWG lab tests", amneziawg.why_not())
+    node = operator.take("fi", pool[0])
+    added = operator("endpoint", "add", "fi", "amneziawg")
+    assert "serves amneziawg on awg0" in added.err
+    operator("user", "add", "alice")
+    return node
+
+
+def test_a_device_lives_on_amneziawg_as_on_wireguard(operator, disguised, lab):
+    phone = lab.client()
+    config = operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out
+    assert "I1 = " in config
+    phone.connect(config)
+    assert phone.ping(FAR_V4, 20)
+    assert phone.get(FAR_V4) == disguised.address
+    assert phone.get(FAR_V6) == disguised.address6
+    phone.upload(FAR_V4, 300_000)
+    row = operator("peer", "list", "--live", "--json").json[0]
+    assert (row["protocol"], row["online"], row["received"] > 300_000) == ("amneziawg", True, True)
+    assert operator("peer", "verify", "alice/phone", "--json").json["handshake"] == "ok"
+    operator("peer", "suspend", "alice/phone")
+    assert phone.silent(FAR_V4)
+    operator("peer", "resume", "alice/phone")
+    assert phone.ping(FAR_V4, 30)
+    new = operator("peer", "regen", "alice/phone").out
+    assert phone.silent(FAR_V4)
+    phone.connect(new)
+    assert phone.ping(FAR_V4, 20)
+    disguised.reboot()
+    assert phone.ping(FAR_V4, 60), "after a reboot everything is as it was"
+    operator("node", "check", "fi")
+    operator("peer", "revoke", "alice/phone")
+    assert phone.silent(FAR_V4)
+    assert "PublicKey" not in disguised.sh("grep -A2 '# peer' /etc/amnezia/amneziawg/awg0.conf", check=False)
+    phone.disconnect()
+
+
+def test_parameters_that_were_changed_by_hand_are_named_and_put_right_and_others_feel_nothing(operator, disguised, lab):
+    phone, laptop = lab.client(), lab.client()
+    phone.connect(operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out)
+    laptop.connect(operator("peer", "add", "alice/laptop").out)
+    assert phone.ping(FAR_V4, 20)
+    assert laptop.ping(FAR_V4, 20)
+    disguised.sh(SET_BY_HAND)
+    said = operator("node", "check", "fi", code=4)
+    assert "h2 is another one than in the file" in said.out
+    assert "s1 is another one than in the file" in said.out
+    with laptop.running_ping(FAR_V4) as log:
+        operator("node", "sync", "fi")
+    assert laptop.lost(log)[1] == 0, "WireGuard beside it goes on"
+    assert phone.ping(FAR_V4, 30)
+    operator("node", "check", "fi")
+    phone.disconnect()
+    laptop.disconnect()
+
+
+def test_adding_and_removing_one_device_costs_another_no_packet(operator, disguised, lab):
+    phone = lab.client()
+    phone.connect(operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out)
+    assert phone.ping(FAR_V4, 20)
+    with phone.running_ping(FAR_V4) as log:
+        operator("user", "add", "bob")
+        operator("peer", "add", "bob", "--protocol", "amneziawg")
+        operator("peer", "revoke", "bob")
+    sent, lost = phone.lost(log)
+    assert sent > 10
+    assert lost == 0
+    phone.disconnect()
+
+
+def test_the_first_generation_is_served_beside_the_second(operator, disguised, lab):
+    operator("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
+    operator("endpoint", "list", "fi")
+    before = operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out
+    phone = lab.client()
+    phone.connect(before)
+    assert phone.ping(FAR_V4, 20)
+    phone.disconnect()
+    operator("node", "check", "fi")

@@ -1,0 +1,235 @@
+"""AmneziaWG: parameters that tools take, files that its apps read, packets in their disguise, and a service with both."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpnctl.protocols.amneziawg import PLUGIN, options
+from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
+from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_TYPE, Parameters, checked, generated
+from vpnctl.protocols.interface import BadOption, EndpointSpec, Heard, PeerSpec
+from vpnctl.protocols.wireguard.handshake import INITIATION, Identity, public_key
+from vpnctl.rules.secret import Secret
+
+CASES = Path(__file__).parents[1] / "cases/amneziawg"
+KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+PSK = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+SET = {
+    "jc": 4, "jmin": 10, "jmax": 50, "s1": 20, "s2": 90, "s3": 30, "s4": 7, "h1": "100-199", "h2": "200-299",
+    "h3": "300-399", "h4": "400-499", "i1": "<r 2><b 0x8580>", "i2": "", "i3": "", "i4": "", "i5": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "generation", "parameters", "wrong"), yaml.safe_load((CASES / "parameters.yaml").read_text())
+)
+def test_parameters_are_those_that_the_tools_take(what, generation, parameters, wrong):
+    if not wrong:
+        assert checked(parameters, generation)
+    else:
+        with pytest.raises(BadOption) as found:
+            checked(parameters, generation)
+        assert found.value.option == wrong, what
+
+
+@given(st.sampled_from(GENERATIONS), st.integers())
+def test_drawn_parameters_are_valid_and_within_what_passes_everywhere(generation, seed):
+    drawn = generated(generation, random.Random(seed))
+    assert checked(vars(drawn), generation) == drawn
+    assert (drawn.jc - 2, drawn.jmin, drawn.jmax) <= (4, 10, 50)
+    assert len({drawn.s1, drawn.s2}) == 2
+    assert all(kind.start >= 5 and kind.stop - 1 <= MOST_TYPE for kind in drawn.types())
+    assert bool(drawn.i1) == (generation != "1.0")
+
+
+def test_no_two_new_endpoints_look_alike():
+    one, two = (options.complete({}, [], []) for _ in range(2))
+    assert [one[name] for name in ("h1", "h2", "h3", "h4")] != [two[name] for name in ("h1", "h2", "h3", "h4")]
+
+
+def endpoint(**changes):
+    plain = {
+        "pool_v4": "10.66.0.0/16", "pool_v6": "fd66:1:1::/64", "dns": "1.1.1.1", "mtu": 1376,
+        "allowed_ips": "0.0.0.0/0, ::/0", "keepalive": 25, "isolation": True, "generation": "2.0",
+    }  # fmt: skip
+    return EndpointSpec(
+        id="e",
+        name="awg0",
+        port=51821,
+        options=plain | SET | changes,
+        forward_rule="none",
+        identity=public_key(base64.b64decode(KEY)),
+        secret=Secret(KEY),
+    )
+
+
+PEER = PeerSpec("p", public_key(base64.b64decode(KEY)), Secret(PSK), "10.66.0.2", "fd66:1:1::2")
+
+
+def test_the_clients_file_is_rendered_as_in_the_case():
+    assert (
+        PLUGIN.client_config(endpoint(), "vpn.example.org", PEER, Secret(KEY)).reveal()
+        == (CASES / "client.conf").read_text()
+    )
+
+
+def test_the_servers_file_has_every_parameter_that_both_sides_need_also_those_that_are_off():
+    text = PLUGIN.wanted(endpoint(jc=0, s1=0, h1="1"), [PEER], [], frozenset()).config.text.reveal()
+    head = text.partition("\n\n")[0].splitlines()
+    assert head[-11:] == [
+        "Jc = 0", "Jmin = 10", "Jmax = 50", "S1 = 0", "S2 = 90", "S3 = 30", "S4 = 7", "H1 = 1", "H2 = 200-299",
+        "H3 = 300-399", "H4 = 400-499",
+    ]  # fmt: skip
+    assert "I1" not in text
+
+
+def test_the_first_generation_has_no_parameters_of_later_ones():
+    first = endpoint(generation="1.0", s3=0, s4=0, h1="5", h2="6", h3="7", h4="8", i1="")
+    for text in (
+        PLUGIN.wanted(first, [PEER], [], frozenset()).config.text.reveal(),
+        PLUGIN.client_config(first, "vpn.example.org", PEER, Secret(KEY)).reveal(),
+    ):
+        assert "S3" not in text
+        assert "I1" not in text
+        assert "H4 = 8" in text
+
+
+def unpacked(link):
+    packed = base64.urlsafe_b64decode(link.removeprefix("vpn://") + "==")
+    (length,) = struct.unpack(">I", packed[:4])
+    raw = zlib.decompress(packed[4:])
+    assert len(raw) == length, "Qt's qUncompress refuses another length"
+    return json.loads(raw)
+
+
+@pytest.mark.parametrize(
+    ("generation", "container", "version"), [("2.0", "amnezia-awg2", "2"), ("1.0", "amnezia-awg", None)]
+)
+def test_the_link_of_amneziavpn_holds_all_that_the_file_says(generation, container, version):
+    old = {} if generation == "2.0" else {"s3": 0, "s4": 0, "h1": "5", "h2": "6", "h3": "7", "h4": "8", "i1": ""}
+    spec = endpoint(generation=generation, **old)
+    whole = unpacked(PLUGIN.client_link(spec, "vpn.example.org", PEER, Secret(KEY)).reveal())
+    (inner,) = whole["containers"]
+    last = json.loads(inner["awg"]["last_config"])
+    assert (whole["defaultContainer"], inner["container"]) == (container, container)
+    assert inner["awg"].get("protocol_version") == version
+    assert last["config"] == PLUGIN.client_config(spec, "vpn.example.org", PEER, Secret(KEY)).reveal()
+    assert last["allowed_ips"] == ["0.0.0.0/0", "::/0"]
+    assert (last["Jc"], last["mtu"], last["port"]) == ("4", "1376", 51821)
+    assert PLUGIN.client_link(spec, "vpn.example.org", PEER, None) is None, "without a private key there is none"
+
+
+def test_a_first_message_is_disguised_and_one_to_a_server_without_parameters_is_not():
+    talk = DisguisedInitiator(Identity(os.urandom(32), base64.b64decode(endpoint().identity)), Parameters(**SET))
+    packet = talk.say(1_800_000_000, 0)
+    assert len(packet) == 20 + INITIATION
+    assert 100 <= int.from_bytes(packet[20:24], "little") <= 199
+    plain = DisguisedInitiator(Identity(os.urandom(32), base64.b64decode(endpoint().identity)), Parameters())
+    assert plain.say(1_800_000_000, 0)[:4] == struct.pack("<I", 1)
+    assert talk.hear(b"") is Heard.FOREIGN
+    assert talk.hear(os.urandom(90 + 92)) is Heard.FOREIGN
+
+
+@pytest.fixture
+def awg(service):
+    """A service whose node `fi` has WireGuard and AmneziaWG."""
+    assert service("endpoint", "add", "fi", "amneziawg").code == 0
+    service("user", "add", "alice")
+    return service
+
+
+def test_a_person_has_devices_on_both_protocols_and_the_verbs_are_the_same(awg, fleet):
+    fi = fleet["fi.example.org"]
+    file = awg("peer", "add", "alice", "--device", "phone", "--protocol", "amneziawg").out
+    assert "H1 = " in file
+    assert awg("peer", "add", "alice", "--device", "laptop").out.count("H1") == 0, "WireGuard where none is named"
+    assert len(fi.live_keys("awg0")) == len(fi.live_keys("wg0")) == 1
+    assert awg("peer", "suspend", "alice/phone").code == 0
+    assert fi.live_keys("awg0") == set()
+    assert awg("peer", "resume", "alice/phone").code == 0
+    before = fi.live_keys("awg0")
+    assert awg("peer", "regen", "alice/phone").code == 0
+    assert fi.live_keys("awg0").isdisjoint(before)
+    assert {row["protocol"] for row in awg("peer", "list", "--json").json} == {"wireguard", "amneziawg"}
+    assert awg("peer", "verify", "alice/phone").code == 0
+    assert awg("peer", "revoke", "alice/phone").code == 0
+    assert fi.live_keys("awg0") == set()
+    assert awg("node", "check", "fi").code == 0
+
+
+def test_the_link_is_handed_out_where_there_is_one(awg):
+    awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    awg("peer", "add", "alice/laptop")
+    assert unpacked(awg("peer", "config", "alice/phone", "--link").out.strip())["hostName"] == "fi.example.org"
+    refused = awg("peer", "config", "alice/laptop", "--link")
+    assert (refused.code, "no link of WireGuard" in refused.err) == (2, True)
+
+
+def test_parameters_that_somebody_changed_on_the_node_are_drift_and_put_right(awg, fleet):
+    live = fleet["fi.example.org"].links["awg0"]
+    right = dict(live.disguise)
+    live.disguise["h1"], live.disguise["s1"] = "9", "0"
+    said = awg("node", "check", "fi")
+    assert said.code == 4
+    assert "h1 is another one than in the file" in said.out
+    assert awg("node", "sync", "fi").code == 0
+    assert live.disguise == right
+
+
+def test_a_parameter_that_both_sides_need_is_not_changed_without_a_word_about_the_files(awg):
+    awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    said = awg("endpoint", "set", "fi", "awg0", "--option", "s1=33", "--option", "s2=77")
+    assert said.code == 0
+    assert "these devices need a new file" in said.err
+    assert "alice/phone" in said.err
+    assert "S1 = 33" in awg("peer", "config", "alice/phone").out
+    assert awg("endpoint", "set", "fi", "awg0", "--option", "generation=1.0").code == 2, "that is another endpoint"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("jmax=1", "jmax"), ("h1=0x5", "h1"), ("s2=-1", "s2"), ("nonsense=1", "nonsense"), ("jc", "NAME=VALUE"),
+        ("i1=<r -5>", "i1"), ("generation=7", "generation"),
+    ],
+)  # fmt: skip
+def test_a_bad_parameter_is_refused_by_name_before_anything_is_changed(awg, fleet, option, told):
+    before = fleet["fi.example.org"].writes
+    said = awg("endpoint", "set", "fi", "awg0", "--option", option)
+    assert (said.code, told in said.err) == (2, True), said.err
+    assert fleet["fi.example.org"].writes == before
+
+
+def test_an_inventory_carries_every_parameter_and_comes_back_the_same(awg, tmp_path):
+    text = awg("inventory", "export").out
+    (node,) = yaml.safe_load(text)["nodes"]
+    ours = next(each for each in node["endpoints"] if each["protocol"] == "amneziawg")
+    assert ours["generation"] == "2.0"
+    assert "private" not in text.lower()
+    file = tmp_path / "all.yaml"
+    file.write_text(text)
+    assert "nothing to change" in awg("inventory", "apply", str(file)).err
+
+
+def test_a_move_takes_people_from_one_protocol_to_another_only_when_it_is_there(awg, fleet):
+    from tests.conftest import _fp
+
+    awg("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    refused = awg("user", "migrate", "alice", "--to", "de")
+    assert refused.code == 5
+    assert "amneziawg" in refused.err
+    assert awg("endpoint", "add", "de", "amneziawg").code == 0
+    assert awg("user", "migrate", "alice", "--to", "de").code == 0
+    assert len(fleet["de.example.org"].live_keys("awg0")) == 1

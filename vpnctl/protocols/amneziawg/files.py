@@ -1,0 +1,92 @@
+"""AmneziaWG's files: WireGuard's, with the parameters behind the interface's own lines. Its apps read `Key = Value`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from vpnctl.protocols.amneziawg import options
+from vpnctl.protocols.interface import EndpointSpec, PeerSpec
+from vpnctl.protocols.wireguard import files as plain
+from vpnctl.protocols.wireguard.handshake import public_key
+from vpnctl.rules.desired import File
+from vpnctl.rules.secret import Secret
+
+CONTAINER = {"1.0": "amnezia-awg", "2.0": "amnezia-awg2"}
+"""AmneziaVPN's names, which its `vpn://` texts carry."""
+
+
+def bare(endpoint: EndpointSpec) -> EndpointSpec:
+    """Return the endpoint as WireGuard's renderers need it."""
+    return replace(endpoint, options=options.split(endpoint.options)[0])
+
+
+def with_lines(file: File, lines: Mapping[str, str]) -> File:
+    """Return a server's file with parameters in it."""
+    text = _behind_interface(file.text.reveal(), lines)
+    return replace(file, text=Secret(text), digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _behind_interface(text: str, lines: Mapping[str, str]) -> str:
+    head, mark, peers = text.partition("\n\n")
+    return head + "".join(f"\n{name} = {value}" for name, value in lines.items()) + mark + peers
+
+
+def client_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
+    """Return the client's .conf, as AmneziaWG's apps and AmneziaVPN import it."""
+    text = plain.client_text(bare(endpoint), public_host, peer, secret).reveal()
+    lines = options.parameters(endpoint.options).of_client(endpoint.options[options.GENERATION])
+    return Secret(_behind_interface(text, lines))
+
+
+def vpn_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret) -> Secret:
+    """Return the `vpn://` text that AmneziaVPN imports: base64url of Qt's qCompress of JSON.
+
+    Source: amnezia-client, exportController.cpp and awgProtocolConfig.cpp; all values of its protocol are texts.
+    """
+    generation = endpoint.options[options.GENERATION]
+    set_to = plain.options(bare(endpoint))
+    lines = options.parameters(endpoint.options).of_client(generation)
+    private = base64.b64decode(secret.reveal())
+    last = {
+        **lines,
+        "config": client_text(endpoint, public_host, peer, secret).reveal(),
+        "hostName": public_host,
+        "port": endpoint.port,
+        "client_priv_key": secret.reveal(),
+        "client_pub_key": public_key(private),
+        "client_ip": peer.ipv4,
+        "server_pub_key": endpoint.identity,
+        "psk_key": peer.shared.reveal() if peer.shared else "",
+        "clientId": public_key(private),
+        "mtu": str(set_to.mtu),
+        "persistent_keep_alive": str(set_to.keepalive),
+        "allowed_ips": set_to.allowed_ips.split(", "),
+    }
+    protocol = {
+        **lines,
+        "port": str(endpoint.port),
+        "transport_proto": "udp",
+        "isThirdPartyConfig": True,
+        "last_config": json.dumps(last),
+    }
+    if generation != "1.0":
+        protocol["protocol_version"] = generation.partition(".")[0]
+    dns = [*set_to.dns.split(", "), ""] if set_to.dns else ["", ""]
+    container = CONTAINER[generation]
+    whole = {
+        "containers": [{"container": container, "awg": protocol}],
+        "defaultContainer": container,
+        "description": public_host,
+        "dns1": dns[0],
+        "dns2": dns[1],
+        "hostName": public_host,
+    }
+    raw = json.dumps(whole).encode()
+    packed = struct.pack(">I", len(raw)) + zlib.compress(raw, 8)
+    return Secret(f"vpn://{base64.urlsafe_b64encode(packed).decode().rstrip('=')}")

@@ -1,0 +1,54 @@
+# AmneziaWG's part of the node script: WireGuard's, whose functions take the tool `awg`, and the parameters of packets.
+awg_live() { wg_live "$@"; }
+awg_up() { wg_up "$@"; }
+awg_cut() { wg_cut "$@"; }
+awg_key() { wg_key "$@"; }
+awg_shared() { wg_shared "$@"; }
+awg_clear() { wg_clear; }
+
+# Why it does not come up, where what was said tells it.
+awg_why() {
+  case $1 in
+    *"Unknown device type"* | *"Missing WireGuard"* | *"Protocol not supported"*)
+      command -v amneziawg-go >/dev/null ||
+        { echo "this kernel has no AmneziaWG and there is no amneziawg-go"; return; } ;;
+  esac
+  return 1
+}
+
+awg_look() {
+  local name
+  wg_look "$@"
+  for name in $(awg_other "$@"); do say other "$2" "$name"; done
+}
+
+# The names of parameters that are live otherwise than the file says, in lower case. How many columns a dump has tells the
+# generation of the tool: 13 of 1.0, 20 of 2.0, more later. What the tool calls unset is as in plain WireGuard.
+awg_other() {
+  "$1" show "$2" dump 2>/dev/null | head -n 1 | awk -F'\t' -v file="$3" '
+    BEGIN {
+      while ((getline line < file) > 0) {
+        if (line ~ /^\[Peer\]/) break
+        if (line ~ /^(Jc|Jmin|Jmax|S[1-4]|H[1-4]) = /) { split(line, part, " = "); want[tolower(part[1])] = part[2] }
+      }
+    }
+    {
+      n = split(NF < 20 ? "jc jmin jmax s1 s2 h1 h2 h3 h4" : "jc jmin jmax s1 s2 s3 s4 h1 h2 h3 h4", names, " ")
+      for (i = 1; i <= n; i++) {
+        live[names[i]] = $(3 + i)
+        if ($(3 + i) == "(null)") live[names[i]] = names[i] ~ /^h/ ? substr(names[i], 2) : 0
+      }
+      for (i = 1; i <= n; i++) if (names[i] in want && want[names[i]] != live[names[i]]) print names[i]
+      for (name in want) if (!(name in live) && want[name] != 0) print name
+    }'
+}
+
+# Parameters are set with the whole file and not one by one: a tool keeps those that a file leaves out, and some forget
+# those that an update does not name. Whether they took is read again afterwards; a tool that succeeds proves nothing.
+awg_sync() {
+  if [ -n "$(awg_other "$1" "$2" "$3")" ]; then
+    grep -q '^PrivateKey = ' "$3" && grep -q '^ListenPort = ' "$3" || { echo "$3 is not whole"; return 1; }
+    grep -vE '^(Address|MTU) = ' "$3" | "$1" syncconf "$2" /dev/stdin || return 1
+  fi
+  wg_sync "$@"
+}

@@ -1,0 +1,104 @@
+"""AmneziaWG as the rest of the house sees it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vpnctl.protocols.amneziawg import files, options
+from vpnctl.protocols.amneziawg.app import APPS
+from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
+from vpnctl.protocols.interface import (
+    AlienSpec,
+    Conversation,
+    Credentials,
+    EndpointSpec,
+    PeerSpec,
+    Pools,
+    Server,
+    Suited,
+)
+from vpnctl.protocols.wireguard.handshake import Identity
+from vpnctl.protocols.wireguard.options import OVERHEAD, avoidable
+from vpnctl.protocols.wireguard.plugin import WireGuard
+from vpnctl.rules.desired import WantedEndpoint
+from vpnctl.rules.grammar import Network
+from vpnctl.rules.secret import Secret
+
+
+class AmneziaWG(WireGuard):
+    """The plug-in; see `ProtocolPlugin`. Keys, sessions, peers, addresses and firewall rules are WireGuard's."""
+
+    name = "amneziawg"
+    title = "AmneziaWG"
+    script = ("vpnctl.protocols.wireguard", "vpnctl.protocols.amneziawg")
+    fragment = "awg"
+    name_prefix = "awg"
+    default_port = 51821
+    packages = (("amneziawg-tools", "awg"), ("nftables", "nft"))
+    renews_clients = WireGuard.renews_clients | options.MUST_MATCH
+    fixed = WireGuard.fixed | {options.GENERATION}
+    apps = APPS
+    tool = "awg"
+    quick = "awg-quick"
+    folder = "/etc/amnezia/amneziawg"
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.canonical`."""
+        return options.canonical(given)
+
+    def fitting(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.fitting`."""
+        return options.fitting(given)
+
+    def complete(
+        self, given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoid: Sequence[Network]
+    ) -> dict[str, Any]:
+        """See `options.complete`."""
+        return options.complete(given, others, avoidable(avoid))
+
+    def from_entry(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.from_entry`."""
+        return options.from_entry(entry)
+
+    def to_entry(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.to_entry`."""
+        return options.to_entry(given)
+
+    def suited(self, server: Server) -> Suited:
+        """See `options.suited`."""
+        return options.suited(server)
+
+    def pools(self, given: Mapping[str, Any]) -> Pools:
+        """Return the pools; there always is one of IPv4."""
+        return super().pools(options.split(given)[0])
+
+    def wanted(
+        self, endpoint: EndpointSpec, peers: Sequence[PeerSpec], aliens: Sequence[AlienSpec], cut: frozenset[str]
+    ) -> WantedEndpoint:
+        """Return the whole server side: WireGuard's, with the parameters in the file."""
+        found = super().wanted(files.bare(endpoint), peers, aliens, cut)
+        parameters = options.parameters(endpoint.options)
+        lines = parameters.both_sides(endpoint.options[options.GENERATION])
+        own = replace(found.interface, overhead=OVERHEAD + parameters.s4) if found.interface else None
+        return replace(found, config=files.with_lines(found.config, lines), interface=own)
+
+    def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
+        """Return the client's .conf."""
+        return files.client_text(endpoint, public_host, peer, secret)
+
+    def client_link(
+        self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
+    ) -> Secret | None:
+        """Return the `vpn://` text of AmneziaVPN; None where the private key is the user's own."""
+        return files.vpn_text(endpoint, public_host, peer, secret) if secret else None
+
+    def conversation(self, server_identity: str, own: Credentials, given: Mapping[str, Any]) -> Conversation:
+        """Return a handshake with that server."""
+        private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
+        return DisguisedInitiator(Identity(private, base64.b64decode(server_identity), psk), options.parameters(given))
+
+
+PLUGIN = AmneziaWG()

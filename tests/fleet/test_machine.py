@@ -123,7 +123,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(name=people, node=places)
     def migrate(self, name, node):
-        self.attempt(migration.start, name, node)
+        self.attempt(migration.start, name, migration.Destination(node))
 
     @rule()
     def deliver(self):

@@ -99,7 +99,7 @@ VERBS = {
     "overlap": lambda app, name: peers.regen(app, name, overlap=True),
     "block": lambda app, name: users.block(app, name),
     "remove": lambda app, name: users.remove(app, name),
-    "migrate": lambda app, name: migration.start(app, name, "de"),
+    "migrate": lambda app, name: migration.start(app, name, migration.Destination("de")),
 }
 
 

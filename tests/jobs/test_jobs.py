@@ -78,7 +78,7 @@ def test_an_undelivered_successor_leaves_the_old_peer_alone_and_is_listed(servic
     service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
     service("user", "add", "alice")
     service("peer", "add", "alice", "--node", "fi")
-    migration.start(app, "alice", "de")
+    migration.start(app, "alice", migration.Destination("de"))
     clock.forward(days=90)
     service("jobs", "run", "sync")
     assert len(fleet["fi.example.org"].live_keys()) == 1

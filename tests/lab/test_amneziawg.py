@@ -88,12 +88,43 @@ def test_adding_and_removing_one_device_costs_another_no_packet(operator, disgui
     phone.disconnect()
 
 
-def test_the_first_generation_is_served_beside_the_second(operator, disguised, lab):
+def test_the_first_generation_is_upgraded_beside_itself_and_nobody_is_cut(operator, disguised, lab):
+    operator("endpoint", "remove", "fi", "awg0", "--yes")
     operator("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
-    operator("endpoint", "list", "fi")
-    before = operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out
     phone = lab.client()
-    phone.connect(before)
+    phone.connect(operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out)
     assert phone.ping(FAR_V4, 20)
+    operator("endpoint", "upgrade", "fi", "awg0")
+    new = operator("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1").out
+    assert phone.ping(FAR_V4, 5), "the old file works until the new one connected"
     phone.disconnect()
+    phone.connect(new)
+    assert phone.ping(FAR_V4, 20)
+    operator("jobs", "run", "sync")
+    assert [row["state"] for row in operator("peer", "list", "--json").json] == ["active"]
+    operator("endpoint", "remove", "fi", "awg0", "--yes")
+    assert phone.ping(FAR_V4, 5)
     operator("node", "check", "fi")
+    phone.disconnect()
+
+
+@pytest.fixture
+def lacking(operator, disguised, pool):
+    """A second server whose sources have no AmneziaWG; they get it back."""
+    other = operator.take("de", pool[1])
+    other.sh("apt-get -qq -y purge amneziawg-tools >/dev/null 2>&1; cp -a /srv/apt /srv/kept", check=False)
+    other.sh("sed -i 's/^Package: amneziawg-tools/Package: something-else/' /srv/apt/Packages")
+    yield other
+    other.sh("rm -rf /srv/apt && mv /srv/kept /srv/apt && apt-get -qq update")
+
+
+def test_a_server_without_the_packages_is_told_what_lacks_and_serves_wireguard_on(operator, lacking, lab):
+    said = operator("endpoint", "add", "de", "amneziawg", code=3)
+    assert "Unable to locate package amneziawg-tools" in said.err
+    assert "docs/protocols.md" in said.err
+    phone = lab.client()
+    phone.connect(operator("peer", "add", "alice/phone", "--node", "de", code=3).out)
+    assert phone.ping(FAR_V4, 20), "the endpoint that is up serves"
+    phone.disconnect()
+    operator("endpoint", "remove", "de", "awg0", "--yes")
+    operator("node", "check", "de")

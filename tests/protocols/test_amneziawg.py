@@ -233,3 +233,83 @@ def test_a_move_takes_people_from_one_protocol_to_another_only_when_it_is_there(
     assert awg("endpoint", "add", "de", "amneziawg").code == 0
     assert awg("user", "migrate", "alice", "--to", "de").code == 0
     assert len(fleet["de.example.org"].live_keys("awg0")) == 1
+
+
+def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_step(service, fleet):
+    """Everybody moves when it suits them: the old endpoint goes on until it is empty."""
+    fi = fleet["fi.example.org"]
+    service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
+    service("user", "add", "alice", "bob")
+    for name in ("alice", "bob"):
+        assert service("peer", "add", f"{name}/phone", "--protocol", "amneziawg").code == 0
+    done = service("endpoint", "upgrade", "fi", "awg0")
+    assert done.code == 0
+    assert "vpnctl user migrate NAME --to fi --endpoint awg1" in done.err
+    assert service("endpoint", "show", "fi", "awg1", "--json").json["generation"] == "2.0"
+    assert len(fi.live_keys("awg0")) == 2, "nobody was cut"
+    new = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1").out
+    assert "H1 = " in new
+    assert "I1 = " in new
+    assert (len(fi.live_keys("awg0")), len(fi.live_keys("awg1"))) == (2, 1), "the old file works until the new one does"
+    again = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1")
+    assert again.code == 0
+    assert len(fi.live_keys("awg1")) == 1, "run again, no duplicate"
+    assert service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg0").code == 0
+    assert {row["device"] for row in service("peer", "list", "--user", "alice", "--json").json} == {"phone"}
+    kept = service("endpoint", "remove", "fi", "awg0", "--yes")
+    assert (kept.code, "bob/phone" in kept.err) == (5, True), "it is not empty"
+    refused = service("endpoint", "upgrade", "fi", "awg1")
+    assert (refused.code, "newest generation" in refused.err) == (5, True)
+    assert service("endpoint", "upgrade", "fi", "wg0").code == 5
+
+
+def test_new_devices_go_to_the_newest_generation_unless_an_endpoint_is_named(service, fleet):
+    fi = fleet["fi.example.org"]
+    service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
+    service("endpoint", "add", "fi", "amneziawg")
+    service("user", "add", "alice")
+    service("peer", "add", "alice/new", "--protocol", "amneziawg")
+    assert (len(fi.live_keys("awg0")), len(fi.live_keys("awg1"))) == (0, 1)
+    service("peer", "add", "alice/old", "--node", "fi", "--endpoint", "awg0")
+    assert len(fi.live_keys("awg0")) == 1
+    assert service("peer", "add", "alice/x", "--endpoint", "awg0").code == 2, "on which node?"
+    assert service("peer", "add", "alice/x", "--node", "fi", "--endpoint", "awg7").code == 5
+    clash = service("peer", "add", "alice/x", "--node", "fi", "--endpoint", "awg0", "--protocol", "wireguard")
+    assert clash.code == 5
+
+
+def test_a_person_moves_from_one_protocol_to_the_other_on_the_same_node(awg, fleet, clock):
+    fi = fleet["fi.example.org"]
+    awg("peer", "add", "alice/phone")
+    moved = awg("user", "migrate", "alice", "--to", "fi", "--protocol", "amneziawg")
+    assert moved.code == 0
+    assert "H1 = " in moved.out
+    fi.people("awg0")[0][2] = str(int(clock().timestamp()))
+    awg("jobs", "run", "sync")
+    assert fi.live_keys("wg0") == set(), "the first handshake ends the old one"
+    assert [row["protocol"] for row in awg("peer", "list", "--json").json] == ["amneziawg"]
+
+
+def test_a_node_that_serves_amneziawg_alone_needs_no_word_about_it(cli, fleet):
+    from tests.conftest import _fp
+
+    cli("init", "--yes")
+    cli("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp())
+    assert cli("node", "provision", "de", "--protocol", "amneziawg").code == 0
+    cli("user", "add", "alice")
+    assert "H1 = " in cli("peer", "add", "alice").out
+
+
+def test_an_endpoint_that_is_down_keeps_nobodys_change_on_another_from_being_made(awg, fleet):
+    fi = fleet["fi.example.org"]
+    awg("peer", "add", "alice/laptop")
+    awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    fi.links.pop("awg0")
+    revoked = awg("peer", "revoke", "alice/laptop")
+    assert (revoked.code, "awg0 is not up" in revoked.err) == (3, True)
+    assert fi.live_keys("wg0") == set(), "the one that is up was told"
+    assert {row["device"] for row in awg("peer", "list", "--json").json} == {"phone"}, "and its absence was read"
+    awg("peer", "revoke", "alice/phone")
+    assert "cut pending" in awg("peer", "list", "--json").out
+    assert awg("node", "sync", "fi").code == 0
+    assert awg("peer", "list", "--json").json == []

@@ -41,7 +41,7 @@ VERBS = {
     "resume": lambda app, name: peers.resume(app, f"{name}/main"),
     "revoke": lambda app, name: peers.revoke(app, f"{name}/main"),
     "rename": lambda app, name: peers.change(app, f"{name}/main", "second"),
-    "migrate": lambda app, name: migration.start(app, name, "de"),
+    "migrate": lambda app, name: migration.start(app, name, migration.Destination("de")),
     "block": users.block,
     "unblock": users.unblock,
     "limit": lambda app, name: users.change(app, name, {"device_limit": 1}),

@@ -80,6 +80,12 @@ class Toy:
     def suited(self, _server: Server) -> Suited:
         return Suited({})
 
+    def preference(self, _options: Mapping[str, Any]) -> int:
+        return 0
+
+    def newer(self, _options: Mapping[str, Any]) -> dict[str, Any] | None:
+        return None
+
     def pools(self, _options: Mapping[str, Any]) -> Pools:
         return Pools()
 

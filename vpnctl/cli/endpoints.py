@@ -187,6 +187,22 @@ def set_(
     return carry_out(lambda app: endpoints.change(app, node, interface, options), tell, dry_run=dry_run, wish=_wish())
 
 
+@commands.command("upgrade")
+def upgrade(node: Node, interface: Interface, dry_run: DryRun = False) -> int:
+    """Serve the newest generation of a protocol beside an endpoint of an older one; people are moved afterwards."""
+    from vpnctl.actions.fleet import endpoints
+
+    def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
+        row = done.made
+        what = (
+            f"{node} serves {row.protocol} on {row.name}, port {row.port}, beside {interface}. Move people one by one:"
+        )
+        what += f"\n    vpnctl user migrate NAME --to {node} --endpoint {row.name}\nand when {interface} is empty:\n"
+        return Told(what + f"    vpnctl endpoint remove {node} {interface}", _rows(done, row.name))
+
+    return carry_out(lambda app: endpoints.upgrade(app, node, interface), tell, dry_run=dry_run, wish=_wish())
+
+
 def _ask(node: str, interface: str, port: int | None) -> None:
     from vpnctl import reports
     from vpnctl.store import find

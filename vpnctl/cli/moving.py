@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols, complete_users
 from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
@@ -29,12 +29,20 @@ def migrate(
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody on the node of --from.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the new files there.")] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", metavar="NAME", help="To this endpoint there.", autocompletion=complete_interfaces),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", help="To this protocol; else it stays.", autocompletion=complete_protocols),
+    ] = None,
     untested: Annotated[
         bool, typer.Option("--untested", help="Also to a node through which packets were not seen to pass.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
-    """Move people to another node: the new peer works before the old one ends.
+    """Move people to another node, endpoint or protocol: the new peer works before the old one ends.
 
     The new config goes to stdout (or into --out DIR), which counts as delivered. The old peer lives until the
     new one's first handshake, or until the grace is over. Of several people, those who cannot be moved are named
@@ -48,11 +56,12 @@ def migrate(
     front = current()
     whom = _whom(names, source, to, everybody=everybody, ask=not dry_run)
     left: list[migration.Left] = []
+    target = migration.Destination(to, endpoint, protocol)
 
     def verb(trial: Any) -> list[Any]:
         if len(whom) == 1:
-            return migration.start(trial, whom[0], to, device=device, source=source, untested=untested)
-        moved, stay = migration.start_all(trial, whom, to, device=device, source=source, untested=untested)
+            return migration.start(trial, whom[0], target, device=device, source=source, untested=untested)
+        moved, stay = migration.start_all(trial, whom, target, device=device, source=source, untested=untested)
         left[:] = stay
         return moved
 

@@ -10,7 +10,7 @@ import typer
 
 from vpnctl.cli import output, peer_access
 from vpnctl.cli.carry import rehearsed
-from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols, complete_users
 from vpnctl.cli.deliver import give, refuse_existing
 from vpnctl.cli.front import current
 from vpnctl.cli.peer_access import DryRun, Ref, by_id
@@ -51,7 +51,18 @@ def add(
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="What the device is called.")] = "main",
-    protocol: Annotated[str, typer.Option("--protocol", help="wireguard unless told.")] = "",
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="The node's first one unless told.",
+            autocompletion=complete_protocols,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", metavar="NAME", help="Which one on the node.", autocompletion=complete_interfaces),
+    ] = None,
     public_key: PublicKey = None,
     out: Out = None,
     qr: Qr = False,
@@ -74,14 +85,11 @@ def add(
     if public_key and len(named) > 1:
         raise InvalidInput("a public key belongs to one device", "add them one by one")
     refs = [grammar.peer_ref(text) for text in named]
-    wanted = [
-        Wanted(ref.user, ref.device or device, ref.node or node, protocol or handout.usual(), public_key)
-        for ref in refs
-    ]
+    wanted = [Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key, endpoint) for ref in refs]
     front = current()
     if dry_run:
         return rehearsed(lambda trial: Done(made := peers.add(trial, wanted), [each.node.id for each in made]))
-    refuse_existing(out, png, wanted[0].protocol, [(each.user, each.device) for each in wanted])
+    refuse_existing(out, png, protocol or handout.usual(), [(each.user, each.device) for each in wanted])
     issued = peers.add(front.app, wanted)
     return give(issued, "added", {"out": out, "qr": qr, "png": png, "steps": steps})
 

@@ -221,6 +221,15 @@ class ProtocolPlugin(Protocol):
     def suited(self, server: Server) -> Suited:
         """Return the options that suit a server."""
 
+    def preference(self, options: Mapping[str, Any]) -> int:
+        """Return how much new devices are wanted on such an endpoint, where a node has several of this protocol."""
+
+    def newer(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the options of a successor that speaks a newer generation; None where these are of the newest.
+
+        Checked ones, without pools: it stands beside the old one until people were moved.
+        """
+
     def pools(self, options: Mapping[str, Any]) -> Pools:
         """Return where its peers' addresses come from."""
 

@@ -47,6 +47,21 @@ def add(
         return Done(create(tx, app, node, new), [node.id])
 
 
+def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
+    """Serve the newest generation of an endpoint's protocol beside it, on the next free port; people are moved later.
+
+    Conflict when it is the newest. The old endpoint goes on until it is empty and removed.
+    """
+    with app.store.write() as tx:
+        node = find.node(tx, node_name)
+        row = find.endpoint(tx, node, name)
+        options = plugin(row.protocol).newer(row.options)
+        if options is None:
+            raise Conflict(f"{node.name} {row.name} speaks the newest generation already", "nothing is to be done")
+        new = NewEndpoint(row.protocol, {"forward_rule": row.forward_rule}, options)
+        return Done(create(tx, app, node, new), [node.id])
+
+
 @dataclass(frozen=True)
 class Revised:
     """An endpoint after a change: which options are new, and which devices (`USER/DEVICE`) need a new file."""

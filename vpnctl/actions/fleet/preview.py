@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from vpnctl.actions.fleet import paths, probes
+from vpnctl.actions.fleet.comparison import compare
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.fleet.proof import failed
-from vpnctl.actions.fleet.settle import Wish, compare
+from vpnctl.actions.fleet.settle import Wish
 from vpnctl.actions.fleet.trust import check_token
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App

@@ -16,15 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof, trust
-from vpnctl.actions.fleet.desired import View, desired, load
+from vpnctl.actions.fleet.comparison import Comparison, alien_identities, check_up, compare, split, where_up
+from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
 from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
-from vpnctl.rules.brake import FREE, SHARE, held_back
-from vpnctl.rules.changes import PEOPLE, SYSTEM, Change, EndpointDown, InterfaceMissing, PacketsLost
-from vpnctl.rules.desired import Desired
+from vpnctl.rules.changes import (
+    PEOPLE,
+    PacketsLost,
+)
 from vpnctl.rules.difference import difference
 from vpnctl.rules.observed import Observed
 from vpnctl.store import models
@@ -51,18 +53,6 @@ class Wish:
     """Nobody knows yet whether our clock is right: where a node's differs, time cuts nobody there."""
     distrust: str = ""
     """Why the clock cannot be trusted; then time cuts nobody. `settle` finds out by itself."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is wanted of a node, what was found, and the difference."""
-
-    want: Desired
-    changes: tuple[Change, ...]
-    held: int
-    """Peers that the brake keeps although their time is over."""
-    notes: tuple[Change, ...] = ()
-    """What is not vpnctl's to change, with advice."""
 
 
 def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[Settled]:
@@ -158,7 +148,7 @@ def _attempt(app: App, node_id: str, way: Driver, wish: Wish) -> Settled | None:
         wish = replace(wish, distrust=clock.against(app, view.node.name, observed.clock))
     found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
-        _check_up(view.node.name, found.changes)
+        found = where_up(view.node.name, found)
     round_ = _Round(app, way, view, what, observed, found)
     if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
         after = round_.apply()
@@ -196,7 +186,7 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
         hint = f"bring the right key file back, or renew them: vpnctl peer regen {found.want.sealed[0]}"
         return Settled(node_id, name, StateTrouble.code, found.changes, error, hint)
     lost = paths.fault(observed)
-    notes = found.notes if not found.changes else _split(difference(found.want, observed, (), name), scope)[1]
+    notes = found.notes if not found.changes else split(difference(found.want, observed, (), name), scope)[1]
     if lost:
         ordered = sorted(notes, key=lambda each: isinstance(each, PacketsLost))  # a cause says more than what it causes
         hint = next((each.advice for each in ordered), f"vpnctl node check {name}")
@@ -224,11 +214,14 @@ class _Round:
             return None
         if applied.refused:
             raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
-        left = _split(difference(want, applied.observed, _alien_identities(view), name), scope)[0]
+        left = split(difference(want, applied.observed, alien_identities(view), name), scope)[0]
         read = proof.Read(want, applied.observed, scope, fresh)
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
-            raise NodeFailed(f"{name}: {applied.failed}", f"mend that on the node, then: vpnctl node sync {name}")
+            lacks = "Unable to locate package" in applied.failed  # as apt says it; its language is C there
+            mend = "give the server a source of that package (docs/protocols.md)" if lacks else "mend that on the node"
+            raise NodeFailed(f"{name}: {applied.failed}", f"{mend}, then: vpnctl node sync {name}")
+        check_up(name, left if scope == PEOPLE else ())
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
         return applied.observed
@@ -242,52 +235,3 @@ class _Round:
                 shown.enter_context(self.app.progress(said, 1))
 
             return self.way.apply(order, replace(self.what, proven=proven(self.view)), waiting)
-
-
-def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
-    """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
-    distrust = bool(wish.distrust)
-    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
-    want = desired(app, view, held, ipv6=observed.ipv6)
-    want = trust.check_server_keys(app, view, want, observed)
-    if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
-        raise StateTrouble(
-            f"{view.node.name}: {len(want.sealed)} devices' secrets do not open with this key file; nothing was done",
-            "bring the right key file back: vpnctl doctor",
-        )
-    trust.check_ports(view.node, want, observed)
-    changes, notes = _split(difference(want, observed, _alien_identities(view), view.node.name), wish.scope)
-    return Comparison(want, changes, len(held), notes)
-
-
-def _present(view: View, observed: Observed) -> list[str]:
-    """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
-    name = {endpoint.id: endpoint.name for endpoint in view.endpoints}
-    live = {name: seen.peers for name, seen in observed.endpoints.items()}
-    return [
-        peer.id
-        for peer in view.peers
-        if peer.present_at is not None or peer.identity in live.get(name[peer.endpoint_id], {})
-    ]
-
-
-def _split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
-    """Return (what this scope changes, what is not ours to change)."""
-    mine = (
-        change
-        for change in changes
-        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, EndpointDown))
-    )
-    return tuple(mine), tuple(change for change in changes if not change.mends)
-
-
-def _check_up(name: str, changes: Iterable[Change]) -> None:
-    """People's business needs a running endpoint; starting one is the business of provision and sync."""
-    down = next((change for change in changes if isinstance(change, EndpointDown)), None)
-    if down is not None:
-        how = "not up" if isinstance(down, InterfaceMissing) else "not running"
-        raise NodeFailed(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")
-
-
-def _alien_identities(view: View) -> list[str]:
-    return [alien.identity for alien in view.aliens]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import repeat
 
@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Conflict, LimitReached, NotFound
-from vpnctl.protocols import plugin, usual
+from vpnctl.errors import Conflict, InvalidInput, LimitReached, NotFound
+from vpnctl.protocols import names, plugin, usual
 from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
-from vpnctl.store import events, find, models, periods
+from vpnctl.store import events, find, models, periods, pooled
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Alien, Endpoint, Node, Peer, Subscription, User
+from vpnctl.store.rows import Endpoint, Node, Peer, Subscription, User
 
 _CHUNK = 500
 QUARANTINE = timedelta(hours=24)
@@ -37,9 +37,12 @@ class Wanted:
     user: str
     device: str = "main"
     node: str | None = None
-    protocol: str = field(default_factory=usual)
+    protocol: str | None = None
+    """None: that of the endpoint, else the first one that is served where it may go."""
     public_key: str | None = None
     """Of the user's own pair."""
+    endpoint: str | None = None
+    """By name, on the named node."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Room:
         self._app = app
         self._users: dict[str, User] = {}
         self._devices: dict[str, list[str]] = {}
-        self._endpoints: dict[tuple[str, str], Place] = {}
+        self._endpoints: list[Place] = []
         self._load: Counter[str] = Counter()
         self._free: dict[str, tuple[Iterator[str | None], Iterator[str | None]]] = {}
         self._terms: dict[str, Subscription | None] = {}
@@ -186,22 +189,27 @@ class Room:
     def _choices(self, wish: Wanted) -> list[Place]:
         if not self._endpoints:
             self._read_endpoints()
-        plugin(wish.protocol)
-        if wish.node is not None:
-            find.node(self._tx, wish.node)
-        choices = [
-            pair
-            for pair in self._endpoints.values()
-            if pair[0].protocol == wish.protocol
-            and (pair[1].name == wish.node if wish.node else pair[1].draining_at is None)
+        there = [
+            (endpoint, node)
+            for endpoint, node in self._endpoints
+            if (node.name == wish.node if wish.node else node.draining_at is None)
         ]
+        if wish.node is not None:
+            node = find.node(self._tx, wish.node)
+            there = [(find.endpoint(self._tx, node, wish.endpoint), node)] if wish.endpoint else there
+        elif wish.endpoint is not None:
+            raise InvalidInput("an endpoint is on a node", "--node NODE --endpoint NAME")
+        served = {endpoint.protocol for endpoint, _ in there}
+        protocol = wish.protocol or next((name for name in names() if name in served), usual())
+        plugin(protocol)
+        choices = _preferred([pair for pair in there if pair[0].protocol == protocol])
         if not choices and wish.node:
             raise Conflict(
-                f"node {wish.node} does not serve {wish.protocol}",
-                f"vpnctl node provision {wish.node} --protocol {wish.protocol}",
+                f"node {wish.node} does not serve {protocol}",
+                f"vpnctl node provision {wish.node} --protocol {protocol}",
             )
         if not choices:
-            raise NotFound(f"no node serves {wish.protocol} yet", "vpnctl node add NAME HOST --provision")
+            raise NotFound(f"no node serves {protocol} yet", "vpnctl node add NAME HOST --provision")
         return choices
 
     def _read_endpoints(self) -> None:
@@ -209,7 +217,7 @@ class Room:
         nodes = {node.id: node for node in self._tx.all(Node, table.retired_at.is_(None))}
         for endpoint in self._tx.all(Endpoint, models.endpoint.c.removed_at.is_(None), order=models.endpoint.c.name):
             if endpoint.node_id in nodes:
-                self._endpoints.setdefault((endpoint.node_id, endpoint.protocol), (endpoint, nodes[endpoint.node_id]))
+                self._endpoints.append((endpoint, nodes[endpoint.node_id]))
         live = sa.select(models.endpoint.c.node_id, sa.func.count()).join(
             models.peer, models.peer.c.endpoint_id == models.endpoint.c.id
         )
@@ -222,7 +230,7 @@ class Room:
         """Return the next free address pair of the endpoint's pools; None for a family that has none."""
         if endpoint.id not in self._free:
             pools = plugin(endpoint.protocol).pools(endpoint.options)
-            taken = _taken(self._tx, self._app, endpoint) if pools else {}
+            taken = pooled.taken(self._tx, endpoint, self._app.clock() - QUARANTINE) if pools else {}
             self._free[endpoint.id] = (
                 addresses.free(pools.v4, taken[4]) if pools.v4 else repeat(None),
                 addresses.free(pools.v6, taken[6]) if pools.v6 else repeat(None),
@@ -231,32 +239,19 @@ class Room:
         return next(v4), next(v6)
 
 
+def _preferred(there: list[Place]) -> list[Place]:
+    """Return one endpoint of each node: the one that its protocol prefers, the first by name among equals."""
+    best: dict[str, Place] = {}
+    for endpoint, node in there:
+        kind, other = plugin(endpoint.protocol), best.get(node.id)
+        if other is None or kind.preference(endpoint.options) > kind.preference(other[0].options):
+            best[node.id] = (endpoint, node)
+    return list(best.values())
+
+
 def _spare(node: Node, load: int) -> tuple[int, int]:
     """Nodes without a stated capacity count as roomy; among them the emptier one comes first."""
     return (node.capacity - load if node.capacity is not None else 10**9, -load)
-
-
-def _taken(tx: Tx, app: App, endpoint: Endpoint) -> dict[int, set[str]]:
-    """Return the addresses in use, after taking back those whose quarantine is over."""
-    table = models.peer.c
-    tx.update(
-        Peer,
-        table.endpoint_id == endpoint.id,
-        table.revoked_at.is_not(None),
-        table.absent_at < app.clock() - QUARANTINE,
-        ipv4=None,
-        ipv6=None,
-    )
-    taken: dict[int, set[str]] = defaultdict(set)
-    for ipv4, ipv6 in tx.execute(sa.select(table.ipv4, table.ipv6).where(table.endpoint_id == endpoint.id)):
-        taken[4] |= {ipv4} if ipv4 else set()
-        taken[6] |= {ipv6} if ipv6 else set()
-    for alien in tx.all(Alien, models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None)):
-        for text in filter(None, alien.allowed_ips.split(", ")):
-            network = grammar.network(text)
-            if network.num_addresses == 1:
-                taken[network.version].add(str(network.network_address))
-    return taken
 
 
 def mint(

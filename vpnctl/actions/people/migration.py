@@ -16,12 +16,12 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.actions.people.issue import Issued, Wanted, issue
 from vpnctl.actions.people.peers import place, supersede
 from vpnctl.app import App
-from vpnctl.errors import Conflict, NotFound, StateTrouble
+from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person, standing
-from vpnctl.store.rows import Node, Peer, User
+from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,22 @@ class Moved:
     new: Issued
     old: Peer
     old_node: Node
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where people are moved: a node, and there an endpoint or a protocol where these are named.
+
+    Without, the protocol stays, and a device that is on the node is there.
+    """
+
+    node: str
+    endpoint: str | None = None
+    protocol: str | None = None
+
+    def has(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint of the node is meant."""
+        return self.endpoint in (None, endpoint.name) and self.protocol in (None, endpoint.protocol)
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class Left:
 def start_all(
     app: App,
     names: Sequence[str],
-    target: str,
+    target: Destination,
     *,
     device: str | None = None,
     source: str | None = None,
@@ -64,14 +80,16 @@ def start_all(
         for name in names:
             try:
                 moved += start(replace(app, store=store), name, target, device=device, source=source, untested=untested)
-            except (Conflict, NotFound, StateTrouble) as error:
+            except (Conflict, InvalidInput, NotFound, StateTrouble) as error:
                 left.append(Left(name, error.what, error.hint))
     return moved, left
 
 
-def _goal(tx: Tx, target: str, source: str | None, *, untested: bool) -> tuple[Node, str | None]:
+def _goal(tx: Tx, target: Destination, source: str | None, *, untested: bool) -> tuple[Node, str | None]:
     """Return (target, id of the source); Conflict when nobody can be moved so."""
-    goal = find.node(tx, target)
+    goal = find.node(tx, target.node)
+    if target.endpoint is not None:
+        find.endpoint(tx, goal, target.endpoint)
     if goal.draining_at is not None:
         raise Conflict(f"node {goal.name} is being drained", "choose another target")
     if goal.path_error is not None and not untested:
@@ -80,15 +98,21 @@ def _goal(tx: Tx, target: str, source: str | None, *, untested: bool) -> tuple[N
             f"vpnctl node check {goal.name} says more; to move people there all the same: --untested",
         )
     from_id = find.node(tx, source).id if source else None
-    if from_id == goal.id:
-        raise Conflict("source and target are the same node", "vpnctl node list")
+    if from_id == goal.id and target.endpoint is None and target.protocol is None:
+        raise Conflict("source and target are the same node", "within a node: --endpoint or --protocol")
     return goal, from_id
 
 
 def start(
-    app: App, name: str, target: str, *, device: str | None = None, source: str | None = None, untested: bool = False
+    app: App,
+    name: str,
+    target: Destination,
+    *,
+    device: str | None = None,
+    source: str | None = None,
+    untested: bool = False,
 ) -> list[Moved]:
-    """Issue successors on `target` for each live peer of the user that is elsewhere.
+    """Issue successors at `target` for each live peer of the user that is elsewhere.
 
     Conflict where packets were tried through the target and did not pass, unless `untested` is good enough.
 
@@ -97,11 +121,11 @@ def start(
     with app.store.write() as tx:
         owner = find.user(tx, name)
         goal, from_id = _goal(tx, target, source, untested=untested)
-        moved = _underway(tx, app, owner, goal)
-        movable = [pair for pair in _elsewhere(tx, app, owner, goal) if from_id in (None, pair[1].id)]
+        moved = _underway(tx, app, owner, goal, target)
+        movable = [pair for pair in _elsewhere(tx, app, owner, goal, target) if from_id in (None, pair[1].id)]
         for old, node in movable:
             if device is None or old.device == device:
-                moved.append(_move(tx, app, owner, old, node, goal))
+                moved.append(_move(tx, app, owner, old, node, target))
         if device is not None and all(each.old.device != device for each in moved):
             raise NotFound(
                 f"{owner.name}/{device} has nothing to move to {goal.name}", f"vpnctl peer list --user {owner.name}"
@@ -109,20 +133,21 @@ def start(
     return [each for each in moved if device in (None, each.old.device)]
 
 
-def _elsewhere(tx: Tx, app: App, owner: User, goal: Node) -> list[tuple[Peer, Node]]:
+def _elsewhere(tx: Tx, app: App, owner: User, goal: Node, target: Destination) -> list[tuple[Peer, Node]]:
     table = models.peer.c
     who = person(tx, owner, app.clock())
     found = []
     for peer in tx.all(
         Peer, table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None), order=table.device
     ):
-        node = place(tx, peer)[1]
-        if node.id != goal.id and why_not(standing(who, peer), app.clock()) is not Reason.EXPIRED:
+        endpoint, node = place(tx, peer)
+        there = node.id == goal.id and target.has(endpoint)
+        if not there and why_not(standing(who, peer), app.clock()) is not Reason.EXPIRED:
             found.append((peer, node))
     return found
 
 
-def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
+def _underway(tx: Tx, app: App, owner: User, goal: Node, target: Destination) -> list[Moved]:
     """Return moves to `goal` that an earlier run began and nobody has finished."""
     table = models.peer.c
     moved = []
@@ -131,23 +156,24 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node) -> list[Moved]:
     ):
         endpoint, node = place(tx, peer)
         old = tx.one(Peer, table.id == peer.replaces_id)
-        if node.id == goal.id and old is not None and old.revoked_at is None:
+        there = node.id == goal.id and target.has(endpoint)
+        if there and old is not None and old.revoked_at is None and old.endpoint_id != endpoint.id:
             secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
             issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
             moved.append(Moved(issued, old, place(tx, old)[1]))
     return moved
 
 
-def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, goal: Node) -> Moved:
-    protocol = place(tx, old)[0].protocol
+def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destination) -> Moved:
+    stays = place(tx, old)[0].protocol if target.endpoint is None else None
     in_use, elsewhere = supersede(tx, app, owner, old)
     own_key = old.identity if old.own_key else None
-    limitless = Wanted(owner.name, old.device, goal.name, protocol, own_key)
-    new = issue(tx, app, [limitless])[0]
+    wish = Wanted(owner.name, old.device, target.node, target.protocol or stays, own_key, target.endpoint)
+    new = issue(tx, app, [wish])[0]
     kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
     peer = replace(new.peer, **kept)  # type: ignore[arg-type]
     tx.update(Peer, models.peer.c.id == peer.id, **kept)
-    before, after = {"node": node.name}, {"node": goal.name, "replaces": in_use.id}
+    before, after = {"node": node.name}, {"node": target.node, "replaces": in_use.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
     return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node)
 

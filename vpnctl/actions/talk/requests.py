@@ -100,7 +100,7 @@ def _issue(app: App, user: User, kind: str, details: dict[str, Any]) -> list[Iss
         return peers.add(app, [Wanted(user.name, details["device"], protocol=details["protocol"])])
     if kind == REGEN:
         return [peers.regen(app, f"{user.name}/{details['device']}")]
-    moved = migration.start(app, user.name, details["node"], device=details["device"])
+    moved = migration.start(app, user.name, migration.Destination(details["node"]), device=details["device"])
     return [each.new for each in moved]
 
 

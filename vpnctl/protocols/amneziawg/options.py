@@ -72,6 +72,17 @@ def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
     return plain.to_entry(other) | {name: value for name, value in ours.items() if value != usual.get(name)}
 
 
+def newer(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a successor of the newest generation takes over: all but pools and parameters, drawn anew."""
+    if options[GENERATION] == GENERATIONS[0]:
+        return None
+    kept, _ = split(options)
+    return {name: value for name, value in kept.items() if name not in _POOLS} | {GENERATION: GENERATIONS[0]}
+
+
+_POOLS = ("pool_v4", "pool_v6")
+
+
 def suited(server: Server) -> Suited:
     """Return the options that suit a server: as WireGuard's, with room for what is put before data."""
     found = plain.suited(server)

@@ -10,6 +10,7 @@ from typing import Any
 from vpnctl.protocols.amneziawg import files, options
 from vpnctl.protocols.amneziawg.app import APPS
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
+from vpnctl.protocols.amneziawg.parameters import GENERATIONS
 from vpnctl.protocols.interface import (
     AlienSpec,
     Conversation,
@@ -70,6 +71,14 @@ class AmneziaWG(WireGuard):
     def suited(self, server: Server) -> Suited:
         """See `options.suited`."""
         return options.suited(server)
+
+    def preference(self, given: Mapping[str, Any]) -> int:
+        """Return more for a newer generation."""
+        return -GENERATIONS.index(given[options.GENERATION])
+
+    def newer(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See `options.newer`."""
+        return options.newer(given)
 
     def pools(self, given: Mapping[str, Any]) -> Pools:
         """Return the pools; there always is one of IPv4."""

@@ -77,6 +77,14 @@ class WireGuard:
         """See `options.suited`."""
         return options.suited(server)
 
+    def preference(self, _given: Mapping[str, Any]) -> int:
+        """Return 0: all are alike."""
+        return 0
+
+    def newer(self, _given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return None: there is one generation of WireGuard."""
+        return None
+
     def pools(self, given: Mapping[str, Any]) -> Pools:
         """Return the pools; there always is one of IPv4."""
         v6 = given["pool_v6"]

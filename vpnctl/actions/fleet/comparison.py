@@ -1,0 +1,104 @@
+"""What is wanted of a node beside what was read of it: what a settle changes, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vpnctl.actions.fleet import trust
+from vpnctl.actions.fleet.desired import View, desired
+from vpnctl.app import App
+from vpnctl.errors import NodeFailed, StateTrouble
+from vpnctl.rules.brake import FREE, SHARE, held_back
+from vpnctl.rules.changes import (
+    PEOPLE,
+    SYSTEM,
+    Change,
+    EndpointDown,
+    FileDiffers,
+    InterfaceMissing,
+    OfEndpoint,
+)
+from vpnctl.rules.desired import Desired
+from vpnctl.rules.difference import difference
+from vpnctl.rules.observed import Observed
+
+if TYPE_CHECKING:
+    from vpnctl.actions.fleet.settle import Wish
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is wanted of a node, what was found, and the difference."""
+
+    want: Desired
+    changes: tuple[Change, ...]
+    held: int
+    """Peers that the brake keeps although their time is over."""
+    notes: tuple[Change, ...] = ()
+    """What is not vpnctl's to change, with advice."""
+
+
+def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
+    """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
+    distrust = bool(wish.distrust)
+    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
+    want = desired(app, view, held, ipv6=observed.ipv6)
+    want = trust.check_server_keys(app, view, want, observed)
+    if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
+        raise StateTrouble(
+            f"{view.node.name}: {len(want.sealed)} devices' secrets do not open with this key file; nothing was done",
+            "bring the right key file back: vpnctl doctor",
+        )
+    trust.check_ports(view.node, want, observed)
+    changes, notes = split(difference(want, observed, alien_identities(view), view.node.name), wish.scope)
+    return Comparison(want, changes, len(held), notes)
+
+
+def _present(view: View, observed: Observed) -> list[str]:
+    """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
+    name = {endpoint.id: endpoint.name for endpoint in view.endpoints}
+    live = {name: seen.peers for name, seen in observed.endpoints.items()}
+    return [
+        peer.id
+        for peer in view.peers
+        if peer.present_at is not None or peer.identity in live.get(name[peer.endpoint_id], {})
+    ]
+
+
+def split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """Return (what this scope changes, what is not ours to change)."""
+    mine = (
+        change
+        for change in changes
+        if change.mends and (scope == SYSTEM or change.scope == PEOPLE or isinstance(change, EndpointDown))
+    )
+    return tuple(mine), tuple(change for change in changes if not change.mends)
+
+
+def where_up(name: str, found: Comparison) -> Comparison:
+    """Leave out what concerns endpoints that are down: they keep nobody's change on the others from being made."""
+    down = {change.name for change in found.changes if isinstance(change, EndpointDown)}
+    files = {each.config.path for each in found.want.endpoints if each.name in down}
+    rest = tuple(
+        change
+        for change in found.changes
+        if not (isinstance(change, OfEndpoint) and change.name in down)
+        and not (isinstance(change, FileDiffers) and change.path in files)
+    )
+    check_up(name, found.changes if not rest else ())
+    return replace(found, changes=rest)
+
+
+def check_up(name: str, changes: Iterable[Change]) -> None:
+    """People's business needs a running endpoint; starting one is the business of provision and sync."""
+    down = next((change for change in changes if isinstance(change, EndpointDown)), None)
+    if down is not None:
+        how = "not up" if isinstance(down, InterfaceMissing) else "not running"
+        raise NodeFailed(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")
+
+
+def alien_identities(view: View) -> list[str]:
+    """Return the identities of peers that are nobody's and were met there."""
+    return [alien.identity for alien in view.aliens]

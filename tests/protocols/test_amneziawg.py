@@ -85,10 +85,10 @@ def test_the_clients_file_is_rendered_as_in_the_case():
 
 
 def test_the_servers_file_has_every_parameter_that_both_sides_need_also_those_that_are_off():
-    text = PLUGIN.wanted(endpoint(jc=0, s1=0, h1="1"), [PEER], [], frozenset()).config.text.reveal()
+    text = PLUGIN.wanted(endpoint(s1=0, h1="1"), [PEER], [], frozenset()).config.text.reveal()
     head = text.partition("\n\n")[0].splitlines()
     assert head[-11:] == [
-        "Jc = 0", "Jmin = 10", "Jmax = 50", "S1 = 0", "S2 = 90", "S3 = 30", "S4 = 7", "H1 = 1", "H2 = 200-299",
+        "Jc = 4", "Jmin = 10", "Jmax = 50", "S1 = 0", "S2 = 90", "S3 = 30", "S4 = 7", "H1 = 1", "H2 = 200-299",
         "H3 = 300-399", "H4 = 400-499",
     ]  # fmt: skip
     assert "I1" not in text
@@ -189,7 +189,11 @@ def test_parameters_that_somebody_changed_on_the_node_are_drift_and_put_right(aw
 
 def test_a_parameter_that_both_sides_need_is_not_changed_without_a_word_about_the_files(awg):
     awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
-    said = awg("endpoint", "set", "fi", "awg0", "--option", "s1=33", "--option", "s2=77")
+    change = ("endpoint", "set", "fi", "awg0", "--option", "s1=33", "--option", "s2=77")
+    refused = awg(*change)
+    assert (refused.code, "1 device will be cut off" in refused.err) == (6, True)
+    assert "alice/phone" in awg(*change, "--dry-run").err
+    said = awg(*change, "--yes")
     assert said.code == 0
     assert "these devices need a new file" in said.err
     assert "alice/phone" in said.err
@@ -201,7 +205,8 @@ def test_a_parameter_that_both_sides_need_is_not_changed_without_a_word_about_th
     ("option", "told"),
     [
         ("jmax=1", "jmax"), ("h1=0x5", "h1"), ("s2=-1", "s2"), ("nonsense=1", "nonsense"), ("jc", "NAME=VALUE"),
-        ("i1=<r -5>", "i1"), ("generation=7", "generation"),
+        ("i1=<r -5>", "i1"), ("generation=7", "generation"), ("h1=5-", "h1"), ("jc=0", "jc"), ("port=5001", "--port"),
+        ("mtu=1300", "--mtu"), ("interface=awg9", "--interface"),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused_by_name_before_anything_is_changed(awg, fleet, option, told):
@@ -235,7 +240,7 @@ def test_a_move_takes_people_from_one_protocol_to_another_only_when_it_is_there(
     assert len(fleet["de.example.org"].live_keys("awg0")) == 1
 
 
-def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_step(service, fleet):
+def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_step(service, fleet, clock):
     """Everybody moves when it suits them: the old endpoint goes on until it is empty."""
     fi = fleet["fi.example.org"]
     service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
@@ -244,9 +249,12 @@ def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_ste
         assert service("peer", "add", f"{name}/phone", "--protocol", "amneziawg").code == 0
     done = service("endpoint", "upgrade", "fi", "awg0")
     assert done.code == 0
-    assert "vpnctl user migrate NAME --to fi --endpoint awg1" in done.err
+    assert "vpnctl user migrate NAME --from fi --to fi --endpoint awg1" in done.err
     assert service("endpoint", "show", "fi", "awg1", "--json").json["generation"] == "2.0"
     assert len(fi.live_keys("awg0")) == 2, "nobody was cut"
+    assert service("endpoint", "upgrade", "fi", "awg0").code == 0
+    assert len(service("endpoint", "list", "fi", "--json").json) == 3, "run again, it finds the one that is there"
+    service("peer", "add", "alice/laptop", "--protocol", "wireguard")
     new = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1").out
     assert "H1 = " in new
     assert "I1 = " in new
@@ -254,8 +262,17 @@ def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_ste
     again = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1")
     assert again.code == 0
     assert len(fi.live_keys("awg1")) == 1, "run again, no duplicate"
+    before = set(fi.live_keys("awg0"))
+    back = service("user", "migrate", "alice", "--from", "fi", "--to", "fi", "--endpoint", "awg0")
+    assert back.code == 0
+    assert fi.live_keys("awg1") == set(), "what nobody used ends"
+    assert fi.live_keys("awg0") == before, "and what everybody has is the device again, with its own key"
     assert service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg0").code == 0
-    assert {row["device"] for row in service("peer", "list", "--user", "alice", "--json").json} == {"phone"}
+    clock.forward(hours=26)
+    service("jobs", "run", "sync")
+    assert fi.live_keys("awg0") == before, "nothing of it runs out"
+    assert {row["device"] for row in service("peer", "list", "--user", "alice", "--json").json} == {"phone", "laptop"}
+    assert len(fi.live_keys("wg0")) == 1, "devices of another protocol are not meant"
     kept = service("endpoint", "remove", "fi", "awg0", "--yes")
     assert (kept.code, "bob/phone" in kept.err) == (5, True), "it is not empty"
     refused = service("endpoint", "upgrade", "fi", "awg1")
@@ -313,3 +330,55 @@ def test_an_endpoint_that_is_down_keeps_nobodys_change_on_another_from_being_mad
     assert "cut pending" in awg("peer", "list", "--json").out
     assert awg("node", "sync", "fi").code == 0
     assert awg("peer", "list", "--json").json == []
+
+
+def test_a_move_to_another_node_keeps_the_generation_or_says_that_it_cannot(service, fleet):
+    from tests.conftest import _fp
+
+    service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
+    service("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    service("endpoint", "add", "de", "amneziawg")
+    service("user", "add", "alice")
+    service("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    refused = service("user", "migrate", "alice", "--to", "de")
+    assert (refused.code, "another generation" in refused.err, "--endpoint awg0" in refused.err) == (5, True, True)
+    service("endpoint", "add", "de", "amneziawg", "--option", "generation=1.0")
+    assert "S3" not in service("user", "migrate", "alice", "--to", "de").out
+    assert len(fleet["de.example.org"].live_keys("awg1")) == 1
+
+
+def test_an_inventory_draws_parameters_for_a_new_endpoint_and_takes_a_part_for_one_that_is_there(service, tmp_path):
+    file = tmp_path / "one.yaml"
+    whole = "nodes:\n- name: fi\n  endpoints:\n  - {protocol: amneziawg, interface: awg0, port: 51821, pool: 10.9.0.0/16%s}\n"
+    node = yaml.safe_load(service("inventory", "export").out)["nodes"][0]
+    head = f"  host: {node['host']}\n  host_key: {node['host_key']}\n"
+    file.write_text((whole % "").replace("  endpoints", head + "  endpoints"))
+    assert service("--yes", "inventory", "apply", str(file)).code == 0
+    before = service("endpoint", "show", "fi", "awg0", "--json").json
+    assert before["pool_v6"] is None
+    assert before["h1"] != "1", "it is disguised"
+    assert "nothing to change" in service("inventory", "apply", str(file)).err
+    file.write_text((whole % ", jmin: 40, h1: 9, generation: 2.0").replace("  endpoints", head + "  endpoints"))
+    assert service("--yes", "inventory", "apply", str(file)).code == 0
+    after = service("endpoint", "show", "fi", "awg0", "--json").json
+    assert (after["jmin"], after["h1"], after["h2"]) == (40, "9", before["h2"])
+
+
+def test_a_plan_for_a_place_finds_the_protocol_that_is_served_there(service, fleet, tmp_path):
+    from tests.conftest import _fp
+
+    service("node", "add", "nl", "root@nl.example.org", "--host-key-fp", _fp(), "--region", "Amsterdam")
+    service("node", "provision", "nl", "--protocol", "amneziawg")
+    plans = tmp_path / "plans.yaml"
+    plans.write_text("plans:\n- {name: ams, days: 30, locations: [Amsterdam]}\n")
+    service("--yes", "inventory", "apply", str(plans))
+    service("user", "add", "bob")
+    service("subscription", "grant", "bob", "--plan", "ams")
+    assert "H1 = " in service("peer", "add", "bob/phone").out
+
+
+def test_a_link_is_no_file(awg, tmp_path):
+    awg("peer", "add", "alice/phone", "--protocol", "amneziawg")
+    refused = awg("peer", "config", "alice/phone", "--link", "--out", str(tmp_path / "x.conf"))
+    assert (refused.code, (tmp_path / "x.conf").exists()) == (2, False)
+    assert awg("peer", "config", "alice/phone", "--link").out.endswith("\n")

@@ -49,6 +49,7 @@ class Toy:
     default_port = 8443
     packages = (("toy", "toy"),)
     renews_clients = frozenset({"port", "greeting"})
+    must_match = frozenset({"port"})
     fixed = frozenset({"realm"})
     suffix = ".txt"
     apps = {"linux": ClientApp("Toy", "https://toy.example.org", ("toy open {file}",))}  # noqa: RUF012 - a constant

@@ -15,6 +15,7 @@ from vpnctl.cli.front import current
 if TYPE_CHECKING:
     from vpnctl.actions.fleet.endpoints import Revised
     from vpnctl.actions.outcome import Done, Settled
+    from vpnctl.app import App
     from vpnctl.store.rows import Endpoint
 
 commands = typer.Typer(
@@ -87,6 +88,13 @@ def add(
     return carry_out(lambda app: endpoints.add(app, node, protocol, options), tell, dry_run=dry_run, wish=_wish())
 
 
+_OWN = {
+    "interface": "--interface", "protocol": "vpnctl endpoint add NODE PROTOCOL", "port": "--port", "pool_v4": "--pool",
+    "pool_v6": "--pool-v6", "dns": "--dns", "mtu": "--mtu", "allowed_ips": "--allowed-ips", "keepalive": "--keepalive",
+    "isolation": "--isolation, --no-isolation", "forward_rule": "--forward-rule",
+}  # fmt: skip
+
+
 def _named(further: list[str] | None) -> dict[str, str]:
     """Return options given as NAME=VALUE; InvalidInput for what is no such thing, or given twice."""
     from vpnctl.errors import InvalidInput
@@ -97,6 +105,8 @@ def _named(further: list[str] | None) -> dict[str, str]:
         name, mark, value = text.partition("=")
         if not mark or not name or name in found:
             raise InvalidInput(f"'{clean(text)}' is no NAME=VALUE, or its name is given twice", "--option jc=4")
+        if name in _OWN:
+            raise InvalidInput(f"{name} has an option of its own", _OWN[name])
         found[name] = value
     return found
 
@@ -174,8 +184,8 @@ def set_(
         "forward_rule": forward_rule,
         **_named(further),
     }
-    if port is not None and not dry_run:
-        _ask(node, interface, port)
+    if not dry_run:
+        _ask(node, interface, options)
 
     def tell(done: Done[Revised], _: Sequence[Settled]) -> Told:
         if done.made.devices:
@@ -184,7 +194,14 @@ def set_(
         what = f"changed {node} {interface}: {', '.join(new)}" if new else f"{node} {interface}: nothing to change"
         return Told(what, _rows(done, interface), changed=bool(new))
 
-    return carry_out(lambda app: endpoints.change(app, node, interface, options), tell, dry_run=dry_run, wish=_wish())
+    def foretell(would: Done[Revised]) -> None:
+        if would.made.devices:
+            current().say("these devices would need a new file: " + ", ".join(would.made.devices))
+
+    def change(app: App) -> Done[Revised]:
+        return endpoints.change(app, node, interface, options)
+
+    return carry_out(change, tell, dry_run=dry_run, wish=_wish(), foretell=foretell)
 
 
 @commands.command("upgrade")
@@ -195,24 +212,25 @@ def upgrade(node: Node, interface: Interface, dry_run: DryRun = False) -> int:
     def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
         row = done.made
         what = (
-            f"{node} serves {row.protocol} on {row.name}, port {row.port}, beside {interface}. Move people one by one:"
+            f"{node} serves {row.protocol} on {row.name}, port {row.port}, beside {interface}. Move people over:\n"
+            f"    vpnctl user migrate NAME --from {node} --to {node} --endpoint {row.name}\n"
+            f"and when {interface} is empty:\n"
+            f"    vpnctl endpoint remove {node} {interface}"
         )
-        what += f"\n    vpnctl user migrate NAME --to {node} --endpoint {row.name}\nand when {interface} is empty:\n"
-        return Told(what + f"    vpnctl endpoint remove {node} {interface}", _rows(done, row.name))
+        return Told(what, _rows(done, row.name), saved=f"{node} {row.name}, port {row.port}, is saved")
 
     return carry_out(lambda app: endpoints.upgrade(app, node, interface), tell, dry_run=dry_run, wish=_wish())
 
 
-def _ask(node: str, interface: str, port: int | None) -> None:
-    from vpnctl import reports
+def _ask(node: str, interface: str, options: dict[str, Any]) -> None:
+    from vpnctl.actions.fleet import endpoints
     from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
-        row = find.endpoint(tx, find.node(tx, node), interface)
-        peers = next(each.peers for each in reports.endpoints(tx, row.node_id) if each.interface == interface)
-    if peers and port not in (None, row.port):
-        front.confirm(f"{peers} devices dial port {row.port} and are cut off until they get a new file. Go on?")
+        devices = endpoints.needing_files(tx, find.endpoint(tx, find.node(tx, node), interface), options)
+    if devices:
+        front.confirm(f"{output.count(len(devices), 'device')} will be cut off until they get a new file. Go on?")
 
 
 @commands.command("remove")

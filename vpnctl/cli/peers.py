@@ -203,8 +203,11 @@ def config(
     """Hand out a config again: the one place that reveals a stored private key."""
     from vpnctl.actions.people import peers
     from vpnctl.cli.deliver import hand_over
+    from vpnctl.errors import InvalidInput
 
     front = current()
+    if link and (out is not None or steps):
+        raise InvalidInput("a link is pasted into the app: there is no file of it", "leave --out and --steps out")
     issued = peers.reveal(front.app, peer)
     refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
     rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps, link=link)

@@ -191,6 +191,8 @@ class ProtocolPlugin(Protocol):
     """(Debian package, program that it brings)."""
     renews_clients: frozenset[str]
     """Options that stand in what clients import: changing one means that people need it anew. `port` may be one."""
+    must_match: frozenset[str]
+    """Options that both sides must have alike: changing one cuts off whoever has an older file. `port` may be one."""
     fixed: frozenset[str]
     """Options that never change."""
     suffix: str

@@ -150,15 +150,15 @@ main() {
       *) "$2_up" "$3" "$4" || verb=restart ;;
     esac
     systemctl reset-failed "$1" 2>/dev/null
-    systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { why_not "$1"; return 1; }
+    systemctl -q $verb "$1" || { sleep 0.3 && systemctl -q restart "$1"; } || { why_not "$1" "$2"; return 1; }
   }
 
   # Why a unit did not start: what its own programs said, without the commands that they echo; systemd's words otherwise.
   why_not() {
-    local run said each
+    local run said
     run=$(systemctl show -p InvocationID --value "$1")
     said=$(journalctl -q -n 40 -o cat ${run:+_SYSTEMD_INVOCATION_ID=$run} | grep -v '^\[#\]')
-    for each in $fragments; do "${each}_why" "$said" && return; done
+    [ "$2" = - ] || { "$2_why" "$said" && return; }
     echo "${said:-$(journalctl -q -n 5 -o cat -u "$1")}"
   }
 

@@ -50,7 +50,8 @@ def add(
 def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
     """Serve the newest generation of an endpoint's protocol beside it, on the next free port; people are moved later.
 
-    Conflict when it is the newest. The old endpoint goes on until it is empty and removed.
+    Conflict when it is the newest. The old endpoint goes on until it is empty and removed. Run again, it finds the one
+    that is there.
     """
     with app.store.write() as tx:
         node = find.node(tx, node_name)
@@ -58,6 +59,11 @@ def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
         options = plugin(row.protocol).newer(row.options)
         if options is None:
             raise Conflict(f"{node.name} {row.name} speaks the newest generation already", "nothing is to be done")
+        kind = plugin(row.protocol)
+        for other in find.endpoints(tx, node):
+            same = other.protocol == row.protocol
+            if same and kind.preference(other.options) > kind.preference(row.options):
+                return Done(other, [node.id])
         new = NewEndpoint(row.protocol, {"forward_rule": row.forward_rule}, options)
         return Done(create(tx, app, node, new), [node.id])
 
@@ -133,6 +139,15 @@ def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> Don
         values = {**general(given), **plugin(row.protocol).checked(_options(given))}
         changed, concerned = revise(tx, app, node, row, values)
         return Done(Revised(find.endpoint(tx, node, name), tuple(changed), tuple(concerned)), [node.id])
+
+
+def needing_files(tx: Tx, row: Endpoint, given: Mapping[str, Any]) -> list[str]:
+    """Return the devices (`USER/DEVICE`) that such a change would cut off until they get a new file."""
+    kind = plugin(row.protocol)
+    was = {"port": row.port, **row.options}
+    new = kind.checked(_options(given)) | {name: value for name, value in given.items() if name == "port"}
+    cuts = any(value is not None and name in kind.must_match and was.get(name) != value for name, value in new.items())
+    return _devices(tx, row) if cuts else []
 
 
 def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -168,16 +168,17 @@ class Room:
 
     def endpoint(self, wish: Wanted) -> Place:
         """Return where the peer goes: on the named node, else on the one with most room."""
-        choices = self._choices(wish)
+        there = self._places(wish)
         terms = self.terms(self.user(wish.user))
-        if terms is not None and terms.locations:
-            choices = [pair for pair in choices if access.serves(terms.locations, pair[1].name, pair[1].region)]
-            if not choices:
+        if terms is not None and terms.locations and there:
+            there = [pair for pair in there if access.serves(terms.locations, pair[1].name, pair[1].region)]
+            if not there:
                 raise Conflict(
                     f"plan {terms.plan} of {wish.user} is for {', '.join(terms.locations)} only",
                     f"a node there: vpnctl node set NODE --region {shlex.quote(terms.locations[0])}   "
                     "or another plan: vpnctl plan list",
                 )
+        choices = _of_protocol(there, wish)
         # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
         best = max(
             choices,
@@ -186,31 +187,21 @@ class Room:
         self._load[best[1].id] += 1
         return best
 
-    def _choices(self, wish: Wanted) -> list[Place]:
+    def _places(self, wish: Wanted) -> list[Place]:
+        """Return where it may go, whatever is spoken there."""
         if not self._endpoints:
             self._read_endpoints()
-        there = [
-            (endpoint, node)
-            for endpoint, node in self._endpoints
-            if (node.name == wish.node if wish.node else node.draining_at is None)
-        ]
-        if wish.node is not None:
-            node = find.node(self._tx, wish.node)
-            there = [(find.endpoint(self._tx, node, wish.endpoint), node)] if wish.endpoint else there
-        elif wish.endpoint is not None:
-            raise InvalidInput("an endpoint is on a node", "--node NODE --endpoint NAME")
-        served = {endpoint.protocol for endpoint, _ in there}
-        protocol = wish.protocol or next((name for name in names() if name in served), usual())
-        plugin(protocol)
-        choices = _preferred([pair for pair in there if pair[0].protocol == protocol])
-        if not choices and wish.node:
-            raise Conflict(
-                f"node {wish.node} does not serve {protocol}",
-                f"vpnctl node provision {wish.node} --protocol {protocol}",
-            )
-        if not choices:
-            raise NotFound(f"no node serves {protocol} yet", "vpnctl node add NAME HOST --provision")
-        return choices
+        if wish.node is None:
+            if wish.endpoint is not None:
+                raise InvalidInput("an endpoint is on a node", "--node NODE --endpoint NAME")
+            return [pair for pair in self._endpoints if pair[1].draining_at is None]
+        node = find.node(self._tx, wish.node)
+        if wish.endpoint is None:
+            return [pair for pair in self._endpoints if pair[1].id == node.id]
+        one = find.endpoint(self._tx, node, wish.endpoint)
+        if wish.protocol not in (None, one.protocol):
+            raise Conflict(f"{one.name} of {node.name} is {one.protocol}", "leave --protocol out, or name another one")
+        return [(one, node)]
 
     def _read_endpoints(self) -> None:
         table = models.node.c
@@ -237,6 +228,21 @@ class Room:
             )
         v4, v6 = self._free[endpoint.id]
         return next(v4), next(v6)
+
+
+def _of_protocol(there: list[Place], wish: Wanted) -> list[Place]:
+    """Return one endpoint of each node, of the protocol that is wanted, or else of the first that is served there."""
+    served = {endpoint.protocol for endpoint, _ in there}
+    protocol = wish.protocol or next((name for name in names() if name in served), usual())
+    plugin(protocol)
+    choices = _preferred([pair for pair in there if pair[0].protocol == protocol])
+    if not choices and wish.node:
+        raise Conflict(
+            f"node {wish.node} does not serve {protocol}", f"vpnctl node provision {wish.node} --protocol {protocol}"
+        )
+    if not choices:
+        raise NotFound(f"no node serves {protocol} yet", "vpnctl node add NAME HOST --provision")
+    return choices
 
 
 def _preferred(there: list[Place]) -> list[Place]:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import peer_spec
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.people.issue import Issued, Wanted, issue
-from vpnctl.actions.people.peers import place, supersede
+from vpnctl.actions.people.issue import Issued, Place, Wanted, issue
+from vpnctl.actions.people.peers import place, reinstate, revoke_rows, supersede
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
+from vpnctl.protocols import plugin
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
@@ -37,7 +38,8 @@ class Moved:
 class Destination:
     """Where people are moved: a node, and there an endpoint or a protocol where these are named.
 
-    Without, the protocol stays, and a device that is on the node is there.
+    Without, protocol and generation stay, and a device that is on the node is there. With an endpoint alone, only
+    devices of its protocol are meant.
     """
 
     node: str
@@ -122,10 +124,12 @@ def start(
         owner = find.user(tx, name)
         goal, from_id = _goal(tx, target, source, untested=untested)
         moved = _underway(tx, app, owner, goal, target)
+        only = None if target.endpoint is None or target.protocol else find.endpoint(tx, goal, target.endpoint).protocol
         movable = [pair for pair in _elsewhere(tx, app, owner, goal, target) if from_id in (None, pair[1].id)]
         for old, node in movable:
-            if device is None or old.device == device:
-                moved.append(_move(tx, app, owner, old, node, target))
+            if device in (None, old.device) and only in (None, place(tx, old)[0].protocol):
+                back = _taken_back(tx, app, owner, old, node, target)
+                moved.append(back or _move(tx, app, owner, old, node, target))
         if device is not None and all(each.old.device != device for each in moved):
             raise NotFound(
                 f"{owner.name}/{device} has nothing to move to {goal.name}", f"vpnctl peer list --user {owner.name}"
@@ -158,17 +162,44 @@ def _underway(tx: Tx, app: App, owner: User, goal: Node, target: Destination) ->
         old = tx.one(Peer, table.id == peer.replaces_id)
         there = node.id == goal.id and target.has(endpoint)
         if there and old is not None and old.revoked_at is None and old.endpoint_id != endpoint.id:
-            secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
-            issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
-            moved.append(Moved(issued, old, place(tx, old)[1]))
+            moved.append(Moved(_opened(app, owner, peer, (endpoint, node)), old, place(tx, old)[1]))
     return moved
 
 
+def _opened(app: App, owner: User, peer: Peer, where: Place) -> Issued:
+    secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
+    return Issued(owner, peer, *where, secret, peer_spec(app.vault, peer).shared)
+
+
+def _taken_back(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destination) -> Moved | None:
+    """Where a move within a node is taken back before it was used, what was there is the device again, file and all.
+
+    None where that is not so; then the device moves like any other.
+    """
+    if old.replaces_id is None or old.handshake_at is not None or target == Destination(target.node):
+        return None
+    before = tx.one(Peer, models.peer.c.id == old.replaces_id, models.peer.c.revoked_at.is_(None))
+    if before is None:
+        return None
+    where = place(tx, before)
+    if where[1].name != target.node or not target.has(where[0]):
+        return None
+    revoke_rows(tx, app, [old], owner.name)
+    if not reinstate(tx, app, owner, old):
+        raise Conflict(
+            f"the time of {owner.name}/{old.device} there is over", f"vpnctl peer show {owner.name}/{old.device}"
+        )
+    again = tx.one(Peer, models.peer.c.id == before.id) or before
+    return Moved(replace(_opened(app, owner, again, where), elsewhere=(node.id,)), old, node)
+
+
 def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destination) -> Moved:
-    stays = place(tx, old)[0].protocol if target.endpoint is None else None
+    was = place(tx, old)[0]
+    protocol = target.protocol or (was.protocol if target.endpoint is None else None)
+    endpoint = target.endpoint or (_alike(tx, was, target) if protocol == was.protocol else None)
     in_use, elsewhere = supersede(tx, app, owner, old)
     own_key = old.identity if old.own_key else None
-    wish = Wanted(owner.name, old.device, target.node, target.protocol or stays, own_key, target.endpoint)
+    wish = Wanted(owner.name, old.device, target.node, protocol, own_key, endpoint)
     new = issue(tx, app, [wish])[0]
     kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
     peer = replace(new.peer, **kept)  # type: ignore[arg-type]
@@ -176,6 +207,22 @@ def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destinat
     before, after = {"node": node.name}, {"node": target.node, "replaces": in_use.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
     return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node)
+
+
+def _alike(tx: Tx, was: Endpoint, target: Destination) -> str | None:
+    """Return the endpoint of the target that speaks what a device's app is known to speak; None where it has none.
+
+    Conflict where it serves the protocol, but of other generations only: that is for somebody to decide.
+    """
+    kind = plugin(was.protocol)
+    there = [each for each in find.endpoints(tx, find.node(tx, target.node)) if each.protocol == was.protocol]
+    same = [each for each in there if kind.preference(each.options) == kind.preference(was.options)]
+    if there and not same:
+        raise Conflict(
+            f"{target.node} serves {kind.title} of another generation only, which an older app does not speak",
+            f"where the apps do: --endpoint {there[0].name}",
+        )
+    return same[0].name if same else None
 
 
 def everybody(tx: Tx, source: str) -> list[str]:

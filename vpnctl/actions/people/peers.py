@@ -211,7 +211,7 @@ def link(issued: Issued) -> Secret:
     found = kind.client_link(endpoint_spec(issued.endpoint), host, _spec(issued), issued.secret)
     if found is None:
         raise InvalidInput(f"for this device there is no link of {kind.title}", "hand out the file: leave --link out")
-    return found
+    return Secret(found.reveal() + "\n")
 
 
 def _spec(issued: Issued) -> PeerSpec:

@@ -33,8 +33,9 @@ def with_lines(file: File, lines: Mapping[str, str]) -> File:
 
 
 def _behind_interface(text: str, lines: Mapping[str, str]) -> str:
-    head, mark, peers = text.partition("\n\n")
-    return head + "".join(f"\n{name} = {value}" for name, value in lines.items()) + mark + peers
+    head, mark, peers = text.partition("\n\n[") if "\n\n[" in text else text.partition("\n\n#")
+    added = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    return head.rstrip("\n") + "\n" + added + (mark[1:] + peers if mark else "")
 
 
 def client_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:

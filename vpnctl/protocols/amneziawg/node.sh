@@ -23,7 +23,8 @@ awg_look() {
 }
 
 # The names of parameters that are live otherwise than the file says, in lower case. How many columns a dump has tells the
-# generation of the tool: 13 of 1.0, 20 of 2.0, more later. What the tool calls unset is as in plain WireGuard.
+# generation of the tool: 13 of 1.0, 22 of 1.5, 20 of 2.0, more later. What the tool calls unset is as in plain WireGuard, and
+# what a file of 1.0 has not must be zero where the tool knows it.
 awg_other() {
   "$1" show "$2" dump 2>/dev/null | head -n 1 | awk -F'\t' -v file="$3" '
     BEGIN {
@@ -33,14 +34,24 @@ awg_other() {
       }
     }
     {
-      n = split(NF < 20 ? "jc jmin jmax s1 s2 h1 h2 h3 h4" : "jc jmin jmax s1 s2 s3 s4 h1 h2 h3 h4", names, " ")
+      n = split(NF < 20 || NF == 22 ? "jc jmin jmax s1 s2 h1 h2 h3 h4" : "jc jmin jmax s1 s2 s3 s4 h1 h2 h3 h4", names, " ")
       for (i = 1; i <= n; i++) {
         live[names[i]] = $(3 + i)
         if ($(3 + i) == "(null)") live[names[i]] = names[i] ~ /^h/ ? substr(names[i], 2) : 0
       }
       for (i = 1; i <= n; i++) if (names[i] in want && want[names[i]] != live[names[i]]) print names[i]
       for (name in want) if (!(name in live) && want[name] != 0) print name
+      for (i = 3; i <= 4; i++) if (("s" i) in live && !(("s" i) in want) && live["s" i] != 0) print "s" i
     }'
+}
+
+# The file as the tool takes it; what a file of 1.0 has not is said to be zero to a tool that knows it.
+awg_whole() {
+  local zero=
+  case $("$1" show "$2" dump 2>/dev/null | head -n 1 | awk -F'\t' '{ print NF }') in
+    20 | 2[3-9] | [3-9]*) grep -q '^S3 = ' "$3" || zero='S3 = 0\nS4 = 0\n' ;;
+  esac
+  grep -vE '^(Address|MTU) = ' "$3" | awk -v zero="$zero" '{ print } /^ListenPort = / { printf "%s", zero }'
 }
 
 # Parameters are set with the whole file and not one by one: a tool keeps those that a file leaves out, and some forget
@@ -48,7 +59,7 @@ awg_other() {
 awg_sync() {
   if [ -n "$(awg_other "$1" "$2" "$3")" ]; then
     grep -q '^PrivateKey = ' "$3" && grep -q '^ListenPort = ' "$3" || { echo "$3 is not whole"; return 1; }
-    grep -vE '^(Address|MTU) = ' "$3" | "$1" syncconf "$2" /dev/stdin || return 1
+    awg_whole "$1" "$2" "$3" | "$1" syncconf "$2" /dev/stdin || return 1
   fi
   wg_sync "$@"
 }

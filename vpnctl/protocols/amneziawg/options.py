@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_S4, NAMES, Parameters, checked, generated
-from vpnctl.protocols.interface import BadOption, Server, Suited
+from vpnctl.protocols.interface import BadOption, MissingOption, Server, Suited
 from vpnctl.protocols.wireguard import options as plain
 from vpnctl.rules.grammar import Network
 
@@ -31,15 +32,24 @@ def parameters(options: Mapping[str, Any]) -> Parameters:
 def canonical(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return options in their canonical form, each for itself; whether they fit each other `fitting` finds out."""
     other, ours = split(given)
-    if ours.get(GENERATION, GENERATIONS[0]) not in GENERATIONS:
+    return plain.checked(other) | _own(ours)
+
+
+def _own(ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers may be typed on a command line as texts, and YAML takes some texts for numbers."""
+    found: dict[str, Any] = {}
+    for name, value in ours.items():
+        if name[0] in "js" and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            found[name] = int(value)
+        elif name == GENERATION and isinstance(value, float):
+            found[name] = f"{value:.1f}"
+        elif name[0] == "h" and type(value) is int:
+            found[name] = str(value)
+        else:
+            found[name] = value
+    if found.get(GENERATION, GENERATIONS[0]) not in GENERATIONS:
         raise BadOption(GENERATION, f"one of: {', '.join(GENERATIONS)}")
-    return plain.checked(other) | {name: _typed(name, value) for name, value in ours.items()}
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A number that was typed on a command line is one; YAML knows that by itself."""
-    typed = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10  # noqa: PLR2004
-    return int(value) if typed and name[0] in "js" else value
+    return found
 
 
 def fitting(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,26 +68,38 @@ def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoi
 
 
 def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options in an inventory's entry. Parameters that are missing there are those of plain WireGuard."""
+    """Return the options in an inventory's entry; parameters that are missing there are drawn."""
     other, ours = split(entry)
-    named = {key: value for key, value in ours.items() if value is not None}
-    usual = {**vars(Parameters()), GENERATION: GENERATIONS[0]}
-    return fitting(canonical({**plain.from_entry({"mtu": USUAL_MTU, **other}), **usual, **named}))
+    named = _own({key: value for key, value in ours.items() if value is not None})
+    generation = named.get(GENERATION, GENERATIONS[0])
+    drawn = vars(generated(generation, random.SystemRandom())) | {GENERATION: generation}
+    pools = plain.from_entry({"mtu": USUAL_MTU, **other})
+    try:
+        return fitting(pools | drawn | named)
+    except BadOption as error:
+        left = [name for name in NAMES if name not in named]
+        if left and error.option in NAMES:  # an endpoint that is there has those that are left out
+            raise MissingOption(left[0]) from None
+        raise
 
 
 def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an inventory's entry says of these options."""
+    """Return what an inventory's entry says of these options: all parameters, or they would be drawn anew."""
     other, ours = split(options)
-    usual = vars(Parameters())
-    return plain.to_entry(other) | {name: value for name, value in ours.items() if value != usual.get(name)}
+    later = ("s3", "s4", "i1", "i2", "i3", "i4", "i5") if options[GENERATION] == "1.0" else ()
+    return plain.to_entry(other) | {name: value for name, value in ours.items() if name not in later}
 
 
 def newer(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a successor of the newest generation takes over: all but pools and parameters, drawn anew."""
+    """Return what a successor of the newest generation takes over: all but IPv4 pool and parameters, drawn anew.
+
+    An endpoint without IPv6 has a successor without.
+    """
     if options[GENERATION] == GENERATIONS[0]:
         return None
     kept, _ = split(options)
-    return {name: value for name, value in kept.items() if name not in _POOLS} | {GENERATION: GENERATIONS[0]}
+    none = {"pool_v6": None} if options["pool_v6"] is None else {}
+    return {name: value for name, value in kept.items() if name not in _POOLS} | none | {GENERATION: GENERATIONS[0]}
 
 
 _POOLS = ("pool_v4", "pool_v6")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vpnctl.protocols.interface import BadOption
@@ -17,11 +17,6 @@ from vpnctl.protocols.wireguard.handshake import COOKIE, INITIATION, RESPONSE
 
 GENERATIONS = ("2.0", "1.0")
 """The newest first: it is what a new endpoint gets."""
-OLDEST_APPS = {
-    "2.0": "AmneziaVPN 4.8.12.9, AmneziaWG 2.0.0, mihomo 1.19.14",
-    "1.0": "AmneziaVPN 3.1, AmneziaWG 1.0, mihomo 1.18",
-}
-"""The first versions that speak a generation. Older ones drop keys that they do not know, and nothing connects."""
 MOST_TYPE = 2**31 - 1
 """Of H: the Windows client's editor refuses more."""
 _FIRST_TYPE = 5
@@ -31,10 +26,11 @@ MOST_JUNK, MOST_PACKET = 128, 1280
 DNS_ANSWER = "<r 2><b 0x858000010001000000000669636c6f756403636f6d0000010001c00c000100010000105a00044d583737>"
 """I1 as AmneziaVPN has it: the answer to a DNS query. Random bytes fail on some mobile networks, this does not."""
 MOST_S4 = 19
-"""Bytes before each packet of data that new parameters have at most; so much of the line is not for people."""
+"""Bytes before each packet of data that new parameters have at most; the MTU leaves room for them."""
 _SIZES = {"s1": MOST_PACKET - INITIATION, "s2": MOST_PACKET - RESPONSE, "s3": MOST_PACKET - COOKIE, "s4": 200}
 _TAG = re.compile(r"<b 0x((?:[0-9a-fA-F]{2})+)>|<(r|rd|rc) ([1-9][0-9]{0,3})>|<t>")
 _STAMP = 4
+_KIND = re.compile(r"([1-9][0-9]{0,9})(?:-([1-9][0-9]{0,9}))?")
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,9 @@ class Parameters:
     H: the number that says which kind a message is, or a range of them. I: packets that are sent before all else.
     """
 
-    jc: int = 0
-    jmin: int = 0
-    jmax: int = 0
+    jc: int = 4
+    jmin: int = 10
+    jmax: int = 50
     s1: int = 0
     s2: int = 0
     s3: int = 0
@@ -104,14 +100,18 @@ def checked(given: Mapping[str, Any], generation: str) -> Parameters:
     _check_types(found, generation)
     for number in range(1, 6):
         _check_decoy(f"i{number}", getattr(found, f"i{number}"))
-    return found
+    kinds = {name: _written(_range(name, getattr(found, name))) for name in ("h1", "h2", "h3", "h4")}
+    return replace(found, **kinds)  # type: ignore[arg-type]
 
 
 def _check_junk(found: Parameters) -> None:
-    if not 0 <= found.jc <= MOST_JUNK:
-        raise BadOption("jc", f"from 0 to {MOST_JUNK}")
-    if not 0 <= found.jmin <= found.jmax <= MOST_PACKET:
-        raise BadOption("jmax", f"jmin must not be above jmax, and jmax not above {MOST_PACKET}")
+    """amneziawg-go refuses a zero here, and 1.0 makes jmax one more where it equals jmin."""
+    if not 1 <= found.jc <= MOST_JUNK:
+        raise BadOption("jc", f"from 1 to {MOST_JUNK}")
+    if found.jmin < 1:
+        raise BadOption("jmin", "1 at least")
+    if not found.jmin < found.jmax <= MOST_PACKET:
+        raise BadOption("jmax", f"more than jmin, and {MOST_PACKET} at most")
 
 
 def _check_sizes(found: Parameters) -> None:
@@ -135,14 +135,19 @@ def _check_types(found: Parameters, generation: str) -> None:
 
 
 def _range(name: str, text: str) -> range:
-    low, _, high = text.partition("-")
-    words = [low, high] if high else [low]
-    if not all(re.fullmatch(r"[1-9][0-9]{0,9}", word) for word in words):
+    """Return the numbers that a text means: one, or `a-b`. Below 5 is only what plain WireGuard has there."""
+    found = _KIND.fullmatch(text)
+    if found is None:
         raise BadOption(name, "a number, or two with - between them")
-    first, last = int(words[0]), int(words[-1])
-    if not 1 <= first <= last <= MOST_TYPE:
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not first <= last <= MOST_TYPE or (first < _FIRST_TYPE and text != getattr(Parameters, name)):
         raise BadOption(name, f"from {_FIRST_TYPE} to {MOST_TYPE}, the lower one first")
     return range(first, last + 1)
+
+
+def _written(kind: range) -> str:
+    """Return numbers as the tools show them, which drop a range of one."""
+    return str(kind.start) if len(kind) == 1 else f"{kind.start}-{kind.stop - 1}"
 
 
 def _check_decoy(name: str, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from vpnctl.protocols.amneziawg import files, options
 from vpnctl.protocols.amneziawg.app import APPS
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
-from vpnctl.protocols.amneziawg.parameters import GENERATIONS
+from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES
 from vpnctl.protocols.interface import (
     AlienSpec,
     Conversation,
@@ -39,7 +39,8 @@ class AmneziaWG(WireGuard):
     name_prefix = "awg"
     default_port = 51821
     packages = (("amneziawg-tools", "awg"), ("nftables", "nft"))
-    renews_clients = WireGuard.renews_clients | options.MUST_MATCH
+    renews_clients = WireGuard.renews_clients | frozenset(NAMES)
+    must_match = WireGuard.must_match | options.MUST_MATCH
     fixed = WireGuard.fixed | {options.GENERATION}
     apps = APPS
     tool = "awg"

@@ -44,6 +44,7 @@ class WireGuard:
     default_port = 51820
     packages = (("wireguard-tools", "wg"), ("nftables", "nft"))
     renews_clients = frozenset({"port", "dns", "mtu", "allowed_ips", "keepalive"})
+    must_match = frozenset({"port"})
     fixed = frozenset({"pool_v4", "pool_v6"})
     suffix = ".conf"
     apps = APPS

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.lab import host
+from tests.lab import amneziawg, host
 
 PROGRAM = str(Path(sys.executable).with_name("vpnctl"))
 WIDTH = 78
@@ -101,7 +101,18 @@ def story(
         proof("the old key", not tablet.silent(FAR_V4, 2), expected=False)
         tablet.connect(fresh)
         proof("the new key", flows(tablet))
-    narrate("9. Revoked: absence was read on the node")
+    lacks = amneziawg.why_not() if client else None
+    narrate("9. Where WireGuard is filtered: AmneziaWG on the same node" + (f" (left out: {lacks})" if lacks else ""))
+    if not lacks:
+        vpnctl("endpoint", "add", "helsinki", "amneziawg")
+        vpnctl("user", "add", "bob")
+        config = vpnctl("peer", "add", "bob", "--node", "helsinki", "--protocol", "amneziawg")
+        laptop = client() if client else None
+        if laptop:
+            laptop.connect(config)
+            proof("bob through helsinki, disguised", flows(laptop))
+        vpnctl("peer", "list")
+    narrate("10. Revoked: absence was read on the node")
     vpnctl("peer", "revoke", "alice")
     if tablet:
         proof("alice", not tablet.silent(FAR_V4, 2), expected=False)

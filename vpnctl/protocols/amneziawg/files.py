@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from vpnctl.protocols.amneziawg import options
 from vpnctl.protocols.interface import EndpointSpec, PeerSpec
@@ -53,22 +54,7 @@ def vpn_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: S
     generation = endpoint.options[options.GENERATION]
     set_to = plain.options(bare(endpoint))
     lines = options.parameters(endpoint.options).of_client(generation)
-    private = base64.b64decode(secret.reveal())
-    last = {
-        **lines,
-        "config": client_text(endpoint, public_host, peer, secret).reveal(),
-        "hostName": public_host,
-        "port": endpoint.port,
-        "client_priv_key": secret.reveal(),
-        "client_pub_key": public_key(private),
-        "client_ip": peer.ipv4,
-        "server_pub_key": endpoint.identity,
-        "psk_key": peer.shared.reveal() if peer.shared else "",
-        "clientId": public_key(private),
-        "mtu": str(set_to.mtu),
-        "persistent_keep_alive": str(set_to.keepalive),
-        "allowed_ips": set_to.allowed_ips.split(", "),
-    }
+    last = lines | _for_client(endpoint, public_host, peer, secret)
     protocol = {
         **lines,
         "port": str(endpoint.port),
@@ -91,3 +77,23 @@ def vpn_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: S
     raw = json.dumps(whole).encode()
     packed = struct.pack(">I", len(raw)) + zlib.compress(raw, 8)
     return Secret(f"vpn://{base64.urlsafe_b64encode(packed).decode().rstrip('=')}")
+
+
+def _for_client(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret) -> dict[str, Any]:
+    """Return what AmneziaVPN keeps of a client: the file, and its parts once more."""
+    set_to = plain.options(bare(endpoint))
+    public = public_key(base64.b64decode(secret.reveal()))
+    return {
+        "config": client_text(endpoint, public_host, peer, secret).reveal(),
+        "hostName": public_host,
+        "port": endpoint.port,
+        "client_priv_key": secret.reveal(),
+        "client_pub_key": public,
+        "client_ip": peer.ipv4,
+        "server_pub_key": endpoint.identity,
+        "psk_key": peer.shared.reveal() if peer.shared else "",
+        "clientId": public,
+        "mtu": str(set_to.mtu),
+        "persistent_keep_alive": str(set_to.keepalive),
+        "allowed_ips": set_to.allowed_ips.split(", "),
+    }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+import click
 import pytest
+
+from vpnctl.cli.main import describe
 
 ALIEN = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="
 
@@ -26,31 +29,86 @@ def test_the_dry_run_of_pruning_names_the_peer_that_the_real_run_removes(service
     assert ALIEN not in fi.all_keys()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("peer", "add", "bob"),
-        ("peer", "regen", "alice"),
-        ("peer", "suspend", "alice"),
-        ("peer", "revoke", "alice"),
-        ("user", "block", "alice"),
-        ("user", "remove", "alice"),
-        ("node", "sync"),
-        ("endpoint", "set", "fi", "wg0", "--port", "4444"),
-    ],
-    ids=" ".join,
-)
-def test_a_dry_run_changes_nothing_and_tells_whether_the_real_run_changes_the_node(service, fleet, words, settings):
-    service("user", "add", "alice", "bob")
-    service("peer", "add", "alice")
+COMMANDS = [
+    ("peer", "add", "bob"),
+    ("peer", "regen", "alice"),
+    ("peer", "suspend", "alice"),
+    ("peer", "resume", "carol"),
+    ("peer", "revoke", "alice"),
+    ("user", "block", "alice"),
+    ("user", "unblock", "dave"),
+    ("user", "remove", "alice"),
+    ("user", "migrate", "alice", "--to", "fi", "--protocol", "amneziawg"),
+    ("subscription", "grant", "erin", "--plan", "month"),
+    ("subscription", "extend", "frank", "--days", "5"),
+    ("subscription", "cancel", "frank"),
+    ("node", "sync"),
+    ("node", "provision", "fi"),
+    ("endpoint", "add", "fi", "amneziawg"),
+    ("endpoint", "set", "fi", "wg0", "--port", "4444"),
+    ("endpoint", "upgrade", "fi", "awg0"),
+    ("endpoint", "remove", "fi", "wg0", "--revoke-peers"),
+]
+OTHERWISE = {
+    "inventory apply": "told in lines: below",
+    "jobs run": "tests/jobs/test_due.py",
+    "notice send": "no node hears of it",
+}
+"""Commands whose dry run is not about what nodes must be told."""
+
+
+@pytest.fixture
+def town(service, tmp_path):
+    """People in each state that a verb ends or begins, and an endpoint of each kind."""
+    service("user", "add", "alice", "bob", "carol", "dave", "erin", "frank")
+    service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
+    plans = tmp_path / "plans.yaml"
+    plans.write_text("plans:\n- {name: month, days: 30}\n")
+    service("--yes", "inventory", "apply", str(plans))
+    for name in ("alice", "carol", "dave", "erin", "frank"):
+        service("peer", "add", name)
+    service("peer", "suspend", "carol")
+    service("user", "block", "dave")
+    service("user", "set", "erin", "--limited")
+    service("subscription", "grant", "frank", "--plan", "month")
+    return service
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_dry_run_changes_nothing_and_tells_whether_the_real_run_changes_the_node(town, fleet, words, settings):
     fi = fleet["fi.example.org"]
-    before = (dict(fi.files), fi.all_keys(), dump(settings))
-    told = service(*words, "--dry-run", "--json")
-    assert (dict(fi.files), fi.all_keys(), dump(settings)) == before
-    files, keys = {path: data for path, data in fi.files.items() if "token" not in path}, fi.all_keys()
-    service(*words, "--yes", "--json")
+
+    def keys():
+        return {name: fi.all_keys(name) for name in fi.links}
+
+    before = (dict(fi.files), keys(), dump(settings))
+    said = town(*words, "--dry-run", "--json")
+    assert said.code == 0, said.err
+    assert (dict(fi.files), keys(), dump(settings)) == before
+    files, live = {path: data for path, data in fi.files.items() if "token" not in path}, keys()
+    assert town(*words, "--yes", "--json").code == 0
     after = {path: data for path, data in fi.files.items() if "token" not in path}
-    assert bool(outcome(told)) == ((files, keys) != (after, fi.all_keys()))
+    assert bool(outcome(said)) == ((files, live) != (after, keys()))
+
+
+def test_every_command_with_a_dry_run_is_compared_with_its_real_run():
+    root = describe()
+    context = click.Context(root, info_name="vpnctl")
+    found = set()
+    for noun in root.list_commands(context):
+        group = root.get_command(context, noun)
+        for verb in group.list_commands(context) if isinstance(group, click.Group) else ():
+            if any(each.name == "dry_run" for each in group.get_command(context, verb).params):
+                found.add(f"{noun} {verb}")
+    assert found == {" ".join(words[:2]) for words in COMMANDS} | OTHERWISE.keys()
+
+
+def test_the_dry_run_of_an_inventory_tells_the_lines_that_the_real_run_makes(service, tmp_path):
+    file = tmp_path / "all.yaml"
+    file.write_text("users:\n- {name: zoe, devices: 2}\nplans:\n- {name: week, days: 7}\n")
+    told = service("inventory", "apply", str(file), "--dry-run", "--json").json["changes"]
+    assert len(told) == 2
+    assert service("--yes", "inventory", "apply", str(file), "--json").json["changes"] == told
 
 
 def dump(settings):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vpnctl.actions.outcome import Concerning, Settled
 from vpnctl.app import App
 from vpnctl.cli import output
 from vpnctl.cli.front import current
+
+if TYPE_CHECKING:
+    from vpnctl.actions.fleet.settle import Wish
 
 D = TypeVar("D", bound=Concerning)
 
@@ -30,7 +33,7 @@ def carry_out(
     tell: Callable[[D, Sequence[Settled]], Told],
     *,
     dry_run: bool = False,
-    wish: Any = None,
+    wish: Wish | None = None,
     foretell: Callable[[D], None] | None = None,
 ) -> int:
     """Run a verb, settle the nodes that it concerns, report; return the exit code.
@@ -48,7 +51,9 @@ def carry_out(
     return output.finish(front, settled, told.what, changed=told.changed, saved=told.saved, **told.rows)
 
 
-def rehearsed(verb: Callable[[App], D], *, wish: Any = None, foretell: Callable[[D], None] | None = None) -> int:
+def rehearsed(
+    verb: Callable[[App], D], *, wish: Wish | None = None, foretell: Callable[[D], None] | None = None
+) -> int:
     """Show what a verb would change on nodes, and change nothing; return the exit code."""
     from vpnctl.actions.fleet.preview import rehearse
 

@@ -228,7 +228,7 @@ def _ask(node: str, interface: str, options: dict[str, Any]) -> None:
 
     front = current()
     with front.app.store.read() as tx:
-        devices = endpoints.needing_files(tx, find.endpoint(tx, find.node(tx, node), interface), options)
+        devices = endpoints.cut_off_by(tx, find.endpoint(tx, find.node(tx, node), interface), options)
     if devices:
         front.confirm(f"{output.count(len(devices), 'device')} will be cut off until they get a new file. Go on?")
 

@@ -56,10 +56,10 @@ def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
     with app.store.write() as tx:
         node = find.node(tx, node_name)
         row = find.endpoint(tx, node, name)
-        options = plugin(row.protocol).newer(row.options)
+        kind = plugin(row.protocol)
+        options = kind.newer(row.options)
         if options is None:
             raise Conflict(f"{node.name} {row.name} speaks the newest generation already", "nothing is to be done")
-        kind = plugin(row.protocol)
         for other in find.endpoints(tx, node):
             same = other.protocol == row.protocol
             if same and kind.preference(other.options) > kind.preference(row.options):
@@ -141,7 +141,7 @@ def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> Don
         return Done(Revised(find.endpoint(tx, node, name), tuple(changed), tuple(concerned)), [node.id])
 
 
-def needing_files(tx: Tx, row: Endpoint, given: Mapping[str, Any]) -> list[str]:
+def cut_off_by(tx: Tx, row: Endpoint, given: Mapping[str, Any]) -> list[str]:
     """Return the devices (`USER/DEVICE`) that such a change would cut off until they get a new file."""
     kind = plugin(row.protocol)
     was = {"port": row.port, **row.options}

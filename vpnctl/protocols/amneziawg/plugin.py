@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,9 +20,8 @@ from vpnctl.protocols.interface import (
     Server,
     Suited,
 )
-from vpnctl.protocols.wireguard.handshake import Identity
 from vpnctl.protocols.wireguard.options import OVERHEAD, avoidable
-from vpnctl.protocols.wireguard.plugin import WireGuard
+from vpnctl.protocols.wireguard.plugin import WireGuard, keys
 from vpnctl.rules.desired import WantedEndpoint
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.secret import Secret
@@ -107,8 +105,7 @@ class AmneziaWG(WireGuard):
 
     def conversation(self, server_identity: str, own: Credentials, given: Mapping[str, Any]) -> Conversation:
         """Return a handshake with that server."""
-        private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
-        return DisguisedInitiator(Identity(private, base64.b64decode(server_identity), psk), options.parameters(given))
+        return DisguisedInitiator(keys(server_identity, own), options.parameters(given))
 
 
 PLUGIN = AmneziaWG()

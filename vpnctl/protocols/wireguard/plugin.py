@@ -155,8 +155,13 @@ class WireGuard:
 
     def conversation(self, server_identity: str, own: Credentials, _given: Mapping[str, Any]) -> Conversation:
         """Return a handshake with that server."""
-        private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
-        return Initiator(Identity(private, base64.b64decode(server_identity), psk))
+        return Initiator(keys(server_identity, own))
+
+
+def keys(server_identity: str, own: Credentials) -> Identity:
+    """Return the raw keys of a peer that talks to a server; zeros for those that it has not."""
+    private, psk = (base64.b64decode(each.reveal()) if each else bytes(32) for each in (own.secret, own.shared))
+    return Identity(private, base64.b64decode(server_identity), psk)
 
 
 def _split(text: str) -> frozenset[str]:

@@ -38,6 +38,18 @@ def complete_peers(incomplete: str) -> list[str]:
     return _offered(lambda tx: names.devices(tx, incomplete))
 
 
+def complete_devices(incomplete: str) -> list[str]:
+    """Return names of living devices, without their people, that begin with what was typed, for the shell."""
+    from vpnctl.store import names
+
+    return _offered(lambda tx: names.device_names(tx, incomplete))
+
+
+def complete_notices(incomplete: str) -> list[str]:
+    """Return the states of messages that begin with what was typed, for the shell."""
+    return [state for state in ("waiting", "sent", "failed") if state.startswith(incomplete)]
+
+
 def complete_jobs(incomplete: str) -> list[str]:
     """Return the jobs that begin with what was typed, for the shell."""
     from vpnctl.jobs import NAMES

@@ -108,7 +108,9 @@ def history(
 
 
 @commands.command("failed", hidden=True)
-def failed(name: Annotated[str, typer.Argument(metavar="NAME", help="Which job.")]) -> int:
+def failed(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which job.", autocompletion=complete_jobs)],
+) -> int:
     """Tell the admins that a timer's run failed. systemd's OnFailure and crontab lines call this."""
     from vpnctl import jobs
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols, complete_users
+from vpnctl.cli.completion import (
+    complete_devices,
+    complete_interfaces,
+    complete_nodes,
+    complete_protocols,
+    complete_users,
+)
 from vpnctl.cli.front import current
 from vpnctl.rules.grammar import clean
 
@@ -22,7 +28,9 @@ def migrate(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Whom.", autocompletion=complete_users)
     ] = None,
     to: Annotated[str, typer.Option("--to", metavar="NODE", help="Where to.", autocompletion=complete_nodes)] = "",
-    device: Annotated[str | None, typer.Option("--device", help="Only this device.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Only this device.", autocompletion=complete_devices)
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="NODE", help="Only devices on this node.", autocompletion=complete_nodes),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import node_care, output
-from vpnctl.cli.completion import complete_nodes
+from vpnctl.cli.completion import complete_nodes, complete_protocols
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current
 
@@ -187,7 +187,10 @@ def set_(
 def provision(
     name: Name,
     protocol: Annotated[
-        list[str] | None, typer.Option("--protocol", help="Protocols to serve; wireguard unless told.")
+        list[str] | None,
+        typer.Option(
+            "--protocol", help="Protocols to serve; wireguard unless told.", autocompletion=complete_protocols
+        ),
     ] = None,
     forward_rule: Annotated[
         str, typer.Option("--forward-rule", help="What to do about Docker's or ufw's FORWARD policy: auto, none.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vpnctl.cli import output
-from vpnctl.cli.completion import complete_nodes, complete_users
+from vpnctl.cli.completion import complete_nodes, complete_notices, complete_users
 from vpnctl.cli.front import current
 
 commands = typer.Typer(
@@ -19,7 +19,9 @@ COLUMNS = ("state", "chat", "user", "kind", "text", "created_at", "sent_at", "er
 
 @commands.command("list")
 def list_(
-    state: Annotated[str, typer.Option("--state", help="Only: waiting, sent, failed.")] = "",
+    state: Annotated[
+        str, typer.Option("--state", help="Only: waiting, sent, failed.", autocompletion=complete_notices)
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most this many.")] = 50,
 ) -> int:
     """List messages, the newest last."""

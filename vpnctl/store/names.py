@@ -28,6 +28,12 @@ def devices(tx: Tx, start: str) -> list[str]:
     return _found(tx, text, query, start)
 
 
+def device_names(tx: Tx, start: str) -> list[str]:
+    """Return names of living devices that begin so."""
+    peer = models.peer.c
+    return _found(tx, peer.device, sa.select(peer.device).where(peer.revoked_at.is_(None)), start)
+
+
 def _found(tx: Tx, text: Any, query: Any, start: str) -> list[str]:
     found = query.where(text.startswith(start, autoescape=True)).distinct().order_by(text).limit(_MOST)
     return list(tx.execute(found).scalars())

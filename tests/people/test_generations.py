@@ -237,3 +237,15 @@ def test_a_hint_to_add_a_device_again_names_it(pair):
     pair("peer", "revoke", "alice/phone")
     said = pair("peer", "resume", "alice/phone")
     assert "vpnctl peer add alice/phone" in said.err
+
+
+def test_run_again_a_move_hands_out_no_file_whose_key_was_not_kept(pair, app, monkeypatch):
+    monkeypatch.setenv("VPNCTL_CLIENT_SECRETS", "discard")
+    pair("user", "migrate", "alice", "--to", "de")
+    with app.store.write() as tx:
+        tx.update(Peer, models.peer.c.replaces_id.is_not(None), delivered_at=None)
+    again = pair("user", "migrate", "alice", "--to", "de")
+    assert (again.code, again.out) == (0, "")
+    assert "vpnctl peer regen alice/phone" in again.err
+    with app.store.read() as tx:
+        assert tx.one(Peer, models.peer.c.replaces_id.is_not(None)).delivered_at is None, "so no grace runs out"

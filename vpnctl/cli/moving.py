@@ -104,7 +104,11 @@ def _hand_over(
         return output.finish(front, settled, "", peers=[], left=left)
     if out is not None:
         out.mkdir(mode=0o700, exist_ok=True)
-    rows = hand_over(front, [each.new for each in moved], out=out)
+    for each in moved:
+        if each.new.forgotten:
+            device = f"{each.new.user.name}/{each.new.peer.device}"
+            front.say(f"note: the key of {device} was not kept here: its file of before, or vpnctl peer regen {device}")
+    rows = hand_over(front, [each.new for each in moved if not each.new.forgotten], out=out)
     settle(front.app, [each.old_node.id for each in moved])  # the grace runs from the handing out on: they are told
     people = sorted({each.new.user.name for each in moved})
     who = people[0] if len(people) == 1 else output.count(len(people), "person", "people")

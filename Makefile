@@ -57,7 +57,7 @@ docs: $(READY)
 LOCALES := vpnctl/texts/locales
 locales: $(READY)
 	$(VENV)/bin/pybabel -q extract --no-default-keywords -k say -k many:1,2 -k mark -k choice --no-location --sort-output --omit-header \
-		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/actions/people/applicants.py vpnctl/protocols bot
+		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/texts/reasons.py vpnctl/actions/people/applicants.py vpnctl/protocols bot
 	for each in ru fa; do $(VENV)/bin/pybabel -q update -D vpnctl -l $$each --no-fuzzy-matching --ignore-obsolete --no-wrap \
 		-i $(LOCALES)/vpnctl.pot -o $(LOCALES)/$$each/LC_MESSAGES/vpnctl.po; done
 	rm $(LOCALES)/vpnctl.pot

@@ -280,7 +280,7 @@ class _Run:
             self._as_observed(seen) and self._steps({"cut"}, seen)
         ):
             return
-        if self._steps({"package", "file"}, seen) and self._as_observed(seen):
+        if self._steps({"package", "fetch", "file"}, seen) and self._as_observed(seen):
             late = {"fresh", "publish", "repair", "remove", "reload", "sysctl", "start", "stop", "sync"}
             if self._steps(late, seen):
                 self.say("applied")
@@ -313,6 +313,9 @@ class _Run:
     def do_package(self, names: str) -> None:
         self.node.packages |= set(names.split())
 
+    def do_fetch(self, name: str, *_builds: str) -> None:
+        self.node.packages.add(name)
+
     def do_cut(self, part: str, _tool: str, interface: str, keys: str) -> None:
         if part in self.node.parts:
             return self.node.parts[part].cut(interface, keys.split())
@@ -320,7 +323,7 @@ class _Run:
             self.node.links[interface].peers.pop(key, None)
         return None
 
-    def do_file(self, path: str, mode: str, digest: str, size: str) -> str | None:
+    def do_file(self, path: str, mode: str, digest: str, size: str, _test: str = "") -> str | None:
         if self.node.disk_full:
             return NO_SPACE
         data, self.files = self.files[: int(size)], self.files[int(size) :]

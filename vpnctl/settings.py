@@ -6,7 +6,7 @@ Unknown keys and unknown `VPNCTL_*` variables are refused with the place where t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.rules.secret import Secret
+from vpnctl.setting_values import parse
 
 
 def _setting(help_text: str, default: Any = MISSING) -> Any:
@@ -54,6 +55,11 @@ class Settings:
     approve_configs: bool = _setting(
         "`yes`: an admin must approve each new config that somebody asks the bot for", False
     )
+    xray_archive: str = _setting(
+        "another source of Xray's archive for nodes, as `URL#sha256=HEX`; `file://` is a path on the node; "
+        "empty: the official release that this vpnctl was made for",
+        "",
+    )
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )
@@ -74,6 +80,12 @@ class Settings:
         from zoneinfo import ZoneInfo
 
         return ZoneInfo(self.timezone)
+
+    @property
+    def archives(self) -> dict[str, tuple[str, str]]:
+        """The operator's own sources of programs: name -> (URL, sha256 in hex)."""
+        url, _, digest = self.xray_archive.partition("#sha256=")
+        return {"xray": (url, digest)} if url else {}
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -198,90 +210,6 @@ def _checked(key: str, text: str, where: str) -> Any:
         known = ", ".join(each.name for each in fields(Settings))
         raise InvalidInput(f"{where}: unknown setting '{grammar.clean(key)}'", f"known: {known}")
     try:
-        return _parse(key, text)
+        return parse(key, text)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {key}: {error.what}", error.hint) from None
-
-
-def _parse(key: str, text: str) -> Any:
-    numbers = {
-        "parallel": ("number", 1, 256),
-        "login_seconds": ("number of seconds", 5, 300),
-        "migration_grace_hours": ("number of hours", 1, 720),
-        "expiring_soon_hours": ("number of hours", 1, 720),
-        "telegram_rate": ("number of messages", 1, 1000),
-        "max_latency_ms": ("number of milliseconds", 0, 100_000),
-        "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),
-    }
-    if key in numbers:
-        return grammar.whole(text, *numbers[key])
-    words = {
-        "client_secrets": ("store", "discard"),
-        "log_format": ("text", "json"),
-        "extend_once": ("no", "yes"),
-        "approve_configs": ("no", "yes"),
-        "strangers": ("apply", "refuse"),
-    }
-    if key in words and words[key] == ("no", "yes"):
-        text = _BOOLEANS.get(text.lower(), text)
-    if key in words and text not in words[key]:
-        raise InvalidInput(f"expected `{words[key][0]}` or `{words[key][1]}`")
-    checks: dict[str, Callable[[str], Any]] = {
-        "state_dir": _path,
-        "key_file": _path,
-        "metrics_file": lambda text: str(_path(text)) if text else "",
-        "timezone": _zone,
-        "database_url": _database,
-        "extend_once": lambda text: text == "yes",
-        "approve_configs": lambda text: text == "yes",
-        "bot_token": _token,
-        "telegram_api_url": _url,
-        "heartbeat_url": lambda text: _url(text) if text else "",
-        "admin_ids": lambda text: tuple(
-            grammar.telegram_chat(part.strip()) for part in text.split(",") if part.strip()
-        ),
-        "tech_chat_id": grammar.telegram_chat,
-    }
-    return checks[key](text) if key in checks else text
-
-
-_BOOLEANS = {"true": "yes", "on": "yes", "y": "yes", "yes": "yes", "false": "no", "off": "no", "n": "no", "no": "no"}
-"""What YAML calls yes and no, 1.1 and 1.2."""
-
-
-def _path(text: str) -> Path:
-    if not text.startswith(("/", "~")):
-        raise InvalidInput("expected an absolute path")
-    path = Path(os.path.expanduser(text))
-    if not path.is_absolute():
-        raise InvalidInput("expected an absolute path; there is no such user")
-    return path
-
-
-def _database(text: str) -> str:
-    if not text.startswith(("sqlite:////", "postgresql+psycopg://")):
-        raise InvalidInput("expected sqlite:////absolute/path or postgresql+psycopg://…")
-    return text
-
-
-def _token(text: str) -> Secret:
-    """The token never appears in a message, not even a wrong one."""
-    if not grammar.BOT_TOKEN.fullmatch(text):
-        raise InvalidInput("that is not a bot token", "as @BotFather shows it: digits, a colon, 30 or more characters")
-    return Secret(text)
-
-
-def _url(text: str) -> str:
-    if not grammar.URL.fullmatch(text):
-        raise InvalidInput("expected http://… or https://…")
-    return text.rstrip("/")
-
-
-def _zone(text: str) -> str:
-    from zoneinfo import ZoneInfo
-
-    try:
-        ZoneInfo(text)
-        return text
-    except (KeyError, ValueError, OSError):
-        raise InvalidInput(f"'{grammar.clean(text)}' is not a time zone", "for example Europe/Berlin") from None

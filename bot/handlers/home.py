@@ -5,18 +5,8 @@ from __future__ import annotations
 from bot.context import Context
 from bot.screen import Screen, grid, lines
 from vpnctl.reports import mine
-from vpnctl.rules.access import Reason
-from vpnctl.rules.translation import mark
+from vpnctl.texts.reasons import why
 from vpnctl.texts.wording import Choice
-
-WHY = {
-    Reason.NO_ACCESS: mark("You have no subscription yet."),
-    Reason.ENDED: mark("Your subscription has ended."),
-    Reason.CANCELLED: mark("Your subscription was cancelled."),
-    Reason.QUOTA: mark("This month's traffic is used up; it begins anew on the 1st."),
-}
-"""Why somebody who is let in has no access, as they read it."""
-NO_ACCESS = mark("You have no access now.")
 
 
 def show(ctx: Context) -> Screen:
@@ -36,7 +26,7 @@ def access(ctx: Context, seen: mine.Overview) -> str:
     if seen.unlimited and seen.reason is None:
         return ctx.words.say("Access: unlimited")
     if seen.reason is not None:
-        return ctx.words.say(WHY.get(seen.reason, NO_ACCESS))
+        return why(ctx.words, seen.reason)
     if seen.until is None:
         return ""
     values = {"plan": seen.plan, "left": ctx.words.left(seen.until, ctx.now)}

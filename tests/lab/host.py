@@ -18,6 +18,7 @@ PACKAGES = {
     "ip": "iproute2",
     "ping": "iputils-ping",
     "zbarimg": "zbar-tools",
+    "openssl": "openssl",
     "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
 }
 """Program -> Debian package that brings it."""

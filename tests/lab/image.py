@@ -14,13 +14,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab import amneziawg
+from tests.lab import amneziawg, cores
 from tests.lab.host import run
 
 SUITE, NEXT = "bookworm", "trixie"
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,wireguard-go"
 """wireguard-go stands in for the kernel module; what provisioning installs is left out."""
-OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron")
+OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron", "curl", "unzip", "v2ray")
 RECIPE = 4
 
 
@@ -41,7 +41,7 @@ def mirror() -> str:
 
 def base(say: Callable[[str], None] = lambda _text: None, suite: str = SUITE) -> Path:
     """Return the folder of the base image of a Debian, building it when it is not there yet."""
-    parts = f"{RECIPE} {suite} {INCLUDE} {OFFERED} {amneziawg.digest()}"
+    parts = f"{RECIPE} {suite} {INCLUDE} {OFFERED} {amneziawg.digest()} {cores.digest()}"
     digest = hashlib.sha256(parts.encode()).hexdigest()[:12]
     home = cache()
     home.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -100,5 +100,7 @@ def _offline_repository(work: Path, source: str) -> None:
     (debs / "lock").unlink(missing_ok=True)
     if amneziawg.why_not() is None:
         amneziawg.build(work)
+    if cores.why_not() is None:
+        cores.build(work)
     listing = subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=debs, capture_output=True, text=True, check=True)
     (debs / "Packages").write_text(listing.stdout)

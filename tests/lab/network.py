@@ -40,8 +40,16 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
+import ssl, sys, threading
+tls = Server(("::", 443), Echo)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+tls.socket = context.wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
+threading.Thread(target=tls.serve_forever, daemon=True).start()
 Server(("::", 80), Echo).serve_forever()
 """
+SITE = "site.example.org"
+"""The name of the far side's TLS."""
 
 
 class Lab:
@@ -114,12 +122,22 @@ class Lab:
         self.join(far, f"{self.prefix}.0.1/16", f"{self.prefix6}::1/64")
         run("ip", "-n", far, "addr", "add", f"{FAR_V4}/32", "dev", "lo")
         run("ip", "-n", far, "addr", "add", f"{FAR_V6}/128", "dev", "lo", "nodad")
+        self.certificate = self._certified()
         self.echo = subprocess.Popen(
-            ["ip", "netns", "exec", far, sys.executable, "-c", ECHO],
+            ["ip", "netns", "exec", far, sys.executable, "-c", ECHO, str(self.certificate)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def _certified(self) -> Path:
+        """Return a file with a key and a certificate of `SITE`, made for this laboratory."""
+        path = self.home / "site.pem"
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path))
+        name = ("-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},IP:{FAR_V4}")
+        made = run("openssl", "req", "-x509", "-days", "30", *key, *name)
+        path.write_text(path.read_text() + made)
+        return path
 
     def join(self, namespace: str, *addresses: str) -> None:
         """Make a namespace whose eth0 is on the bridge."""

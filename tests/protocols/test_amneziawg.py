@@ -120,7 +120,7 @@ def unpacked(link):
 def test_the_link_of_amneziavpn_holds_all_that_the_file_says(generation, container, version):
     old = {} if generation == "2.0" else {"s3": 0, "s4": 0, "h1": "5", "h2": "6", "h3": "7", "h4": "8", "i1": ""}
     spec = endpoint(generation=generation, **old)
-    whole = unpacked(PLUGIN.client_link(spec, "vpn.example.org", PEER, Secret(KEY)).reveal())
+    whole = unpacked(PLUGIN.client_forms(spec, "vpn.example.org", PEER, Secret(KEY))["vpn"].reveal())
     (inner,) = whole["containers"]
     last = json.loads(inner["awg"]["last_config"])
     assert (whole["defaultContainer"], inner["container"]) == (container, container)
@@ -128,7 +128,7 @@ def test_the_link_of_amneziavpn_holds_all_that_the_file_says(generation, contain
     assert last["config"] == PLUGIN.client_config(spec, "vpn.example.org", PEER, Secret(KEY)).reveal()
     assert last["allowed_ips"] == ["0.0.0.0/0", "::/0"]
     assert (last["Jc"], last["mtu"], last["port"]) == ("4", "1376", 51821)
-    assert PLUGIN.client_link(spec, "vpn.example.org", PEER, None) is None, "without a private key there is none"
+    assert PLUGIN.client_forms(spec, "vpn.example.org", PEER, None) == {}, "without a private key there is none"
 
 
 def test_a_first_message_is_disguised_and_one_to_a_server_without_parameters_is_not():

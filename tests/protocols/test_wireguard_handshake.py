@@ -10,6 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from vpnctl.protocols import keypair
 from vpnctl.protocols.interface import Heard
 from vpnctl.protocols.wireguard import handshake
 from vpnctl.protocols.wireguard.handshake import Identity, Sign
@@ -30,7 +31,7 @@ class Server:
 
     def __init__(self, psk=handshake.NO_PSK, client=None):
         self.private, self.psk, self.last = os.urandom(32), psk, b""
-        self.public = handshake._public(self.private)
+        self.public = keypair.public(self.private)
         self.client = client
         self.cookie = b""
 
@@ -57,7 +58,7 @@ class Server:
             return None
         self.last = stamp
         ephemeral = os.urandom(32)
-        public = handshake._public(ephemeral)
+        public = keypair.public(ephemeral)
         state = handshake._hash(state + public)
         (chain,) = handshake._kdf(chain, public, 1)
         (chain,) = handshake._kdf(chain, handshake._dh(ephemeral, theirs), 1)

@@ -16,8 +16,10 @@ from vpnctl.protocols.interface import (
     AlienSpec,
     BadOption,
     ClientApp,
+    ClientKind,
     Credentials,
     EndpointSpec,
+    Entry,
     PeerSpec,
     Pools,
     Server,
@@ -48,6 +50,7 @@ class Toy:
     name_prefix = "toy"
     default_port = 8443
     packages = (("toy", "toy"),)
+    archives = ()
     renews_clients = frozenset({"port", "greeting"})
     must_match = frozenset({"port"})
     fixed = frozenset({"realm"})
@@ -129,9 +132,14 @@ class Toy:
             raise ValueError("a client needs its password")
         return Secret(f"toy://{peer.shared.reveal()}@{public_host}:{endpoint.port}#{peer.identity}\n")
 
-    def client_link(
+    def client_forms(
         self, _endpoint: EndpointSpec, _public_host: str, _peer: PeerSpec, _secret: Secret | None
-    ) -> Secret | None:
+    ) -> Mapping[str, Secret]:
+        return {}
+
+    def entry(
+        self, _kind: ClientKind, _endpoint: EndpointSpec, _host: str, _peer: PeerSpec, _secret: Secret | None
+    ) -> Entry | None:
         return None
 
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:

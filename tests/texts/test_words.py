@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 CATALOGUES = {each: ROOT / f"vpnctl/texts/locales/{each}/LC_MESSAGES/vpnctl.po" for each in LOCALES if each != "en"}
 KEYWORDS = {"say": None, "many": (1, 2), "mark": None, "choice": None}
 SOURCES = [
-    *(ROOT / f"vpnctl/{name}.py" for name in ("texts/words", "texts/wording", "actions/people/applicants")),
+    *(
+        ROOT / f"vpnctl/{name}.py"
+        for name in ("texts/words", "texts/wording", "texts/reasons", "actions/people/applicants")
+    ),
     *sorted((ROOT / "vpnctl/protocols").rglob("*.py")),
     *sorted((ROOT / "bot").rglob("*.py")),
 ]

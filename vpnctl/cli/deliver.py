@@ -28,10 +28,11 @@ def hand_over(
     qr: bool = False,
     png: Path | None = None,
     steps: bool = False,
-    link: bool = False,
+    form: str | None = None,
 ) -> list[dict[str, Any]]:
     """Hand out the configs as asked, then note that they were delivered. Return rows for --json, configs included.
 
+    `form` is another form of them by name; the first where it is empty.
     What is noted comes after what is printed: killed between the two, a config counts as undelivered.
     """
     from vpnctl.actions.people import peers
@@ -41,7 +42,7 @@ def hand_over(
     if several and out is not None and not out.is_dir():
         out.mkdir(parents=True, mode=0o700)
     for each in issued:
-        config = peers.link(each) if link else peers.config(each)
+        config = peers.form(front.app, each, form) if form is not None else peers.config(front.app, each)
         name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
         row = {
             "user": each.user.name,

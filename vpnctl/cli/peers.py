@@ -197,8 +197,11 @@ def config(
     png: Png = None,
     steps: Steps = False,
     link: Annotated[
-        bool, typer.Option("--link", help="The link that an app imports, such as vpn:// of AmneziaVPN.")
+        bool, typer.Option("--link", help="The link that an app imports, such as vless:// or vpn://.")
     ] = False,
+    form: Annotated[
+        str | None, typer.Option("--form", metavar="NAME", help="Another form: vpn, link, vmess, json.")
+    ] = None,
 ) -> int:
     """Hand out a config again: the one place that reveals a stored private key."""
     from vpnctl.actions.people import peers
@@ -206,11 +209,11 @@ def config(
     from vpnctl.errors import InvalidInput
 
     front = current()
-    if link and (out is not None or steps):
-        raise InvalidInput("a link is pasted into the app: there is no file of it", "leave --out and --steps out")
+    if link and (out is not None or steps or form):
+        raise InvalidInput("a link is pasted into the app: there is no file of it", "leave --out, --steps, --form out")
     issued = peers.reveal(front.app, peer)
     refuse_existing(out, png, issued.endpoint.protocol, [(issued.user.name, issued.peer.device)])
-    rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps, link=link)
+    rows = hand_over(front, [issued], out=out, qr=qr, png=png, steps=steps, form="" if link else form)
     view = by_id(issued.peer.id)
     if front.json:
         output.dump({**rows[0], "state": view.state})

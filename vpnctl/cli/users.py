@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vpnctl.cli import admission, moving, output
+from vpnctl.cli import link as links
 from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_users
 from vpnctl.cli.front import current
@@ -206,6 +207,7 @@ def _warn_uncut(settled: Sequence[Settled], name: str) -> None:
 
 
 migrate = commands.command("migrate")(moving.migrate)
+link = commands.command("link")(links.link)
 
 
 @commands.command("remove")

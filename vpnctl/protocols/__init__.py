@@ -11,7 +11,12 @@ from vpnctl.rules.grammar import clean
 if TYPE_CHECKING:
     from vpnctl.protocols.interface import ProtocolPlugin
 
-PLUGINS = {"wireguard": "vpnctl.protocols.wireguard", "amneziawg": "vpnctl.protocols.amneziawg"}
+PLUGINS = {
+    "wireguard": "vpnctl.protocols.wireguard",
+    "amneziawg": "vpnctl.protocols.amneziawg",
+    "xray": "vpnctl.protocols.xray",
+    "v2ray": "vpnctl.protocols.v2ray",
+}
 """Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
 
 

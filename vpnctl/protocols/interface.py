@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from vpnctl.errors import InvalidInput
-from vpnctl.rules.desired import WantedEndpoint
+from vpnctl.rules.desired import Archive, WantedEndpoint
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.path import Ways
@@ -42,6 +42,8 @@ class Supports:
     """When they last heard of a peer. Where they cannot, a peer whose counters grow was heard of."""
     client_secret: bool
     """Secrets that only the client needs. It may keep one to itself, and name only the identity to us."""
+    server_secret: bool = False
+    """Whether part of the server's secret stands in what clients import."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class PeerSpec:
     shared: Secret | None
     ipv4: str | None = None
     ipv6: str | None = None
+    title: str = ""
+    """What an app shows of it, where its config has a place for that."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,24 @@ class ClientApp:
     steps: tuple[str, ...]
 
 
+class ClientKind(StrEnum):
+    """Whose apps a subscription is written for: what one entry of it is."""
+
+    LINKS = "base64"
+    """A link; v2rayNG, Happ and others."""
+    SING_BOX = "sing-box"
+    """An outbound, or an endpoint of WireGuard."""
+    MIHOMO = "mihomo"
+    """A proxy; mihomo, Clash and others."""
+    XRAY = "xray"
+    """An outbound of Xray's."""
+    AMNEZIA = "amnezia"
+    """A text that AmneziaVPN imports."""
+
+
+Entry = str | dict[str, Any]
+
+
 class Heard(StrEnum):
     """What a packet from an endpoint says."""
 
@@ -189,6 +211,8 @@ class ProtocolPlugin(Protocol):
     default_port: int
     packages: tuple[tuple[str, str], ...]
     """(Debian package, program that it brings)."""
+    archives: tuple[Archive, ...]
+    """Programs that no package of Debian brings."""
     renews_clients: frozenset[str]
     """Options that stand in what clients import: changing one means that people need it anew. `port` may be one."""
     must_match: frozenset[str]
@@ -249,10 +273,15 @@ class ProtocolPlugin(Protocol):
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
         """Return what a client imports: the text of a file, or a link."""
 
-    def client_link(
+    def client_forms(
         self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
-    ) -> Secret | None:
-        """Return what an app imports by being pasted or opened; None where there is no such thing."""
+    ) -> Mapping[str, Secret]:
+        """Return by name what apps import otherwise, such as links; one that is pasted or opened comes first."""
+
+    def entry(
+        self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
+    ) -> Entry | None:
+        """Return a device as one entry of a subscription; None where the app cannot carry it."""
 
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """Return (identity, port, peers) from what the node's part of the script said. Raises ValueError."""

@@ -19,6 +19,7 @@
 #   NAME_shared TOOL ENDPOINT IDS     `shared` records of these
 #   NAME_clear                        what a killed test of packets left goes
 #   NAME_why TEXT                     the cause in what a unit said; fails where it is none of its own
+#   NAME_check TOOL FILE              whether the program takes that file; only where the plan asks for it
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export DEBIAN_FRONTEND=noninteractive
@@ -110,7 +111,21 @@ main() {
     case $path in
       /etc/vpnctl/*.nft) nft -c -f "$new" || return 1 ;;
     esac
+    [ -z "$5" ] || "${5% *}_check" "${5#* }" "$new" </dev/null || return 1
     sync "$new"
+  }
+
+  # A program in a zip archive, for this machine; arguments: its name, then "MACHINE SHA256 URL" each.
+  fetch_program() {
+    local name=$1 machine sum url work=$state/fetch end=$((SECONDS + 300))
+    shift
+    while read -r machine sum url; do [ "$machine" = "$(uname -m)" ] && break; done < <(printf '%s\n' "$@")
+    [ -n "$machine" ] || { echo "there is no build of $name for $(uname -m)"; return 1; }
+    command -v curl >/dev/null && command -v unzip >/dev/null || install_packages curl unzip || return 1
+    mkdir -p "$work" /usr/local/bin
+    curl -fsSL --retry 2 --max-time 240 -o "$work/$name.zip" "$url" || { echo "it could not be fetched from $url"; return 1; }
+    [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { rm -rf "$work"; echo "what came from $url is not what was expected: its checksum differs"; return 1; }
+    unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && mv -T "$work/$name" "/usr/local/bin/$name" && rm -rf "$work"
   }
 
   # What uploads that were cut off left behind goes with the next one that arrives.
@@ -192,7 +207,7 @@ main() {
       lock && as_observed && run_steps cut || { unlock; return; }
       unlock
     fi
-    run_steps package file || { discard; return; }
+    run_steps package fetch file || { discard; return; }
     lock && as_observed && run_steps fresh publish repair remove reload sysctl start stop sync ufw-open ufw-close &&
       say applied
     discard
@@ -210,12 +225,13 @@ main() {
       [[ " $* " = *" $verb "* ]] || continue
       case $verb in
         package) step package "$a" install_packages $a || return ;;
+        fetch) step fetch "$a" fetch_program "$a" "$b" "$c" "$d" "$e" || return ;;
         cut)
           step cut "$c" "${a}_cut" "$b" "$c" $d || return
           seen[$c]=$(live "$a" "$b" "$c") ;;
         file)
           # not through step: the file's bytes come from our own stdin
-          said=$({ stage "$a" "$b" "$c" "$d"; } 2>&1) || { fail stage "$a" "$said"; return 1; }
+          said=$({ stage "$a" "$b" "$c" "$d" "$e"; } 2>&1) || { fail stage "$a" "$said"; return 1; }
           say did stage "$a" ;;
         fresh) step token new put_token "$a" || return ;;
         publish) step publish "$a" publish "$a" || return ;;

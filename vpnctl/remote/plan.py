@@ -20,10 +20,11 @@ from vpnctl.rules.changes import (
     HostRulesMissing,
     OfEndpoint,
     PackageMissing,
+    ProgramMissing,
     RulesMissing,
     UnitOff,
 )
-from vpnctl.rules.desired import Desired, File, WantedEndpoint
+from vpnctl.rules.desired import Archive, Desired, File, WantedEndpoint
 from vpnctl.rules.difference import firewall_unit, ufw_closed, units
 from vpnctl.rules.observed import Observed
 
@@ -51,6 +52,7 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
         lines.append("look-ways")
         lines += [_line("look-file", file.path) for file in desired.system_files]
         lines += [_line("look-package", name, program) for name, program in desired.packages]
+        lines += [_line("look-package", each.program, each.program) for each in desired.archives]
         lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
         for want in desired.endpoints:
             lines += [_line("look-file", path) for path in (*(file.path for file in want.system_files), *want.absent)]
@@ -109,11 +111,23 @@ def apply(order: ChangeOrder) -> NodePlan:
         lines += _cuts(want, observed)
     packages = [change.package for change in todo if isinstance(change, PackageMissing)]
     lines += [_line("package", " ".join(packages))] if packages else []
-    lines += [_line("file", file.path, file.mode, file.digest, str(len(file.text.reveal().encode()))) for file in files]
+    lines += [_fetch(each) for each in desired.archives if ProgramMissing(each.program) in todo]
+    tests = {want.config.path: f"{want.fragment} {want.tool}" for want in desired.endpoints if want.tested}
+    lines += [_file(file, tests.get(file.path, "")) for file in files]
     lines.append(_line("fresh", order.fresh))
     lines += [_line("publish", file.path) for file in files]
     lines += _live(desired, todo, {file.path for file in files})
     return NodePlan(tuple(lines), tuple(files))
+
+
+def _file(file: File, test: str) -> str:
+    size = str(len(file.text.reveal().encode()))
+    return _line("file", file.path, file.mode, file.digest, size, *([test] if test else []))
+
+
+def _fetch(archive: Archive) -> str:
+    builds = (f"{machine} {digest} {url}" for machine, url, digest in archive.builds)
+    return _line("fetch", archive.program, *builds)
 
 
 def digest_of(identities: Iterable[str]) -> str:

@@ -50,7 +50,7 @@ _ODD_TOKEN = "?"  # noqa: S105 - what stands for a token that no vpnctl wrote
 
 
 _STEPS = frozenset(
-    "package cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
+    "package fetch cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
 )
 
 
@@ -72,6 +72,7 @@ class Reader:
     shared: dict[tuple[str, str], Secret] = field(default_factory=dict)
     filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     others: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    ends: dict[str, int] = field(default_factory=dict)
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
     wan: list[str] = field(default_factory=list)
@@ -144,6 +145,9 @@ class Reader:
         if not _PARAMETER.fullmatch(parameter):
             raise ValueError("a parameter that is none")
         self.others[name].add(parameter)
+
+    def _on_ends(self, name: str, at: str) -> None:
+        self.ends[name] = int(at[:12])
 
     def _on_sum(self, path: str, digest: str) -> None:
         self.sums[path] = digest
@@ -218,7 +222,8 @@ class Reader:
         if name in self.interfaces:
             mtu, up = self.interfaces[name]
             seen = SeenInterface(mtu, up, frozenset(self.addresses[name]), frozenset(self.routes[name]))
-        return SeenEndpoint(identity, port, peers, self.epochs[name], frozenset(self.filed[name]), seen, others)
+        filed, ends = frozenset(self.filed[name]), self.ends.get(name)
+        return SeenEndpoint(identity, port, peers, self.epochs[name], filed, seen, others, ends)
 
 
 _PARAMETER = re.compile(r"[a-z0-9_]{1,40}")

@@ -22,6 +22,16 @@ class File:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A program that comes in a zip archive, where no package brings it."""
+
+    program: str
+    """Its name, in the archive and on the node."""
+    builds: tuple[tuple[str, str, str], ...]
+    """(machine as `uname -m` says it, URL, sha256 of the archive in hex)."""
+
+
+@dataclass(frozen=True)
 class WantedPeer:
     """One peer as the node's live state must have it."""
 
@@ -80,6 +90,8 @@ class WantedEndpoint:
     """Files that belong to another forward rule."""
     files: tuple[File, ...] = ()
     """Further files; like the firewall's only provision and sync write them."""
+    tested: bool = False
+    """Whether its program tests the file with the people before that is published."""
 
     @property
     def system_files(self) -> tuple[File, ...]:
@@ -95,5 +107,6 @@ class Desired:
     system_files: tuple[File, ...]
     packages: tuple[tuple[str, str], ...]
     """(Debian package, program that it brings); what counts is that the program is there."""
+    archives: tuple[Archive, ...] = ()
     sealed: tuple[str, ...] = ()
     """Devices (`user/device`) whose secrets do not open: they are left out, and named."""

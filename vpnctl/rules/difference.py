@@ -12,21 +12,17 @@ from vpnctl.rules.changes import (
     EndpointLeft,
     FileDiffers,
     FileLeft,
-    FirewallBlocks,
     ForwardingOff,
     HostRulesMissing,
     InterfaceMissing,
     LinkDown,
-    MtuTooLarge,
     PackageMissing,
-    PacketsLost,
     ParameterDiffers,
     PeerAlien,
     PeerDiffers,
     PeerMissing,
     PeerStale,
-    PoolOverlaps,
-    PreloadStale,
+    ProgramMissing,
     RouteMissing,
     RulesMissing,
     SystemFileDiffers,
@@ -35,6 +31,7 @@ from vpnctl.rules.changes import (
 )
 from vpnctl.rules.desired import Desired, File, Interface, WantedEndpoint
 from vpnctl.rules.grammar import Network, network
+from vpnctl.rules.notes import CertificateEnds, FirewallBlocks, MtuTooLarge, PacketsLost, PoolOverlaps, PreloadStale
 from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface, shared_differs
 from vpnctl.rules.path import PathCode, SeenPath, Ways, fitting_mtu, path_words
 
@@ -46,6 +43,9 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
     """
     changes: list[Change] = [
         PackageMissing(name) for name, _ in desired.packages if observed.facts.get(f"pkg:{name}") != "yes"
+    ]
+    changes += [
+        ProgramMissing(each.program) for each in desired.archives if observed.facts.get(f"pkg:{each.program}") != "yes"
     ]
     live = [value for name, value in observed.facts.items() if name.startswith("sysctl:")]
     if desired.packages and ("0" in live or not live):
@@ -112,6 +112,7 @@ def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) 
     if want.interface and seen.interface and seen.interface.mtu != want.interface.mtu:
         changes.append(ParameterDiffers(want.name, f"MTU {seen.interface.mtu} instead of {want.interface.mtu}"))
     changes += [ParameterDiffers(want.name, f"{each} is another one than in the file") for each in sorted(seen.others)]
+    changes += _certificate(want.name, seen.ends, observed.clock)
     file = observed.files.get(want.config.path)
     ours = file is not None and file[0] == want.config.digest
     return changes + _peers(want, seen, aliens, file_is_ours=ours)
@@ -125,6 +126,18 @@ def units(want: WantedEndpoint) -> tuple[str, ...]:
 def ufw_closed(want: WantedEndpoint) -> UfwClosed:
     """Return the change that opens the host's ufw for an endpoint."""
     return UfwClosed(want.name, want.port, " and forwarding" if want.interface else "")
+
+
+def _certificate(name: str, ends: int | None, now: int) -> list[Change]:
+    if ends is None or ends > now + _RENEWED_BEFORE:
+        return []
+    days = (ends - now) // 86400
+    told = f"in {days} days" if days > 0 else "today" if ends > now else "it has ended, and nobody can connect"
+    return [CertificateEnds(name, told, "renew it on the server; Xray reads it again by itself within an hour")]
+
+
+_RENEWED_BEFORE = 14 * 86400
+"""Seconds; what renews certificates by itself does so earlier."""
 
 
 def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, file_is_ours: bool) -> list[Change]:

@@ -9,6 +9,16 @@ from enum import StrEnum
 from vpnctl.rules.path import SeenPath, Ways
 from vpnctl.rules.secret import Secret
 
+_COUNTER_LIMIT = 2**53
+"""Nine petabytes; what a node counts beyond is a lie, and sums of many must fit the database."""
+
+
+def counter(text: str) -> int:
+    """Return a node's number as it is, or clamped into what every database can hold."""
+    if not text.isascii() or not text.removeprefix("-").isdigit():
+        raise ValueError("a counter that is not a number")
+    return min(max(int(text[:24]), 0), _COUNTER_LIMIT)
+
 
 class SeenShared(StrEnum):
     """A shared secret that the node did not name: it was compared with our file there."""
@@ -57,6 +67,8 @@ class SeenEndpoint:
     interface: SeenInterface | None = None
     others: frozenset[str] = frozenset()
     """Names of parameters that are live otherwise than the file there says."""
+    ends: int | None = None
+    """When its certificate ends, Unix seconds; None: it has none, or that could not be read."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from vpnctl.app import App
 from vpnctl.errors import Distrust, VpnctlError
 from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake, Verdict
-from vpnctl.rules.changes import Change, HandshakeSilent, OfPeer
+from vpnctl.rules.changes import Change, OfPeer
+from vpnctl.rules.notes import HandshakeSilent
 from vpnctl.store import models
 from vpnctl.store.rows import Node
 

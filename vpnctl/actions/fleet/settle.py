@@ -23,11 +23,9 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
 from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
-from vpnctl.rules.changes import (
-    PEOPLE,
-    PacketsLost,
-)
+from vpnctl.rules.changes import PEOPLE
 from vpnctl.rules.difference import difference
+from vpnctl.rules.notes import PacketsLost
 from vpnctl.rules.observed import Observed
 from vpnctl.store import models
 from vpnctl.store.queue import pending_nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refus
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import plugin
-from vpnctl.protocols.interface import PeerSpec
+from vpnctl.protocols.interface import ClientKind, EndpointSpec, Entry, PeerSpec
 from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
@@ -174,7 +174,7 @@ def change(app: App, text: str, device: str) -> tuple[User, Peer, Node]:
 def reveal(app: App, text: str) -> Issued:
     """Return a peer with its secrets, to hand out its config. Conflict when its private key is not kept here."""
     with app.store.read() as tx:
-        return _opened(tx, app, *find.peer(tx, text))
+        return opened(tx, app, *find.peer(tx, text))
 
 
 def reveal_id(app: App, peer_id: str) -> Issued:
@@ -184,10 +184,11 @@ def reveal_id(app: App, peer_id: str) -> Issued:
         owner = tx.one(User, models.user.c.id == peer.user_id) if peer else None
         if peer is None or owner is None:
             raise Conflict("the device was revoked meanwhile")
-        return _opened(tx, app, owner, peer)
+        return opened(tx, app, owner, peer)
 
 
-def _opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
+def opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
+    """Return a peer with its secrets. Conflict when its private key is not kept here."""
     endpoint, node = place(tx, peer)
     secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
     issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
@@ -199,24 +200,38 @@ def _opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
     return issued
 
 
-def config(issued: Issued) -> Secret:
+def config(app: App, issued: Issued) -> Secret:
     """Return what the client imports."""
-    kind, host = plugin(issued.endpoint.protocol), issued.node.public_host
-    return kind.client_config(endpoint_spec(issued.endpoint), host, _spec(issued), issued.secret)
+    return plugin(issued.endpoint.protocol).client_config(*_rendered(app, issued))
 
 
-def link(issued: Issued) -> Secret:
-    """Return what an app imports by being pasted. InvalidInput where the protocol's apps have no such thing."""
-    kind, host = plugin(issued.endpoint.protocol), issued.node.public_host
-    found = kind.client_link(endpoint_spec(issued.endpoint), host, _spec(issued), issued.secret)
-    if found is None:
-        raise InvalidInput(f"for this device there is no link of {kind.title}", "hand out the file: leave --link out")
-    return Secret(found.reveal() + "\n")
+def forms(app: App, issued: Issued) -> Mapping[str, Secret]:
+    """Return by name what apps import otherwise; the first is one that is pasted or opened."""
+    return plugin(issued.endpoint.protocol).client_forms(*_rendered(app, issued))
 
 
-def _spec(issued: Issued) -> PeerSpec:
-    peer = issued.peer
-    return PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6)
+def form(app: App, issued: Issued, name: str = "") -> Secret:
+    """Return what an app imports otherwise; the first without a name. InvalidInput where there is no such thing."""
+    found = forms(app, issued)
+    if name not in found and (name or not found):
+        title = plugin(issued.endpoint.protocol).title
+        known = f"one of: {', '.join(found)}" if found else "hand out the file: leave --link and --form out"
+        what = f"form '{grammar.clean(name)}'" if name else "link"
+        raise InvalidInput(f"for this device there is no {what} of {title}", known)
+    return Secret(found[name or next(iter(found))].reveal().rstrip("\n") + "\n")
+
+
+def entry(app: App, issued: Issued, kind: ClientKind) -> Entry | None:
+    """Return a device as one entry of what an app of that kind reads; None where that cannot carry it."""
+    return plugin(issued.endpoint.protocol).entry(kind, *_rendered(app, issued))
+
+
+def _rendered(app: App, issued: Issued) -> tuple[EndpointSpec, str, PeerSpec, Secret | None]:
+    """Return what a client's config is rendered from; with the server's secret only where part of it is needed."""
+    peer, node = issued.peer, issued.node
+    vault = app.vault if plugin(issued.endpoint.protocol).supports.server_secret else None
+    spec = PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6, f"{node.name} {peer.device}")
+    return endpoint_spec(issued.endpoint, vault), node.public_host, spec, issued.secret
 
 
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:

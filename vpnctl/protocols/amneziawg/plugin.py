@@ -12,9 +12,11 @@ from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
 from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES
 from vpnctl.protocols.interface import (
     AlienSpec,
+    ClientKind,
     Conversation,
     Credentials,
     EndpointSpec,
+    Entry,
     PeerSpec,
     Pools,
     Server,
@@ -97,11 +99,26 @@ class AmneziaWG(WireGuard):
         """Return the client's .conf."""
         return files.client_text(endpoint, public_host, peer, secret)
 
-    def client_link(
+    def client_forms(
         self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
-    ) -> Secret | None:
-        """Return the `vpn://` text of AmneziaVPN; None where the private key is the user's own."""
-        return files.vpn_text(endpoint, public_host, peer, secret) if secret else None
+    ) -> Mapping[str, Secret]:
+        """Return the `vpn://` text of AmneziaVPN; none where the private key is the user's own."""
+        return {"vpn": files.vpn_text(endpoint, public_host, peer, secret)} if secret else {}
+
+    def entry(
+        self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
+    ) -> Entry | None:
+        """Return the `vpn://` text, or mihomo's entry: WireGuard's with the parameters. Others do not speak it."""
+        if kind is ClientKind.AMNEZIA:
+            return files.vpn_text(endpoint, public_host, peer, secret).reveal() if secret else None
+        plain = (
+            super().entry(kind, files.bare(endpoint), public_host, peer, secret) if kind is ClientKind.MIHOMO else None
+        )
+        if not isinstance(plain, dict):
+            return None
+        lines = options.parameters(endpoint.options).of_client(endpoint.options[options.GENERATION])
+        values = {name.lower(): int(value) if value.isdigit() else value for name, value in lines.items()}
+        return {**plain, "amnezia-wg-option": values}
 
     def conversation(self, server_identity: str, own: Credentials, given: Mapping[str, Any]) -> Conversation:
         """Return a handshake with that server."""

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from vpnctl.errors import InvalidInput
 from vpnctl.rules import grammar
-from vpnctl.rules.observed import SeenPeer, SeenShared
+from vpnctl.rules.observed import SeenPeer, SeenShared, counter
 from vpnctl.rules.secret import Secret
 
 _INTERFACE_FIELDS, _PEER_FIELDS = 4, 8
-_COUNTER_LIMIT = 2**53
-"""Nine petabytes; what a node counts beyond is a lie, and sums of many must fit the database."""
 
 
 def observe(lines: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
@@ -53,13 +51,6 @@ def key(text: str) -> str:
         return grammar.key(text)
     except InvalidInput:
         raise ValueError("a key that is none") from None
-
-
-def counter(text: str) -> int:
-    """Return a node's number as it is, or clamped into what every database can hold."""
-    if not text.isascii() or not text.removeprefix("-").isdigit():
-        raise ValueError("a counter that is not a number")
-    return min(max(int(text[:24]), 0), _COUNTER_LIMIT)
 
 
 def _ips(text: str) -> frozenset[str]:

@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vpnctl.protocols import keypair
+
 INITIATION, RESPONSE, COOKIE = 148, 92, 64
 """Lengths of the messages, bytes."""
 _CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
@@ -95,11 +97,11 @@ def initiate(
     server = identity.server_public
     chain = _hash(_CONSTRUCTION)
     state = _hash(_hash(chain + _IDENTIFIER) + server)
-    public = _public(ephemeral)
+    public = keypair.public(ephemeral)
     state = _hash(state + public)
     (chain,) = _kdf(chain, public, 1)
     chain, key = _kdf(chain, _dh(ephemeral, server), 2)
-    static = _seal(key, _public(identity.private), state)
+    static = _seal(key, keypair.public(identity.private), state)
     state = _hash(state + static)
     chain, key = _kdf(chain, _dh(identity.private, server), 2)
     stamp = _seal(key, struct.pack(">QI", _TAI_OFFSET + seconds, nanoseconds), state)
@@ -118,7 +120,7 @@ def read(sent: Initiation, packet: bytes, kinds: Kinds = PLAIN) -> Answer:
         return _read_cookie(sent, packet)
     if len(packet) != RESPONSE or kind not in kinds.answer or second != sent.index:
         return Answer(Sign.FOREIGN)
-    own = _public(sent.identity.private)
+    own = keypair.public(sent.identity.private)
     if not hmac.compare_digest(_mac(_hash(_LABEL_MAC1 + own), packet[:60]), packet[60:76]):
         return Answer(Sign.FOREIGN)
     return _read_response(sent, packet)
@@ -156,7 +158,7 @@ def _read_cookie(sent: Initiation, packet: bytes) -> Answer:
 
 def public_key(private: bytes) -> str:
     """Return the public key of a raw private key, in base64."""
-    return base64.b64encode(_public(private)).decode()
+    return base64.b64encode(keypair.public(private)).decode()
 
 
 def session_keys(answer: Answer) -> tuple[bytes, bytes]:
@@ -179,12 +181,6 @@ def _kdf(key: bytes, data: bytes, count: int) -> tuple[bytes, ...]:
     for number in range(1, count + 1):
         found.append(hmac.new(secret, (found[-1] if found else b"") + bytes([number]), hashlib.blake2s).digest())
     return tuple(found)
-
-
-def _public(private: bytes) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
 def _dh(private: bytes, public: bytes) -> bytes:

@@ -8,23 +8,26 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vpnctl.protocols import keypair
 from vpnctl.protocols.interface import (
     AlienSpec,
+    ClientKind,
     Conversation,
     Credentials,
     EndpointSpec,
+    Entry,
     PeerSpec,
     Pools,
     Server,
     Suited,
     Supports,
 )
-from vpnctl.protocols.wireguard import dump, files, options
+from vpnctl.protocols.wireguard import dump, entries, files, options
 from vpnctl.protocols.wireguard.app import APPS
-from vpnctl.protocols.wireguard.handshake import Identity, public_key
+from vpnctl.protocols.wireguard.handshake import Identity
 from vpnctl.protocols.wireguard.session import Initiator
 from vpnctl.rules import grammar
-from vpnctl.rules.desired import Interface, WantedEndpoint, WantedPeer
+from vpnctl.rules.desired import Archive, Interface, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
@@ -43,6 +46,7 @@ class WireGuard:
     name_prefix = "wg"
     default_port = 51820
     packages = (("wireguard-tools", "wg"), ("nftables", "nft"))
+    archives: tuple[Archive, ...] = ()
     renews_clients = frozenset({"port", "dns", "mtu", "allowed_ips", "keepalive"})
     must_match = frozenset({"port"})
     fixed = frozenset({"pool_v4", "pool_v6"})
@@ -92,11 +96,8 @@ class WireGuard:
         return Pools(grammar.network(given["pool_v4"]), grammar.network(v6) if v6 else None)
 
     def server(self) -> Credentials:
-        """Return a key pair. The private key is clamped, so that the file and `wg show` agree."""
-        raw = bytearray(os.urandom(32))
-        raw[0] &= 248
-        raw[31] = (raw[31] & 127) | 64
-        return Credentials(public_key(bytes(raw)), Secret(base64.b64encode(raw).decode()))
+        """Return a key pair."""
+        return Credentials(*keypair.new())
 
     def issue(self, identity: str | None = None) -> Credentials:
         """Return a key pair, or the user's own public key, with 32 random bytes as preshared key."""
@@ -139,11 +140,17 @@ class WireGuard:
         """Return the client's .conf."""
         return files.client_text(endpoint, public_host, peer, secret)
 
-    def client_link(
+    def client_forms(
         self, _endpoint: EndpointSpec, _public_host: str, _peer: PeerSpec, _secret: Secret | None
-    ) -> Secret | None:
-        """Return None: WireGuard's apps import files and codes."""
-        return None
+    ) -> Mapping[str, Secret]:
+        """Return none: WireGuard's apps import files and codes."""
+        return {}
+
+    def entry(
+        self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None
+    ) -> Entry | None:
+        """See `entries.entry`."""
+        return entries.entry(kind, endpoint, public_host, peer, secret)
 
     def observe(self, records: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """See `dump.observe`."""

@@ -1,0 +1,52 @@
+"""`vpnctl user link`: what one app reads to have all devices of a person."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpnctl.cli import output
+from vpnctl.cli.completion import complete_users
+from vpnctl.cli.front import current
+
+
+def link(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="User name.", autocompletion=complete_users)],
+    form: Annotated[
+        str, typer.Option("--format", help="base64, sing-box, mihomo, xray or amnezia: what the person's app reads.")
+    ] = "base64",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
+) -> int:
+    """Print what an app reads to have all devices of a person at once; without access, one entry that says why."""
+    from vpnctl.actions.people import link as work
+    from vpnctl.actions.people import peers
+    from vpnctl.errors import InvalidInput
+    from vpnctl.store.vault import write_private
+
+    front = current()
+    if out is not None and out.exists():
+        raise InvalidInput(f"{out} exists already", "name another file, or move it away")
+    found = work.written(front.app, name, form)
+    if out is not None:
+        write_private(out, found.text.reveal(), durable=False)
+        front.say(f"wrote {out}")
+    elif not front.json:
+        sys.stdout.write(found.text.reveal())
+        sys.stdout.flush()
+    devices = [each.peer.device for each in found.peers]
+    if found.ended is not None:
+        front.say(f"note: {name} has no access ({found.ended}); the text says so")
+    elif not devices:
+        front.say(f"note: no device of {name} can be carried by that app; vpnctl peer list --user {name}")
+    if found.left_out:
+        front.say(
+            f"note: not in it, for the app cannot carry them or their key is not kept: {', '.join(found.left_out)}"
+        )
+    peers.delivered(front.app, [each.peer.id for each in found.peers], "link")
+    if front.json:
+        output.dump({"user": name, "format": form, "devices": devices, "left_out": found.left_out,
+                     "ended": found.ended, "text": None if out else found.text.reveal()})  # fmt: skip
+    return 0

@@ -1,0 +1,105 @@
+"""What the value of each setting must look like."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vpnctl.errors import InvalidInput
+from vpnctl.rules import grammar
+from vpnctl.rules.secret import Secret
+
+
+def parse(key: str, text: str) -> Any:
+    """Return the typed value of a setting. Raises InvalidInput, which never quotes a secret."""
+    numbers = {
+        "parallel": ("number", 1, 256),
+        "login_seconds": ("number of seconds", 5, 300),
+        "migration_grace_hours": ("number of hours", 1, 720),
+        "expiring_soon_hours": ("number of hours", 1, 720),
+        "telegram_rate": ("number of messages", 1, 1000),
+        "max_latency_ms": ("number of milliseconds", 0, 100_000),
+        "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),
+    }
+    if key in numbers:
+        return grammar.whole(text, *numbers[key])
+    words = {
+        "client_secrets": ("store", "discard"),
+        "log_format": ("text", "json"),
+        "extend_once": ("no", "yes"),
+        "approve_configs": ("no", "yes"),
+        "strangers": ("apply", "refuse"),
+    }
+    if key in words and words[key] == ("no", "yes"):
+        text = _BOOLEANS.get(text.lower(), text)
+    if key in words and text not in words[key]:
+        raise InvalidInput(f"expected `{words[key][0]}` or `{words[key][1]}`")
+    checks: dict[str, Callable[[str], Any]] = {
+        "state_dir": _path,
+        "key_file": _path,
+        "metrics_file": lambda text: str(_path(text)) if text else "",
+        "timezone": _zone,
+        "database_url": _database,
+        "extend_once": lambda text: text == "yes",
+        "approve_configs": lambda text: text == "yes",
+        "bot_token": _token,
+        "xray_archive": lambda text: _archive(text) if text else "",
+        "telegram_api_url": _url,
+        "heartbeat_url": lambda text: _url(text) if text else "",
+        "admin_ids": lambda text: tuple(
+            grammar.telegram_chat(part.strip()) for part in text.split(",") if part.strip()
+        ),
+        "tech_chat_id": grammar.telegram_chat,
+    }
+    return checks[key](text) if key in checks else text
+
+
+_BOOLEANS = {"true": "yes", "on": "yes", "y": "yes", "yes": "yes", "false": "no", "off": "no", "n": "no", "no": "no"}
+"""What YAML calls yes and no, 1.1 and 1.2."""
+
+
+def _path(text: str) -> Path:
+    if not text.startswith(("/", "~")):
+        raise InvalidInput("expected an absolute path")
+    path = Path(os.path.expanduser(text))
+    if not path.is_absolute():
+        raise InvalidInput("expected an absolute path; there is no such user")
+    return path
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("sqlite:////", "postgresql+psycopg://")):
+        raise InvalidInput("expected sqlite:////absolute/path or postgresql+psycopg://…")
+    return text
+
+
+def _token(text: str) -> Secret:
+    """The token never appears in a message, not even a wrong one."""
+    if not grammar.BOT_TOKEN.fullmatch(text):
+        raise InvalidInput("that is not a bot token", "as @BotFather shows it: digits, a colon, 30 or more characters")
+    return Secret(text)
+
+
+def _url(text: str) -> str:
+    if not grammar.URL.fullmatch(text):
+        raise InvalidInput("expected http://… or https://…")
+    return text.rstrip("/")
+
+
+def _archive(text: str) -> str:
+    if not re.fullmatch(r"(?:https?|file)://[\x21-\x7e]{1,400}#sha256=[0-9a-f]{64}", text):
+        raise InvalidInput("expected URL#sha256=HEX, with https://, http:// or file://")
+    return text
+
+
+def _zone(text: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(text)
+        return text
+    except (KeyError, ValueError, OSError):
+        raise InvalidInput(f"'{grammar.clean(text)}' is not a time zone", "for example Europe/Berlin") from None

@@ -444,6 +444,8 @@ class _Run:
                 self.say("shared", interface, key, row[0])
 
     def look_path(self, _part: str, _tool: str, interface: str, _port: str, rest: str) -> None:
+        if _part in self.node.parts:
+            return self.say("path", interface, "0", self.node.path)
         if interface not in self.node.links:
             return None
         if self.node.path == "setup":

@@ -29,7 +29,7 @@ ECHO = """
 import http.server, socket
 class Echo(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = self.client_address[0].removeprefix("::ffff:").encode()
+        body = bytes(range(256)) * 12288 if self.path == "/blob" else self.client_address[0].removeprefix("::ffff:").encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def do_PUT(self):
@@ -48,6 +48,8 @@ tls.socket = context.wrap_socket(tls.socket, server_side=True, do_handshake_on_c
 threading.Thread(target=tls.serve_forever, daemon=True).start()
 Server(("::", 80), Echo).serve_forever()
 """
+BLOB = 256 * 12288
+"""How many bytes the far side's page `/blob` has."""
 SITE = "site.example.org"
 """The name of the far side's TLS."""
 

@@ -69,14 +69,16 @@ def way(request):
 @pytest.fixture
 def phone(lab, service, way):
     """A device that alice has on `fi`, connected; she is gone afterwards."""
-    service("user", "add", "alice")
+    service("user", "add", "alice", "--unlimited")
     service("peer", "add", "alice/phone", "--node", "fi", "--protocol", way.protocol)
     device = Phone(lab.client(), "alice/phone")
-    device.connect(service, way.protocol)
-    assert device.reaches()
-    yield device
-    device.disconnect()
-    service("user", "remove", "alice", "--yes")
+    try:
+        device.connect(service, way.protocol)
+        assert device.reaches()
+        yield device
+    finally:
+        device.disconnect()
+        service("user", "remove", "alice", "--yes", code=None)
 
 
 def test_a_device_lives_on_every_protocol_as_on_any_other(way, service, phone):
@@ -119,7 +121,7 @@ def test_a_quota_cuts_and_a_larger_one_lets_in_again(way, service, phone, tmp_pa
     assert phone.cut()
     row = next(each for each in operator("user", "list", "--json").json if each["name"] == "alice")
     assert row["access"] == "traffic of this month used up"
-    operator("subscription", "cancel", "alice")
+    operator("subscription", "cancel", "alice", "--yes")
     operator("subscription", "grant", "alice", "--plan", "large")
     assert phone.reaches(40)
 
@@ -139,7 +141,7 @@ def test_a_move_to_another_node_and_protocol_breaks_nothing_before_the_new_one_w
 
 def test_who_is_revoked_loses_what_is_open_and_nobody_else_does(way, service, phone, lab):
     operator, fi = service, service.nodes["fi"]
-    operator("user", "add", "bob")
+    operator("user", "add", "bob", "--unlimited")
     operator("peer", "add", "bob/phone", "--node", "fi", "--protocol", way.protocol)
     other = Phone(lab.client(), "bob/phone")
     other.connect(operator, way.protocol)

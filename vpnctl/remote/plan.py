@@ -70,7 +70,7 @@ def paths(desired: Desired, throwaway: Mapping[str, tuple[str | None, str | None
             " ".join((want.identity, *(each or "-" for each in throwaway[want.name]))),
         )
         for want in desired.endpoints
-        if not want.removed and any(throwaway.get(want.name, ()))
+        if not want.removed and want.name in throwaway and (want.tries_alone or any(throwaway[want.name]))
     )  # fmt: skip
 
 

@@ -90,6 +90,8 @@ class WantedEndpoint:
     """Files that belong to another forward rule."""
     files: tuple[File, ...] = ()
     """Further files; like the firewall's only provision and sync write them."""
+    tries_alone: bool = False
+    """Whether packets can be tried through it without an address of its pools."""
     tested: bool = False
     """Whether its program tests the file with the people before that is published."""
 

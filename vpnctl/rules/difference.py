@@ -33,7 +33,7 @@ from vpnctl.rules.desired import Desired, File, Interface, WantedEndpoint
 from vpnctl.rules.grammar import Network, network
 from vpnctl.rules.notes import CertificateEnds, FirewallBlocks, MtuTooLarge, PacketsLost, PoolOverlaps, PreloadStale
 from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface, shared_differs
-from vpnctl.rules.path import PathCode, SeenPath, Ways, fitting_mtu, path_words
+from vpnctl.rules.path import PathCode, Ways, fitting_mtu, path_words
 
 
 def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (), node: str = "NAME") -> list[Change]:
@@ -59,7 +59,12 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
         healed = any(change.mends for change in changes)
         causes = (change.advice for change in changes if not change.mends)
         advice = f"vpnctl node sync {node}" if healed else next(causes, _unknown(observed.ways))
-        changes += _paths(want.name, observed.paths.get(want.name, ()), advice)
+        other = f"vpnctl endpoint set {node} {want.name} --option target=HOST:443 --option server_name=HOST"
+        changes += [
+            PacketsLost(want.name, path_words(each), other if each.code is PathCode.TARGET else advice)
+            for each in observed.paths.get(want.name, ())
+            if each.code is not PathCode.OK and each.code is not PathCode.BUSY
+        ]
     if observed.ways is not None:
         changes += [
             PreloadStale(each, "no such file", "remove the line from /etc/ld.so.preload")
@@ -214,11 +219,3 @@ def _unknown(ways: Ways | None) -> str:
     chains = firewall.suspects(ways.chains) if ways else []
     named = f" there, first at {', '.join(chains[:3])}" if chains else " there"
     return f"no chain drops them for certain: look at `nft list ruleset`{named}, and at the provider's network"
-
-
-def _paths(name: str, seen: Iterable[SeenPath], advice: str) -> list[Change]:
-    return [
-        PacketsLost(name, path_words(each), advice)
-        for each in seen
-        if each.code is not PathCode.OK and each.code is not PathCode.BUSY
-    ]

@@ -22,6 +22,7 @@ class PathCode(StrEnum):
     OUT = "out"
     BACK = "back"
     LOST = "lost"
+    TARGET = "target"
 
 
 PATH_WORDS = {
@@ -31,6 +32,7 @@ PATH_WORDS = {
     PathCode.OUT: "packets of peers do not leave the node",
     PathCode.BACK: "answers do not come back to peers",
     PathCode.LOST: "answers get lost between the node and its peers",
+    PathCode.TARGET: "the site whose face it borrows does not answer with TLS 1.3, so nobody can connect",
 }
 
 

@@ -26,7 +26,7 @@ def _sing_box(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: 
     kind, secret = _kind(set_to), links.credentials(set_to, peer)
     found: dict[str, Any] = {"type": kind, "tag": peer.title, "server": public_host, "server_port": endpoint.port}
     if kind == "shadowsocks":
-        return {**found, "method": server.METHOD, "password": f"{server.server_password(endpoint)}:{secret}"}
+        return {**found, "method": server.METHOD, "password": f"{server.server_password(endpoint).reveal()}:{secret}"}
     found |= {"password": secret} if kind == "trojan" else {"uuid": secret}
     found |= {"security": "auto"} if kind == "vmess" else {}
     found |= {"flow": "xtls-rprx-vision"} if set_to.flows else {}
@@ -51,7 +51,7 @@ def _mihomo(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: Xr
         "udp": True,
     }
     if kind == "shadowsocks":
-        password = f"{server.server_password(endpoint)}:{secret}"
+        password = f"{server.server_password(endpoint).reveal()}:{secret}"
         return {**found, "type": "ss", "cipher": server.METHOD, "password": password}
     found |= {"password": secret} if kind == "trojan" else {"uuid": secret}
     found |= {"alterId": 0, "cipher": "auto"} if kind == "vmess" else {}

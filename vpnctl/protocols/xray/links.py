@@ -25,7 +25,7 @@ def link(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, title: str) -
     at = f"{_host(public_host)}:{endpoint.port}"
     kind = set_to.inbound
     if kind == options.SHADOWSOCKS:
-        held = f"{server.METHOD}:{quote(f'{server.server_password(endpoint)}:{secret}', safe='')}"
+        held = f"{server.METHOD}:{quote(f'{server.server_password(endpoint).reveal()}:{secret}', safe='')}"
         return Secret(f"ss://{held}@{at}#{name}")
     query = urlencode(_parameters(endpoint, set_to), quote_via=quote)
     scheme = "trojan" if kind == options.TROJAN else "vmess" if set_to.vmess else "vless"
@@ -77,7 +77,7 @@ def outbound(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: X
     secret, kind = credentials(set_to, peer), set_to.inbound
     at = {"address": public_host, "port": endpoint.port}
     if kind == options.SHADOWSOCKS:
-        password = f"{server.server_password(endpoint)}:{secret}"
+        password = f"{server.server_password(endpoint).reveal()}:{secret}"
         one = {**at, "method": server.METHOD, "password": password}
         return {"protocol": "shadowsocks", "settings": {"servers": [one]}}
     stream = _client_stream(endpoint, set_to)

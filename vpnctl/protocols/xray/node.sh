@@ -63,7 +63,16 @@ xray_shared() {
   "$1_users" "$2" | awk -F'\t' -v name="$2" -v wanted=" $3 " 'index(wanted, " " $1 " ") { print "shared\t" name "\t" $1 "\t" $2 }'
 }
 
-xray_clear() { :; }
+# A test of a path that was killed leaves a person behind, and a mark that says so.
+xray_clear() {
+  local mark name
+  for mark in /run/vpnctl-*/proof; do
+    [ -e "$mark" ] || continue
+    name=${mark#/run/vpnctl-} name=${name%/proof}
+    xray_remove "$name" vpnctl-proof >/dev/null 2>&1
+    rm -f "$mark"
+  done
+}
 
 # Whether the core takes a file, before it replaces the one that is there; and, where more than people changed, whether the
 # site whose face REALITY borrows is one that can be borrowed.
@@ -180,7 +189,7 @@ xray_answers() { xray_api statssys "$1" | grep -q Uptime; }
 xray_users() {
   xray_api inbounduser "$1" -tag="$1" | awk -F'"' '
     $2 == "id" || $2 == "password" || $2 == "key" { secret = $4 }
-    $2 == "email" { print $4 "\t" secret; secret = "" }'
+    $2 == "email" { if ($4 != "vpnctl-nobody") print $4 "\t" secret; secret = "" }'
 }
 
 xray_traffic() {

@@ -55,7 +55,7 @@ class Xray:
     fragment = "xray"
     name_prefix = "xr"
     default_port = 443
-    packages: tuple[tuple[str, str], ...] = (("ca-certificates", "update-ca-certificates"),)
+    packages: tuple[tuple[str, str], ...] = (("ca-certificates", "update-ca-certificates"), ("curl", "curl"))
     archives: tuple[Archive, ...] = (ARCHIVE,)
     renews_clients = frozenset({"port", "server_name", "short_id", "path", "fingerprint"})
     must_match = frozenset({"port", "server_name", "short_id", "path"})
@@ -138,6 +138,7 @@ class Xray:
             forward_rule=endpoint.forward_rule,
             removed=endpoint.removed,
             files=server.unit_files(self.core, endpoint),
+            tries_alone=self.core.name == "xray" and bool(endpoint.options["target"]),
             tested=True,
         )
 

@@ -24,6 +24,8 @@ from vpnctl.rules.desired import File
 from vpnctl.rules.secret import Secret
 
 FOLDER = "/etc/vpnctl/xray"
+NOBODY = "vpnctl-nobody"
+"""Shadowsocks takes people one by one only where there is somebody when it begins: this one, whom nobody is."""
 METHOD = "2022-blake3-aes-128-gcm"
 PRIVATE = (
     "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
@@ -52,11 +54,15 @@ def secret_of(inbound: str, shared: Secret) -> Secret:
     return Secret(base64.b64encode(uuid.UUID(shared.reveal()).bytes).decode())
 
 
-def server_password(endpoint: EndpointSpec) -> str:
-    """Return the server's own part of Shadowsocks' password: 16 bytes of its secret's digest, base64."""
+def server_password(endpoint: EndpointSpec, whose: str = "") -> Secret:
+    """Return the server's own part of Shadowsocks' password: 16 bytes of its secret's digest, base64.
+
+    `whose`: another one that only the server knows.
+    """
     if endpoint.secret is None:
         raise ValueError("this needs the server's key")
-    return base64.b64encode(hashlib.sha256(endpoint.secret.reveal().encode()).digest()[:16]).decode()
+    digest = hashlib.sha256(f"{whose}{endpoint.secret.reveal()}".encode()).digest()
+    return Secret(base64.b64encode(digest[:16]).decode())
 
 
 def url_form(key: str) -> str:
@@ -70,8 +76,10 @@ def config_file(endpoint: EndpointSpec, people: Mapping[str, Secret], core: Core
         raise ValueError("a server file needs the server's key")
     set_to = XrayOptions(**endpoint.options)
     _refuse_twins(people)
-    lines = ",\n".join(_person(set_to, tag, secret) for tag, secret in sorted(people.items()))
-    lines += "\n" if lines else ""  # the head is the same whether there is anybody or not
+    rows = [_person(set_to, tag, secret) for tag, secret in sorted(people.items())]
+    if set_to.inbound == options.SHADOWSOCKS:
+        rows.append(f" {_person(set_to, NOBODY, server_password(endpoint, NOBODY))}")
+    lines = ",\n".join(rows) + ("\n" if rows else "")  # the head is the same whether there is anybody or not
     before, after = json.dumps(_inbound(endpoint, set_to, core)).split('"clients": []', 1)
     log = {"loglevel": "warning", "access": f"{runtime(endpoint.name)}/access"}
     head = {
@@ -128,7 +136,7 @@ def _inbound(endpoint: EndpointSpec, set_to: XrayOptions, core: Core) -> dict[st
         protocol = "vmess"
     elif kind == options.SHADOWSOCKS:
         protocol = "shadowsocks"
-        people |= {"method": METHOD, "password": server_password(endpoint), "network": "tcp,udp"}
+        people |= {"method": METHOD, "password": server_password(endpoint).reveal(), "network": "tcp,udp"}
     elif kind == options.TROJAN:
         protocol = "trojan"
     else:

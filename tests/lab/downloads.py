@@ -1,0 +1,50 @@
+"""Many downloads at once through SOCKS ports from 20000 on, each slow enough to last; says the hash of each, or `broken`.
+
+Arguments: how many, the address of the far side, how many bytes its page has, where to write the results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+import struct
+import sys
+from pathlib import Path
+
+SECONDS = 12
+SIZE = int(sys.argv[3])
+
+
+async def download(number: int) -> str:
+    """Return the hash of what came; `broken` when it ended too early."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", 20000 + number, limit=65536)
+        writer.write(b"\x05\x01\x00")
+        await reader.readexactly(2)
+        writer.write(b"\x05\x01\x00\x01" + socket.inet_aton(sys.argv[2]) + struct.pack(">H", 80))
+        await reader.readexactly(10)
+        writer.write(b"GET /blob HTTP/1.0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        digest, left = hashlib.sha256(), SIZE
+        while left:
+            part = await asyncio.wait_for(reader.read(min(left, SIZE // 40)), 10)
+            if not part:
+                return "broken"
+            digest.update(part)
+            left -= len(part)
+            await asyncio.sleep(SECONDS / 40)
+        return digest.hexdigest()
+    except (TimeoutError, OSError, asyncio.IncompleteReadError):
+        return "broken"
+
+
+async def main() -> None:
+    """Run them side by side."""
+    count = int(sys.argv[1])
+    found = await asyncio.gather(*(download(number) for number in range(count)))
+    Path(sys.argv[4]).write_text(json.dumps(dict(enumerate(found))))
+
+
+asyncio.run(main())

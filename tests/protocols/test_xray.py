@@ -405,3 +405,15 @@ def test_texts_that_look_like_numbers_are_quoted_in_yaml(fi, cli):
     cli("endpoint", "set", "fi", "xr0", "--option", "short_id=1e10", "--yes")
     add(cli, "alice")
     assert re.search(r"short-id: '1e10'", cli("user", "link", "alice", "--format", "mihomo").out)
+
+
+@pytest.mark.parametrize("verb", ["suspend", "regen", "revoke"])
+def test_a_live_change_takes_one_connection_and_two_calls(fi, cli, monkeypatch, verb):
+    """One to look, one to apply and look again."""
+    add(cli, "alice")
+    opened = []
+    connect = fakenode.FakeNode.connect
+    monkeypatch.setattr(fakenode.FakeNode, "connect", lambda node, login: opened.append(1) or connect(node, login))
+    fi.calls = 0
+    assert cli("peer", verb, "alice").code == 0
+    assert (len(opened), fi.calls) == (1, 2)

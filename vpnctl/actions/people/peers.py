@@ -256,7 +256,8 @@ def note_delivery(tx: Tx, app: App, peer_ids: Sequence[str], how: str) -> None:
         part = (table.id.in_(ids), table.revoked_at.is_(None), ready)
         successors = tx.all(Peer, *part, table.replaces_id.is_not(None), table.delivered_at.is_(None))
         tx.update(Peer, *part, delivered_at=now, delivered_how=how)
-        fence(tx, now, table.id.in_([peer.replaces_id for peer in successors]))
+        lives = (table.retiring_at.is_not(None), table.revoked_at.is_(None))  # else its end changes nothing any more
+        fence(tx, now, table.id.in_([peer.replaces_id for peer in successors]), *lives)
         for peer in successors:
             tx.update(
                 Peer,

@@ -101,17 +101,17 @@ xray_cut() {
 # Ends the open connections of these people and of nobody else: the core noted which address and port each came from. It
 # may write that a moment later than the connection began, so this looks twice. Read again; the tool's word is no proof.
 xray_hang_up() {
-  local tool=$1 name=$2 port open=
+  local tool=$1 name=$2 port open= wait line
   shift 2
   port=$(xray_said "$name" - 's/.*"port": \([0-9]*\)}.*/\1/p')
-  for _ in 1 2 3; do
+  for wait in 0.1 0.1 0.3 0.5 0; do
     open=$(xray_sessions "$name" "$port" "$*")
+    [ -z "$open" ] && [ "$wait" != 0.1 ] && break
     [ -z "$open" ] || printf '%s\n' "$open" | xargs -n 40 | while read -r line; do
       ss -K -Htn state established "( sport = :$port ) and ( $(xray_ends_at $line) )" >/dev/null 2>&1
     done
-    sleep 0.2
+    sleep "$wait"
   done
-  open=$(xray_sessions "$name" "$port" "$*")
   [ -z "$open" ] || { echo "this kernel does not end connections that are open (CONFIG_INET_DIAG_DESTROY): who was cut off keeps them"; return 1; }
 }
 

@@ -61,14 +61,34 @@ def stats(ctx: Context) -> Screen:
         ctx.words.say("{month}: ⬇️ {down} ⬆️ {up}", month=each.span, down=size(each.sent), up=size(each.received))
         for each in reversed(months)
     ]
-    limit = ctx.words.say("Without a limit.") if seen.traffic is None else _quota(ctx, seen.used, seen.traffic)
-    text = lines(ctx.words.say("<b>Traffic of this month</b>: {used}", used=size(seen.used)), limit, *parts)
+    limit = ctx.words.say("Without a limit.") if seen.traffic is None else _quota(ctx, seen, seen.traffic)
+    text = lines(ctx.words.say(_SPENT[seen.period], used=size(seen.used)), limit, *parts)
     return Screen(text, (ctx.back(),))
 
 
-def _quota(ctx: Context, used: int, limit: int) -> str:
-    values = {"left": ctx.words.size(max(0, limit - used)), "limit": ctx.words.size(limit)}
-    return ctx.words.say("{left} of {limit} are left; it begins anew on the 1st.", **values)
+_SPENT = {
+    "day": mark("<b>Traffic of today</b>: {used}"),
+    "week": mark("<b>Traffic of this week</b>: {used}"),
+    "month": mark("<b>Traffic of this month</b>: {used}"),
+    "rolling": mark("<b>Traffic of 30 days</b>: {used}"),
+}
+_LEFT = {
+    "day": mark("{left} of {limit} are left for today."),
+    "week": mark("{left} of {limit} are left; it begins anew on Monday."),
+    "month": mark("{left} of {limit} are left; it begins anew on the 1st."),
+    "rolling": mark("{left} of {limit} are left of any 30 days."),
+}
+_EACH = {
+    "day": mark("{size} a day"),
+    "week": mark("{size} a week"),
+    "month": mark("{size} a month"),
+    "rolling": mark("{size} in 30 days"),
+}
+
+
+def _quota(ctx: Context, seen: mine.Overview, limit: int) -> str:
+    values = {"left": ctx.words.size(max(0, limit - seen.used)), "limit": ctx.words.size(limit)}
+    return ctx.words.say(_LEFT[seen.period], **values)
 
 
 def plans_(ctx: Context) -> Screen:
@@ -90,7 +110,10 @@ def _plan(ctx: Context, plan: Plan) -> str:
     words = ctx.words
     what = [words.many("{n} day", "{n} days", plan.days)]
     what += [words.many("{n} device", "{n} devices", plan.devices)] if plan.devices else []
-    what += [words.say("{size} a month", size=words.size(plan.traffic))] if plan.traffic is not None else []
+    if plan.traffic is not None:
+        what.append(words.say(_EACH[plan.traffic_period], size=words.size(plan.traffic)))
+    if plan.node_traffic is not None:
+        what.append(words.say("{size} on each server", size=words.size(plan.node_traffic)))
     what += [words.money(amount, currency) for currency, amount in sorted(plan.prices.items())]
     return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=words.listed(what))
 

@@ -62,7 +62,8 @@ def test_the_predicate_names_the_reason(change, reason):
 
 def test_what_time_or_traffic_brings_is_subject_to_the_brake_and_what_people_ask_is_not():
     by_time = {reason for reason in Reason if not reason.asked}
-    assert by_time == {Reason.EXPIRED, Reason.ENDED, Reason.QUOTA, Reason.NO_ACCESS}
+    quotas = {Reason.QUOTA, Reason.PERIOD_QUOTA, Reason.NODE_QUOTA}
+    assert by_time == {Reason.EXPIRED, Reason.ENDED, Reason.NO_ACCESS} | quotas
 
 
 times = st.sampled_from([None, PAST, NOW, FUTURE])

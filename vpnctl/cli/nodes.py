@@ -156,6 +156,9 @@ def set_(
     region: Region = None,
     capacity: Capacity = None,
     traffic_limit: TrafficLimit = None,
+    traffic_action: Annotated[
+        str | None, typer.Option("--traffic-action", help="What follows when it is used up: warn, close, stop.")
+    ] = None,
     rent_due: RentDue = None,
 ) -> int:
     """Change details of a node."""
@@ -169,6 +172,7 @@ def set_(
         "region": region,
         "capacity": capacity,
         "traffic_limit": traffic_limit,
+        "traffic_action": traffic_action,
         "rent_due": rent_due,
     }
     if target is not None:

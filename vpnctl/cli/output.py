@@ -21,7 +21,7 @@ from vpnctl.rules.secret import Secret
 from vpnctl.rules.sizes import human_size
 from vpnctl.settings import no_colour
 
-_BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "per_active")
+_BYTES = ("received", "sent", "traffic", "used", "total", "traffic_limit", "node_traffic", "per_active")
 
 
 def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:

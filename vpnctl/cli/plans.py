@@ -13,7 +13,20 @@ from vpnctl.cli.front import current
 commands = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Tariffs: seeded by `inventory apply`."
 )
-COLUMNS = ("name", "title", "days", "devices", "traffic", "locations", "prices", "trial", "on_sale", "active")
+COLUMNS = (
+    "name",
+    "title",
+    "days",
+    "devices",
+    "traffic",
+    "traffic_period",
+    "node_traffic",
+    "locations",
+    "prices",
+    "trial",
+    "on_sale",
+    "active",
+)
 
 
 @commands.command("list")

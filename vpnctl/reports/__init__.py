@@ -14,7 +14,7 @@ from vpnctl.rules import access
 from vpnctl.rules.planning import CapacityPlan
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.people import persons, standing
+from vpnctl.store.people import node_limits, persons, standing
 from vpnctl.store.queue import nodes_of, open_peers
 from vpnctl.store.rows import Endpoint, Node, Peer, User, made
 
@@ -255,11 +255,14 @@ def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int 
         for row in tx.execute(query.limit(limit) if limit else query)
     ]
     who = persons(tx, list({user.id: user for _, user, _, _ in rows}.values()), now)
-    return [_peer_view(peer, user, who[user.id], node, protocol, now) for peer, user, node, protocol in rows]
+    limits = node_limits(tx, who, now)
+    reasons = {peer.id: access.why_not(standing(who[user.id], peer, limits), now) for peer, user, _, _ in rows}
+    return [_peer_view(peer, user, reasons[peer.id], node, protocol, now) for peer, user, node, protocol in rows]
 
 
-def _peer_view(peer: Peer, user: User, person: access.Person, node: str, protocol: str, now: datetime) -> PeerView:
-    reason = access.why_not(standing(person, peer), now)
+def _peer_view(
+    peer: Peer, user: User, reason: access.Reason | None, node: str, protocol: str, now: datetime
+) -> PeerView:
     state = access.shown_state(reason, peer.present_at, peer.absent_at)
     moving = peer.retiring_at is not None and peer.revoked_at is None and state == "active"
     return PeerView(

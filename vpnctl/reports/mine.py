@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from vpnctl import reports
 from vpnctl.rules.access import Reason, serves, why_not_person
+from vpnctl.rules.months import MONTH
 from vpnctl.store import models, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person
@@ -20,13 +21,14 @@ _peer, _node, _endpoint, _sub = models.peer.c, models.node.c, models.endpoint.c,
 
 @dataclass(frozen=True)
 class Overview:
-    """A user's access now. `reason` says why there is none; `traffic` and `used` are bytes of this month."""
+    """A user's access now. `reason` says why there is none; `traffic` and `used` are bytes of the plan's period."""
 
     reason: Reason | None
     unlimited: bool
     plan: str
     until: datetime | None
     trial: bool
+    period: str
     used: int
     traffic: int | None
     devices: tuple[reports.PeerView, ...]
@@ -55,7 +57,8 @@ def overview(tx: Tx, now: datetime, user: User) -> Overview:
         plan=_title(tx, terms.plan) if terms else "",
         until=max(ends, default=None) if not user.unlimited else None,
         trial=terms is not None and terms.source == "trial",
-        used=who.used,
+        period=(kind := terms.traffic_period if terms else MONTH),
+        used=who.spent(kind),
         traffic=terms.traffic if terms else None,
         devices=tuple(devices(tx, now, user)),
         limit=user.device_limit if user.device_limit is not None else terms.devices if terms else None,

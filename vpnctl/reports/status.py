@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from vpnctl import reports
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.queue import Open, nodes_of, open_peers, stale
+from vpnctl.store.queue import Open, nodes_of, open_peers, over_limit, stale
 
 _node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
 
@@ -87,7 +87,7 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waitin
         for node in listed
         if node.state == "not provisioned"
     ]
-    found += _asking(tx) + _full(listed, now.date()) + _stale(tx) + _jobs(tx, now)
+    found += _asking(tx) + _full(listed, now.date()) + _used_up(tx, now) + _stale(tx) + _jobs(tx, now)
     return found + _undelivered(tx) + _aliens(tx)
 
 
@@ -166,6 +166,17 @@ def _full(listed: Sequence[reports.NodeView], today: date) -> list[Attention]:
             what = f"full on {node.full_on} at the present pace; room for {node.room} devices"
             found.append(Attention(node.name, what, "vpnctl node add … (docs/capacity.md)"))
     return found
+
+
+def _used_up(tx: Tx, now: datetime) -> list[Attention]:
+    """Nodes whose own traffic of this month is used up, with what follows."""
+    query = sa.select(_node.name, _node.traffic_action).where(_node.id.in_(over_limit(now)), _node.retired_at.is_(None))
+    follows = {"warn": "", "close": "; it takes no new devices", "stop": "; nobody may connect there"}
+    what = "its traffic of this month is used up"
+    return [
+        Attention(name, f"{what}{follows[action]}", f"vpnctl node set {name} --traffic-limit SIZE")
+        for name, action in tx.execute(query.order_by(_node.name))
+    ]
 
 
 def _jobs(tx: Tx, now: datetime) -> list[Attention]:

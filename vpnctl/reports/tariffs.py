@@ -28,6 +28,8 @@ class PlanView:
     days: int
     devices: int | None
     traffic: int | None
+    traffic_period: str
+    node_traffic: int | None
     locations: list[str]
     prices: dict[str, int]
     trial: bool

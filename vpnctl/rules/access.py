@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from vpnctl.rules.months import MONTH
 
 ONLINE = timedelta(seconds=180)
 """A WireGuard session key lives 180 s (REJECT_AFTER_TIME), so an older handshake means offline."""
@@ -22,6 +24,9 @@ class Reason(StrEnum):
     ENDED = "subscription ended"
     NO_ACCESS = "no access granted"
     QUOTA = "traffic of this month used up"
+    PERIOD_QUOTA = "traffic of this period used up"
+    NODE_QUOTA = "traffic on this node used up"
+    NODE_STOPPED = "the node's own traffic of this month used up"
     REVOKED = "revoked"
     SUSPENDED = "suspended"
     EXPIRED = "expired"
@@ -29,7 +34,13 @@ class Reason(StrEnum):
     @property
     def asked(self) -> bool:
         """Whether a person asked for it; what only time or traffic brings is subject to the brake."""
-        return self not in (Reason.EXPIRED, Reason.NO_ACCESS, Reason.ENDED, Reason.QUOTA)
+        return self not in _BY_ITSELF
+
+
+_BY_ITSELF = frozenset(
+    {Reason.EXPIRED, Reason.NO_ACCESS, Reason.ENDED, Reason.QUOTA, Reason.PERIOD_QUOTA, Reason.NODE_QUOTA}
+)
+"""A node that is to stop when its traffic is used up was told so by the operator."""
 
 
 class Coverage(Protocol):
@@ -45,12 +56,17 @@ class Coverage(Protocol):
 
 @dataclass(frozen=True)
 class Period:
-    """One granted period. `traffic` is bytes a calendar month; None: without limit."""
+    """One granted period. `traffic` is bytes in each `traffic_period` (see `months.PERIODS`); None: without limit.
+
+    `node_traffic` is the same for each node.
+    """
 
     starts_at: datetime
     ends_at: datetime
     cancelled_at: datetime | None
     traffic: int | None
+    traffic_period: str = MONTH
+    node_traffic: int | None = None
 
     def covers(self, now: datetime) -> bool:
         """Return whether `now` lies inside, the end excluded, cancelled or not."""
@@ -64,7 +80,10 @@ def holds(period: Coverage, now: datetime) -> bool:
 
 @dataclass(frozen=True)
 class Person:
-    """What the decision looks at of a user. `used` is bytes of this calendar month, all devices, both ways."""
+    """What the decision looks at of a user. `used` is bytes of this calendar month, all devices, both ways.
+
+    `used_in` is the same in the other kinds of periods, where a subscription has such a one.
+    """
 
     approved_at: datetime | None
     blocked_at: datetime | None
@@ -72,16 +91,26 @@ class Person:
     unlimited: bool
     periods: tuple[Period, ...] = ()
     used: int = 0
+    used_in: Mapping[str, int] = field(default_factory=dict)
+
+    def spent(self, period: str) -> int:
+        """Return the bytes of the period of that kind that runs now."""
+        return self.used if period == MONTH else self.used_in.get(period, 0)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the decision looks at. Times are aware."""
+    """What the decision looks at. Times are aware.
+
+    `here`: bytes of the person on the peer's node, by kind of period.
+    """
 
     person: Person
     suspended_at: datetime | None
     revoked_at: datetime | None
     expires_at: datetime | None
+    here: Mapping[str, int] = field(default_factory=dict)
+    node_stopped: bool = False
 
 
 def why_not(standing: Standing, now: datetime) -> Reason | None:
@@ -94,7 +123,8 @@ def why_not(standing: Standing, now: datetime) -> Reason | None:
         (standing.suspended_at is not None, Reason.SUSPENDED),
         (standing.expires_at is not None and standing.expires_at <= now, Reason.EXPIRED),
     )
-    return next((reason for true, reason in checks if true), None) or _uncovered(standing.person, now)
+    found = next((reason for true, reason in checks if true), None) or _uncovered(standing.person, now)
+    return found or _kept_off(standing, now)
 
 
 def why_not_person(person: Person, now: datetime) -> Reason | None:
@@ -117,13 +147,29 @@ def _uncovered(person: Person, now: datetime) -> Reason | None:
         return None
     now_covering = [each for each in person.periods if each.covers(now)]
     valid = [each for each in now_covering if holds(each, now)]
-    if any(each.traffic is None or person.used < each.traffic for each in valid):
+    if any(_left(each, person) for each in valid):
         return None
     if valid:
-        return Reason.QUOTA
+        return Reason.QUOTA if any(each.traffic_period == MONTH for each in valid) else Reason.PERIOD_QUOTA
     if now_covering:
         return Reason.CANCELLED
     return Reason.ENDED if any(each.ends_at <= now for each in person.periods) else Reason.NO_ACCESS
+
+
+def _left(period: Period, person: Person) -> bool:
+    return period.traffic is None or person.spent(period.traffic_period) < period.traffic
+
+
+def _kept_off(standing: Standing, now: datetime) -> Reason | None:
+    """Why somebody who has access may not connect on this node."""
+    if standing.node_stopped:
+        return Reason.NODE_STOPPED
+    person = standing.person
+    valid = [each for each in person.periods if holds(each, now) and _left(each, person)]
+    free = any(
+        each.node_traffic is None or standing.here.get(each.traffic_period, 0) < each.node_traffic for each in valid
+    )
+    return None if person.unlimited or free else Reason.NODE_QUOTA
 
 
 def shown_state(reason: Reason | None, present_at: datetime | None, absent_at: datetime | None) -> str:
@@ -139,6 +185,9 @@ def shown_state(reason: Reason | None, present_at: datetime | None, absent_at: d
         Reason.EXPIRED: "expired",
         Reason.ENDED: "expired",
         Reason.QUOTA: "over quota",
+        Reason.PERIOD_QUOTA: "over quota",
+        Reason.NODE_QUOTA: "over quota",
+        Reason.NODE_STOPPED: "over quota",
     }
     word = words.get(reason, "blocked")
     return word if absent_at else f"{word}, cut pending"

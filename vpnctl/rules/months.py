@@ -1,4 +1,4 @@
-"""Calendar months and days in the operator's time zone. A moment carries its zone; the app's clock is in it."""
+"""Calendar periods in the operator's time zone. A moment carries its zone; the app's clock is in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from datetime import date, datetime, time, timedelta
 def month_of(moment: datetime) -> str:
     """Return the month of a moment in the moment's own zone, as `2027-01`."""
     return f"{moment:%Y-%m}"
+
+
+MONTH = "month"
+PERIODS = ("day", "week", MONTH, "rolling")
+"""Of traffic limits. A week begins on Monday; rolling are the last 30 days, today among them."""
+_ROLLING = 30
+
+
+def period_start(period: str, moment: datetime) -> date:
+    """Return the first day of the period of that kind in which `moment` lies."""
+    today = moment.date()
+    starts = {"day": today, "week": today - timedelta(days=today.weekday()), MONTH: today.replace(day=1)}
+    return starts.get(period, today - timedelta(days=_ROLLING - 1))
 
 
 def next_month(moment: datetime) -> datetime:

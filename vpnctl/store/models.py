@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -38,6 +38,7 @@ node = sa.Table(
     sa.Column("capacity", sa.Integer),
     sa.Column("rent_due", sa.Date),
     sa.Column("traffic_limit", sa.BigInteger),
+    sa.Column("traffic_action", sa.String(5), nullable=False, server_default="warn"),
     sa.Column("token", sa.String(40)),
     sa.Column("boot_id", sa.String(40)),
     sa.Column("seen_at", Utc),

@@ -8,12 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.rules.months import month_of
+from vpnctl.rules.months import MONTH, PERIODS, month_of, period_start
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 
 _peer, _user, _endpoint, _node = models.peer.c, models.user.c, models.endpoint.c, models.node.c
 _sub, _month = models.subscription.c, models.usage_month.c
+STOP = "stop"
 
 
 def holding(now: datetime) -> sa.ColumnElement[bool]:
@@ -22,26 +23,61 @@ def holding(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def covered(now: datetime) -> sa.ColumnElement[bool]:
-    """A subscription covers `now` and its traffic of the month is not used up, for the user of the outer query.
+    """A subscription covers `now` and its traffic is used up neither in all nor on the node.
 
-    `now` is in the operator's zone, whose calendar months are meant.
+    For user and peer of the outer query.
+    `now` is in the operator's zone, whose calendar is meant.
     """
-    used = (
+    month = (
         sa.select(_month.rx + _month.tx)
         .where(_month.user_id == _user.id, _month.month == month_of(now))
         .correlate(models.user)
         .scalar_subquery()
     )
+    used = sa.case((_sub.traffic_period == MONTH, month), else_=_spent(now))
+    room = sa.or_(_sub.traffic.is_(None), sa.func.coalesce(used, 0) < _sub.traffic)
+    here = sa.or_(_sub.node_traffic.is_(None), sa.func.coalesce(_spent(now, here=True), 0) < _sub.node_traffic)
     return (
         sa.select(sa.literal(1))
-        .where(
-            _sub.user_id == _user.id,
-            holding(now),
-            sa.or_(_sub.traffic.is_(None), sa.func.coalesce(used, 0) < _sub.traffic),
-        )
-        .correlate(models.user)
+        .where(_sub.user_id == _user.id, holding(now), room, here)
+        .correlate(models.user, models.peer)
         .exists()
     )
+
+
+def _spent(now: datetime, *, here: bool = False) -> sa.ScalarSelect[Any]:
+    """Bytes of the user since the subscription's period began; `here`: on the node of the peer alone."""
+    theirs, usage = models.peer.alias(), models.usage.c
+    starts = [(_sub.traffic_period == each, sa.literal(period_start(each, now), sa.Date)) for each in PERIODS]
+    query = (
+        sa.select(sa.func.sum(usage.rx + usage.tx))
+        .join(theirs, theirs.c.id == usage.peer_id)
+        .where(theirs.c.user_id == _user.id, usage.day >= sa.case(*starts))
+    )
+    if here:
+        there, own = models.endpoint.alias(), models.endpoint.alias()
+        node = sa.select(own.c.node_id).where(own.c.id == _peer.endpoint_id).correlate(models.peer).scalar_subquery()
+        query = query.join(there, there.c.id == theirs.c.endpoint_id).where(there.c.node_id == node)
+    return query.correlate(models.user, models.peer, models.subscription).scalar_subquery()
+
+
+def stopped(now: datetime) -> sa.Select[Any]:
+    """The ids of endpoints on nodes that stop when their own traffic of the month is used up, as it is now."""
+    return sa.select(_endpoint.id).where(_endpoint.node_id.in_(over_limit(now).where(_node.traffic_action == STOP)))
+
+
+def over_limit(now: datetime) -> sa.Select[Any]:
+    """The ids of nodes whose own traffic of this month is used up, whatever is to follow."""
+    theirs, there, usage = models.peer.alias(), models.endpoint.alias(), models.usage.c
+    passed = (
+        sa.select(sa.func.sum(usage.rx + usage.tx))
+        .join(theirs, theirs.c.id == usage.peer_id)
+        .join(there, there.c.id == theirs.c.endpoint_id)
+        .where(there.c.node_id == _node.id, usage.day >= period_start(MONTH, now))
+        .correlate(models.node)
+        .scalar_subquery()
+    )
+    return sa.select(_node.id).where(_node.traffic_limit.is_not(None), passed >= _node.traffic_limit)
 
 
 def wanted(now: datetime) -> sa.ColumnElement[bool]:
@@ -54,6 +90,7 @@ def wanted(now: datetime) -> sa.ColumnElement[bool]:
         _peer.suspended_at.is_(None),
         sa.or_(_peer.expires_at.is_(None), _peer.expires_at > now),
         sa.or_(_user.unlimited.is_(True), covered(now)),
+        _peer.endpoint_id.not_in(stopped(now)),
     )
 
 

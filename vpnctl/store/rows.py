@@ -44,6 +44,8 @@ class Node:
     rent_due: date | None = None
     traffic_limit: int | None = None
     """Bytes a month that the provider lets pass; None: nobody counts."""
+    traffic_action: str = "warn"
+    """What follows when they are used up: `warn`, `close` (to new devices), `stop` (nobody may connect there)."""
     token: str | None = None
     boot_id: str | None = None
     seen_at: datetime | None = None
@@ -169,7 +171,7 @@ class Alien:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A tariff. `traffic` is bytes a month, `prices` maps a currency to minor units; None means without limit."""
+    """A tariff. `traffic` is bytes a period, `prices` maps a currency to minor units; None means without limit."""
 
     table: ClassVar[sa.Table] = models.plan
     id: str
@@ -178,6 +180,10 @@ class Plan:
     days: int
     devices: int | None = None
     traffic: int | None = None
+    traffic_period: str = "month"
+    """`day`, `week`, `month`, or `rolling`: the last 30 days. In the operator's zone."""
+    node_traffic: int | None = None
+    """Bytes a period on each node."""
     locations: list[str]
     prices: dict[str, int]
     trial: bool
@@ -196,6 +202,10 @@ class Subscription:
     days: int
     devices: int | None = None
     traffic: int | None = None
+    traffic_period: str = "month"
+    """`day`, `week`, `month`, or `rolling`: the last 30 days. In the operator's zone."""
+    node_traffic: int | None = None
+    """Bytes a period on each node."""
     locations: list[str]
     prices: dict[str, int]
     source: str

@@ -15,6 +15,8 @@ plan = sa.Table(
     sa.Column("days", sa.Integer, nullable=False),
     sa.Column("devices", sa.Integer),
     sa.Column("traffic", sa.BigInteger),
+    sa.Column("traffic_period", sa.String(8), nullable=False, server_default="month"),
+    sa.Column("node_traffic", sa.BigInteger),
     sa.Column("locations", sa.JSON, nullable=False),
     sa.Column("prices", sa.JSON, nullable=False),
     sa.Column("trial", sa.Boolean, nullable=False),
@@ -32,6 +34,8 @@ subscription = sa.Table(
     sa.Column("days", sa.Integer, nullable=False),
     sa.Column("devices", sa.Integer),
     sa.Column("traffic", sa.BigInteger),
+    sa.Column("traffic_period", sa.String(8), nullable=False, server_default="month"),
+    sa.Column("node_traffic", sa.BigInteger),
     sa.Column("locations", sa.JSON, nullable=False),
     sa.Column("prices", sa.JSON, nullable=False),
     sa.Column("source", sa.String(8), nullable=False),
@@ -45,7 +49,16 @@ subscription = sa.Table(
     sa.Column("paid_amount", sa.BigInteger),
     sa.Column("paid_currency", sa.String(3)),
     # All that the access predicate looks at, so that it reads no rows: it is asked for every peer.
-    sa.Index("ix_subscription_access", "user_id", "ends_at", "starts_at", "cancelled_at", "traffic"),
+    sa.Index(
+        "ix_subscription_access",
+        "user_id",
+        "ends_at",
+        "starts_at",
+        "cancelled_at",
+        "traffic",
+        "traffic_period",
+        "node_traffic",
+    ),
     sa.Index("ix_subscription_noted", "noted", "ends_at"),
 )
 

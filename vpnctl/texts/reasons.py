@@ -11,6 +11,7 @@ _WHY = {
     Reason.ENDED: mark("Your subscription has ended."),
     Reason.CANCELLED: mark("Your subscription was cancelled."),
     Reason.QUOTA: mark("This month's traffic is used up; it begins anew on the 1st."),
+    Reason.PERIOD_QUOTA: mark("Your traffic is used up for now; it comes back by itself."),
 }
 _NO_ACCESS = mark("You have no access now.")
 

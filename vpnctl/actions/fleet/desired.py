@@ -16,7 +16,7 @@ from vpnctl.rules.access import Reason, why_not
 from vpnctl.rules.desired import Archive, Desired
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.people import persons, standing
+from vpnctl.store.people import node_limits, persons, standing
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer, User
 from vpnctl.store.vault import Vault
 
@@ -60,7 +60,8 @@ def load(tx: Tx, node_id: str, now: datetime, *, people: bool = True) -> View:
     users = {user.id: user for user in tx.all(User, models.user.c.id.in_(people_here))}
     aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), order=models.alien.c.identity)
     who = persons(tx, list(users.values()), now, people_here)
-    reasons = {peer.id: why_not(standing(who[peer.user_id], peer), now) for peer in peers}
+    limits = node_limits(tx, who, now)
+    reasons = {peer.id: why_not(standing(who[peer.user_id], peer, limits), now) for peer in peers}
     owners = {user.id: user.name for user in users.values()}
     return View(node, tuple(endpoints), tuple(peers), reasons, tuple(aliens), owners)
 

@@ -31,6 +31,8 @@ from vpnctl.store.rows import Endpoint, Node
 from vpnctl.store.vault import NIL
 
 MAX_CAPACITY = 1_000_000
+TRAFFIC_ACTIONS = ("warn", "close", "stop")
+"""What may follow when a node's own traffic is used up; see `rows.Node`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
         values["region"] = grammar.free_text(values["region"], "region")
     if not 0 <= values.get("capacity", 0) <= MAX_CAPACITY:
         raise InvalidInput(f"a capacity is a number of peers, up to {MAX_CAPACITY}", "for example 200")
+    if values.get("traffic_action", "warn") not in TRAFFIC_ACTIONS:
+        raise InvalidInput("that is not what can follow used up traffic", f"one of: {', '.join(TRAFFIC_ACTIONS)}")
     if values.get("traffic_limit") is not None:
         values["traffic_limit"] = sizes.size(str(values["traffic_limit"]))
     if isinstance(values.get("rent_due"), str):

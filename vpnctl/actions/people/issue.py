@@ -13,21 +13,20 @@ from itertools import repeat
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people.placing import Place, of_protocol, spare
 from vpnctl.app import App
-from vpnctl.errors import Conflict, InvalidInput, LimitReached, NotFound
-from vpnctl.protocols import names, plugin, usual
+from vpnctl.errors import Conflict, InvalidInput, LimitReached
+from vpnctl.protocols import plugin
 from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models, periods, pooled
 from vpnctl.store.engine import Tx
+from vpnctl.store.queue import over_limit
 from vpnctl.store.rows import Endpoint, Node, Peer, Subscription, User
 
 _CHUNK = 500
 QUARANTINE = timedelta(hours=24)
 """An address is not given to somebody else until this long after its peer was seen absent."""
-
-Place = tuple[Endpoint, Node]
-"""Where a peer lives."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ class Room:
         self._load: Counter[str] = Counter()
         self._free: dict[str, tuple[Iterator[str | None], Iterator[str | None]]] = {}
         self._terms: dict[str, Subscription | None] = {}
+        self._closed: set[str] | None = None
 
     def prepare(self, names: Sequence[str]) -> None:
         """Read many users and their devices at once; a single one is read when it is asked for."""
@@ -178,14 +178,27 @@ class Room:
                     f"a node there: vpnctl node set NODE --region {shlex.quote(terms.locations[0])}   "
                     "or another plan: vpnctl plan list",
                 )
-        choices = _of_protocol(there, wish)
+        choices = of_protocol(self._open(there, wish), wish.protocol, wish.node)
         # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
         best = max(
             choices,
-            key=lambda pair: (pair[1].path_error is None, _spare(pair[1], self._load[pair[1].id]), pair[1].name),
+            key=lambda pair: (pair[1].path_error is None, spare(pair[1], self._load[pair[1].id]), pair[1].name),
         )
         self._load[best[1].id] += 1
         return best
+
+    def _open(self, there: list[Place], wish: Wanted) -> list[Place]:
+        """Leave out nodes that take no more devices because their own traffic is used up. Conflict for a named one."""
+        if self._closed is None:
+            closed = over_limit(self._app.clock()).where(models.node.c.traffic_action != "warn")
+            self._closed = set(self._tx.execute(closed).scalars())
+        left = [pair for pair in there if pair[1].id not in self._closed]
+        if wish.node is not None and there and not left:
+            raise Conflict(
+                f"the traffic of {wish.node} is used up for this month, and it takes no more devices",
+                f"another node, or: vpnctl node set {wish.node} --traffic-action warn",
+            )
+        return left
 
     def _places(self, wish: Wanted) -> list[Place]:
         """Return where it may go, whatever is spoken there."""
@@ -228,36 +241,6 @@ class Room:
             )
         v4, v6 = self._free[endpoint.id]
         return next(v4), next(v6)
-
-
-def _of_protocol(there: list[Place], wish: Wanted) -> list[Place]:
-    """Return one endpoint of each node, of the protocol that is wanted, or else of the first that is served there."""
-    served = {endpoint.protocol for endpoint, _ in there}
-    protocol = wish.protocol or next((name for name in names() if name in served), usual())
-    plugin(protocol)
-    choices = _preferred([pair for pair in there if pair[0].protocol == protocol])
-    if not choices and wish.node:
-        raise Conflict(
-            f"node {wish.node} does not serve {protocol}", f"vpnctl node provision {wish.node} --protocol {protocol}"
-        )
-    if not choices:
-        raise NotFound(f"no node serves {protocol} yet", "vpnctl node add NAME HOST --provision")
-    return choices
-
-
-def _preferred(there: list[Place]) -> list[Place]:
-    """Return one endpoint of each node: the one that its protocol prefers, the first by name among equals."""
-    best: dict[str, Place] = {}
-    for endpoint, node in there:
-        kind, other = plugin(endpoint.protocol), best.get(node.id)
-        if other is None or kind.preference(endpoint.options) > kind.preference(other[0].options):
-            best[node.id] = (endpoint, node)
-    return list(best.values())
-
-
-def _spare(node: Node, load: int) -> tuple[int, int]:
-    """Nodes without a stated capacity count as roomy; among them the emptier one comes first."""
-    return (node.capacity - load if node.capacity is not None else 10**9, -load)
 
 
 def mint(

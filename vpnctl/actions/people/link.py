@@ -13,7 +13,7 @@ from vpnctl.rules.access import Reason, why_not, why_not_person
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 from vpnctl.store import find, models
-from vpnctl.store.people import person, standing
+from vpnctl.store.people import node_limits, person, standing
 from vpnctl.store.rows import Peer
 from vpnctl.texts import link
 from vpnctl.texts.reasons import why
@@ -47,8 +47,9 @@ def written(app: App, name: str, form: str) -> Link:
         ended = why_not_person(who, now)
         table = models.peer.c
         live = (table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None))
+        limits = node_limits(tx, {owner.id: who}, now)
         for peer in [] if ended else tx.all(Peer, *live, order=table.device):
-            if why_not(standing(who, peer), now) is not None:
+            if why_not(standing(who, peer, limits), now) is not None:
                 continue
             try:
                 issued = opened(tx, app, owner, peer)

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import peer_spec
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.people.issue import Issued, Place, Wanted, issue
+from vpnctl.actions.people.issue import Issued, Wanted, issue
 from vpnctl.actions.people.peers import place, reinstate, revoke_rows, supersede
+from vpnctl.actions.people.placing import Place
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.protocols import plugin

@@ -11,6 +11,7 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.rules import grammar, sizes
+from vpnctl.rules.months import PERIODS
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Plan
@@ -75,15 +76,21 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
     for key, (low, high) in limits.items():
         if values[key] is not None and not low <= values[key] <= high:
             raise InvalidInput(f"{key} {values[key]} is out of range", f"from {low} to {high}")
-    traffic = values["traffic"]
+    if values["traffic_period"] not in PERIODS:
+        raise InvalidInput(f"'{grammar.clean(values['traffic_period'])}' is no period", f"one of: {', '.join(PERIODS)}")
     return {
         **values,
         "name": grammar.name(values["name"], "plan name"),
         "title": grammar.free_text(values["title"], "title"),
-        "traffic": None if traffic is None else sizes.size(str(traffic)),
+        "traffic": _size(values["traffic"]),
+        "node_traffic": _size(values["node_traffic"]),
         "locations": [grammar.free_text(place, "location") for place in values["locations"]],
         "prices": {currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
     }
+
+
+def _size(given: int | str | None) -> int | None:
+    return None if given is None else sizes.size(str(given))
 
 
 def currency(code: str) -> str:
@@ -101,11 +108,16 @@ def _price(amount: int) -> int:
     return amount
 
 
+_EACH = {"day": "a day", "week": "a week", "month": "a month", "rolling": "in 30 days"}
+
+
 def summary(plan: Plan) -> str:
     """Return a plan in a few words."""
     traffic = "no traffic limit"
     if plan.traffic is not None:
-        traffic = f"{sizes.human_size(plan.traffic)} a month".replace(".0 ", " ")
+        traffic = f"{sizes.human_size(plan.traffic)} {_EACH[plan.traffic_period]}".replace(".0 ", " ")
+    if plan.node_traffic is not None:
+        traffic += f", {sizes.human_size(plan.node_traffic)} on each node".replace(".0 ", " ")
     devices = "any number of devices" if plan.devices is None else _some(plan.devices, "device")
     return f"{_some(plan.days, 'day')}, {devices}, {traffic}"
 

@@ -107,7 +107,7 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
         raise InvalidInput(f"{days} days are out of range", f"1 to {plans.MAX_DAYS}")
     if plan is not None:
         return replace(plans.for_sale(tx, plan), days=days)
-    copied = ("devices", "traffic", "locations", "prices", "created_at")
+    copied = ("devices", "traffic", "traffic_period", "node_traffic", "locations", "prices", "created_at")
     same: dict[str, Any] = {key: getattr(last, key) for key in copied}
     return Plan(id="", name=last.plan, title="", days=days, trial=False, on_sale=True, **same)
 
@@ -159,6 +159,8 @@ def _period(
         days=terms.days,
         devices=terms.devices,
         traffic=terms.traffic,
+        traffic_period=terms.traffic_period,
+        node_traffic=terms.node_traffic,
         locations=terms.locations,
         prices=terms.prices,
         source=TRIAL if sale.trial else PAYMENT if sale.paid else GRANT,
@@ -180,7 +182,12 @@ def _told(row: Subscription) -> dict[str, Any]:
 
 
 def bigger(terms: Plan, than: Subscription) -> bool:
-    """Return whether a plan gives more than a running one: more traffic or devices, and less of neither."""
+    """Return whether a plan gives more than a running one: more traffic or devices, and less of neither.
+
+    Traffic of different periods is not compared: such a plan is not a bigger one.
+    """
+    if terms.traffic_period != than.traffic_period and (terms.traffic, than.traffic) != (None, None):
+        return False
 
     def rank(number: int | None) -> float:
         return float("inf") if number is None else number

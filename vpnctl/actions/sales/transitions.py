@@ -14,12 +14,15 @@ import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
+from vpnctl.rules.access import Reason, holds, why_not_person
 from vpnctl.rules.lifecycle import OVER, SOON, Span
-from vpnctl.rules.months import first_day, month_of, months_back
+from vpnctl.rules.months import MONTH, first_day, month_of, months_back, period_start
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.events import Due
+from vpnctl.store.people import persons
 from vpnctl.store.queue import holding
+from vpnctl.store.rows import User
 
 BATCH = 1000
 _sub, _user, _month = models.subscription.c, models.user.c, models.usage_month.c
@@ -27,7 +30,7 @@ _sub, _user, _month = models.subscription.c, models.user.c, models.usage_month.c
 
 def note(app: App) -> Counter[str]:
     """Write the events that are due; return how many of each verb."""
-    return _subscriptions(app) + _quota_reached(app) + _quota_renewed(app)
+    return _subscriptions(app) + _quota_reached(app) + _period_reached(app) + _quota_renewed(app)
 
 
 def _subscriptions(app: App) -> Counter[str]:
@@ -106,7 +109,7 @@ def _quota_reached(app: App) -> Counter[str]:
         .join(models.user, _user.id == _month.user_id)
         .join(models.subscription, _sub.user_id == _user.id)
         .where(_month.month == month, _month.noted.is_(False), _user.unlimited.is_(False))
-        .where(holding(now))
+        .where(holding(now), _sub.traffic_period == MONTH)
         .group_by(_user.id, _user.name, _month.rx, _month.tx)
         .having(sa.func.max(_sub.traffic) <= _month.rx + _month.tx, sa.func.count() == sa.func.count(_sub.traffic))
     )
@@ -126,6 +129,26 @@ def _quota_reached(app: App) -> Counter[str]:
                 sa.update(models.usage_month).where(_month.month == month, _month.user_id.in_(ids)).values(noted=True)
             )
     return counts
+
+
+def _period_reached(app: App) -> Counter[str]:
+    """The same for limits of a day, a week or the last 30 days; an event for each day or week in which it is so."""
+    now = app.clock()
+    limited = sa.select(_sub.user_id).where(holding(now), _sub.traffic.is_not(None), _sub.traffic_period != MONTH)
+    with app.store.read() as tx:
+        users = tx.all(User, _user.id.in_(limited), _user.unlimited.is_(False))
+        who = persons(tx, users, now, limited)
+    due = []
+    for user in users:
+        if why_not_person(who[user.id], now) is Reason.PERIOD_QUOTA:
+            held = [each for each in who[user.id].periods if holds(each, now) and each.traffic_period != MONTH]
+            most = max(held, key=lambda each: each.traffic or 0)
+            kind = most.traffic_period
+            details = {"used": who[user.id].spent(kind), "traffic": most.traffic, "period": kind}
+            key = f"{kind}:{now.date() if kind == 'rolling' else period_start(kind, now)}"
+            due.append(Due("quota.reached", ("user", user.id, user.name), now, details, key))
+    with app.store.write() as tx:
+        return Counter(events.record_due(tx, stamp(app), due)) if due else Counter()
 
 
 def _quota_renewed(app: App) -> Counter[str]:

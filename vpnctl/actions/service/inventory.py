@@ -95,6 +95,7 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
             "capacity": entry.capacity,
             "rent_due": entry.rent_due,
             "traffic_limit": entry.traffic_limit,
+            "traffic_action": entry.traffic_action,
         }
     )
     if row is None:

@@ -49,6 +49,7 @@ class NodeEntry(_Strict):
     capacity: int | None = None
     rent_due: str | None = None
     traffic_limit: int | str | None = None
+    traffic_action: str | None = None
     endpoints: list[EndpointEntry] = Field(default_factory=list)
 
 
@@ -66,13 +67,15 @@ class UserEntry(_Strict):
 
 
 class PlanEntry(_Strict):
-    """One tariff. Traffic is a text such as `100 GiB`; prices are minor units."""
+    """One tariff. Traffic is a text such as `100 GiB` for each day, week, month or 30 days; prices are minor units."""
 
     name: str
     title: str = ""
     days: int
     devices: int | None = None
     traffic: int | str | None = None
+    traffic_period: str = "month"
+    node_traffic: int | str | None = None
     locations: list[str] = Field(default_factory=list)
     prices: dict[str, int] = Field(default_factory=dict)
     trial: bool = False
@@ -156,6 +159,7 @@ def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
         "capacity": row.capacity,
         "rent_due": row.rent_due.isoformat() if row.rent_due else None,
         "traffic_limit": _amount(row.traffic_limit),
+        "traffic_action": row.traffic_action if row.traffic_action != "warn" else None,
         "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
     }
     return {key: value for key, value in entry.items() if value not in (None, "")}
@@ -171,7 +175,8 @@ def _endpoint_entry(row: Endpoint) -> dict[str, Any]:
 
 
 def _plan_entry(row: Plan) -> dict[str, Any]:
-    entry = {name: getattr(row, name) for name in PlanEntry.model_fields} | {"traffic": _amount(row.traffic)}
+    entry = {name: getattr(row, name) for name in PlanEntry.model_fields}
+    entry |= {name: _amount(getattr(row, name)) for name in ("traffic", "node_traffic")}
     return {key: value for key, value in entry.items() if value not in (None, "", [], {})}
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.rules.months import MONTH, PERIODS, month_of, period_start
+from vpnctl.rules.months import PERIODS, month_of, period_start
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 
 _peer, _user, _endpoint, _node = models.peer.c, models.user.c, models.endpoint.c, models.node.c
-_sub, _month = models.subscription.c, models.usage_month.c
+_sub = models.subscription.c
 STOP = "stop"
 
 
@@ -28,15 +28,8 @@ def covered(now: datetime) -> sa.ColumnElement[bool]:
     For user and peer of the outer query.
     `now` is in the operator's zone, whose calendar is meant.
     """
-    month = (
-        sa.select(_month.rx + _month.tx)
-        .where(_month.user_id == _user.id, _month.month == month_of(now))
-        .correlate(models.user)
-        .scalar_subquery()
-    )
-    used = sa.case((_sub.traffic_period == MONTH, month), else_=_spent(now))
-    room = sa.or_(_sub.traffic.is_(None), sa.func.coalesce(used, 0) < _sub.traffic)
-    here = sa.or_(_sub.node_traffic.is_(None), sa.func.coalesce(_spent(now, here=True), 0) < _sub.node_traffic)
+    room = sa.or_(_sub.traffic.is_(None), sa.func.coalesce(_bound(_USED, now), 0) < _sub.traffic)
+    here = sa.or_(_sub.node_traffic.is_(None), sa.func.coalesce(_bound(_USED_HERE, now), 0) < _sub.node_traffic)
     return (
         sa.select(sa.literal(1))
         .where(_sub.user_id == _user.id, holding(now), room, here)
@@ -45,20 +38,32 @@ def covered(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-def _spent(now: datetime, *, here: bool = False) -> sa.ScalarSelect[Any]:
-    """Bytes of the user since the subscription's period began; `here`: on the node of the peer alone."""
-    theirs, usage = models.peer.alias(), models.usage.c
-    starts = [(_sub.traffic_period == each, sa.literal(period_start(each, now), sa.Date)) for each in PERIODS]
-    query = (
-        sa.select(sa.func.sum(usage.rx + usage.tx))
-        .join(theirs, theirs.c.id == usage.peer_id)
-        .where(theirs.c.user_id == _user.id, usage.day >= sa.case(*starts))
-    )
-    if here:
-        there, own = models.endpoint.alias(), models.endpoint.alias()
-        node = sa.select(own.c.node_id).where(own.c.id == _peer.endpoint_id).correlate(models.peer).scalar_subquery()
-        query = query.join(there, there.c.id == theirs.c.endpoint_id).where(there.c.node_id == node)
-    return query.correlate(models.user, models.peer, models.subscription).scalar_subquery()
+# As text, because this is asked in almost every command and building it from parts takes longer than asking. Constants all.
+_SINCE = (
+    "CASE subscription.traffic_period WHEN 'day' THEN :day WHEN 'week' THEN :week WHEN 'month' THEN :month"
+    " ELSE :rolling END"
+)
+_MINE = 'FROM usage u JOIN peer p ON p.id = u.peer_id WHERE p.user_id = "user".id AND u.day >= ' + _SINCE
+_USED = (
+    "(CASE subscription.traffic_period WHEN 'month' THEN (SELECT m.rx + m.tx FROM usage_month m"  # noqa: S608
+    f' WHERE m.user_id = "user".id AND m.month = :name) ELSE (SELECT sum(u.rx + u.tx) {_MINE}) END)'
+)
+_USED_HERE = (
+    f"(SELECT sum(u.rx + u.tx) {_MINE} AND p.endpoint_id IN (SELECT e.id FROM endpoint e JOIN endpoint o"  # noqa: S608
+    " ON o.node_id = e.node_id WHERE o.id = peer.endpoint_id))"
+)
+_PASSED = (
+    "(SELECT coalesce(sum(u.rx + u.tx), 0) FROM usage u JOIN peer p ON p.id = u.peer_id JOIN endpoint e"
+    " ON e.id = p.endpoint_id WHERE e.node_id = node.id AND u.day >= :month) >= node.traffic_limit"
+)
+
+
+def _bound(text: str, now: datetime) -> sa.TextClause:
+    """Return a text over user, peer and subscription (or node) of the outer query, with the days that it asks for."""
+    days = {each: period_start(each, now) for each in PERIODS if f":{each}" in text}
+    given = [sa.bindparam(name, day, type_=sa.Date()) for name, day in days.items()]
+    given += [sa.bindparam("name", month_of(now))] if ":name" in text else []
+    return sa.text(text).bindparams(*given)
 
 
 def stopped(now: datetime) -> sa.Select[Any]:
@@ -68,16 +73,7 @@ def stopped(now: datetime) -> sa.Select[Any]:
 
 def over_limit(now: datetime) -> sa.Select[Any]:
     """The ids of nodes whose own traffic of this month is used up, whatever is to follow."""
-    theirs, there, usage = models.peer.alias(), models.endpoint.alias(), models.usage.c
-    passed = (
-        sa.select(sa.func.sum(usage.rx + usage.tx))
-        .join(theirs, theirs.c.id == usage.peer_id)
-        .join(there, there.c.id == theirs.c.endpoint_id)
-        .where(there.c.node_id == _node.id, usage.day >= period_start(MONTH, now))
-        .correlate(models.node)
-        .scalar_subquery()
-    )
-    return sa.select(_node.id).where(_node.traffic_limit.is_not(None), passed >= _node.traffic_limit)
+    return sa.select(_node.id).where(_node.traffic_limit.is_not(None), _bound(_PASSED, now))
 
 
 def wanted(now: datetime) -> sa.ColumnElement[bool]:

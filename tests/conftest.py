@@ -53,6 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 LABS = (
+    ("test_journey", "test_xray"),
     ("test_crash",),
     ("test_access", "test_bot", "test_contract", "test_debian13", "test_faults", "test_logins", "test_packets"),
 )

@@ -409,6 +409,9 @@ class _Run:
         if name in self.node.packages:
             self.say("fact", f"pkg:{name}", "yes")
 
+    def look_program(self, name: str, _program: str, _digests: str) -> None:
+        self.look_package(name, _program)
+
     def look_sysctl(self, path: str) -> None:
         self.say("fact", f"sysctl:{path}", self.node.facts.get("forward4", "0"))
 

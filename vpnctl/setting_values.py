@@ -90,8 +90,8 @@ def _url(text: str) -> str:
 
 
 def _archive(text: str) -> str:
-    if not re.fullmatch(r"(?:https?|file)://[\x21-\x7e]{1,400}#sha256=[0-9a-f]{64}", text):
-        raise InvalidInput("expected URL#sha256=HEX, with https://, http:// or file://")
+    if not re.fullmatch(r"(?:https?|file)://[^\s@]{1,400}#sha256=[0-9a-f]{64}", text, re.ASCII):
+        raise InvalidInput("expected URL#sha256=HEX, with https://, http:// or file://, without a password")
     return text
 
 

@@ -150,6 +150,9 @@ def test_who_is_revoked_loses_what_is_open_and_nobody_else_does(way, service, ph
     before = fi.sh(f"systemctl show -p MainPID {unit}")
     with phone.uploading() as mine, other.uploading() as theirs:
         operator("peer", "revoke", "alice/phone")
+        if way.protocol == "v2ray":
+            state = fi.sh("systemctl is-enabled v2ray.service", check=False).strip()
+            assert state == "masked", "the package's own server does not run beside ours"
         if way.protocol in ("xray", "v2ray"):
             assert mine.wait(2) != 0, "its connection ended"
         assert phone.cut()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 import uuid
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -96,7 +97,7 @@ def test_the_api_is_a_socket_of_the_endpoints_own_folder_and_nobody_goes_on_to_t
     assert found["routing"]["rules"][0] == {"type": "field", "inboundTag": ["api"], "outboundTag": "api"}
     closed = found["routing"]["rules"][1]
     assert closed["outboundTag"] == "block"
-    assert {"127.0.0.0/8", "::1/128", "169.254.0.0/16", "10.0.0.0/8"} <= set(closed["ip"])
+    assert {"127.0.0.0/8", "::/127", "169.254.0.0/16", "10.0.0.0/8"} <= set(closed["ip"])
     allowed = config(PLUGIN, spec(options=spec().options | {"private_networks": "allow"}))["routing"]["rules"][1]
     assert "10.0.0.0/8" not in allowed["ip"]
     assert "127.0.0.0/8" in allowed["ip"]
@@ -104,7 +105,12 @@ def test_the_api_is_a_socket_of_the_endpoints_own_folder_and_nobody_goes_on_to_t
 
 def test_every_secret_of_the_file_is_known_to_be_one():
     wanted = PLUGIN.wanted(spec(), [PEER], [], frozenset())
-    assert {each.reveal() for each in wanted.config.secrets} == {PAIR.secret.reveal(), UUID}
+    held = {each.reveal() for each in wanted.config.secrets}
+    assert {PAIR.secret.reveal(), UUID, server.url_form(PAIR.secret.reveal())} <= held
+    shadowsocks = PLUGIN.wanted(spec("shadowsocks"), [PEER], [], frozenset()).config
+    passwords = re.findall(r'"password": "([^"]+)"', shadowsocks.text.reveal())
+    assert len(passwords) == 3
+    assert set(passwords) <= {each.reveal() for each in shadowsocks.secrets}
     assert UUID not in str(wanted)
 
 
@@ -208,6 +214,49 @@ def test_no_key_of_the_users_own_is_taken():
 def test_a_password_of_the_server_needs_its_secret():
     with pytest.raises(ValueError, match="needs the server's key"):
         server.server_password(spec("shadowsocks", secret=None))
+
+
+PARTS = [Path(__file__).parents[2] / f"vpnctl/protocols/{name}/node.sh" for name in ("xray", "v2ray")]
+
+
+@pytest.mark.parametrize("number", [0, 2**31, 10**12, 2**53])
+def test_large_counters_are_whole_numbers_on_the_way(number):
+    """What Debian's awk writes as 3e+09 makes a node's whole answer unreadable."""
+    stats = json.dumps({"stat": [{"name": f"user>>>p-1>>>traffic>>>{way}", "value": number} for way in ("uplink", "downlink")]}, indent=1)  # fmt: skip
+    text = "".join(part.read_text() for part in PARTS)
+    script = f"""{text}
+xray_api() {{ cat; }}
+v2ctl() {{ printf 'stat: <\\n name: "user>>>p-1>>>traffic>>>uplink"\\n value: {number}\\n>\\n'; }}
+xray_traffic xr0; v2ray_traffic v2r0
+printf 'user\\tp-1\\tx\\ntraffic\\tp-1\\t{number}\\t{number}\\n' | xray_people xr0 /dev/null
+"""
+    done = subprocess.run(["bash", "-c", script], input=stats, capture_output=True, text=True, check=True)
+    xray, v2ray, record = done.stdout.splitlines()
+    assert (xray, v2ray, record) == (f"p-1\t{number}\t{number}", f"p-1\t{number}\t0", f"|p-1\tx\t{number}\t{number}")
+
+
+def test_open_connections_of_people_who_are_gone_are_told_from_all_others():
+    """Live, gone, nobody's, one of IPv6, one that was somebody else's before, and the test of a path."""
+    lines = {
+        "p-live": "10.0.0.1:1000",
+        "p-gone": "10.0.0.2:1000",
+        "p-old": "[2001:db8::1]:2000",
+        "vpnctl-proof": "127.0.0.1:3000",
+    }
+    access = "".join(f"2026/11/27 18:00:00.1 from {where} accepted tcp:x:80 [xr0 >> direct] email: {tag}\\n" for tag, where in lines.items())  # fmt: skip
+    again = "2026/11/27 18:00:01.1 from 10.0.0.1:1000 accepted tcp:x:80 [xr0 >> direct] email: p-live\\n"
+    there = ["10.0.0.1]:1000", "10.0.0.2]:1000", "10.0.0.3]:1000", "127.0.0.1]:3000"]
+    opened = "".join(f"ESTAB 0 0 [::ffff:10.9.9.9]:443 [::ffff:{each}\\n" for each in there)
+    opened += "CLOSE-WAIT 0 0 [2001:db8::9]:443 [2001:db8::1]:2000\\n"
+    script = f"""{PARTS[0].read_text()}
+xray_users() {{ printf 'p-live\\tsecret\\n'; }}
+ss() {{ printf '{opened}'; }}
+sed() {{ if [ "$1" = 's/^/line\\t/' ]; then printf '{access}{again}' | command sed "$1"; else command sed "$@"; fi; }}
+xray_lingering xray bash 443
+"""
+    made = script.replace('"/run/vpnctl-cores/$2.kept" "/run/vpnctl-$2/access.1" "/run/vpnctl-$2/access"', "/dev/null").replace("[ ! -f \"$each\" ] ||", "")  # fmt: skip
+    done = subprocess.run(["bash", "-c", made], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"10.0.0.2]1000", "2001:db8::1]2000"}
 
 
 # The service, on the in-memory node.

@@ -35,3 +35,9 @@ def plugin(name: str) -> ProtocolPlugin:
     if name not in PLUGINS:
         raise InvalidInput(f"'{clean(name)}' is not a protocol", f"one of: {', '.join(names())}")
     return cast("ProtocolPlugin", import_module(PLUGINS[name]).PLUGIN)
+
+
+def fetched() -> list[tuple[str, str]]:
+    """Return (program, note of which archive it came from), for all that a node may have fetched for us."""
+    found = {archive.program for name in PLUGINS for archive in plugin(name).archives}
+    return [(f"/usr/local/bin/{each}", f"/var/lib/vpnctl/{each}.archive") for each in sorted(found)]

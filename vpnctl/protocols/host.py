@@ -10,6 +10,8 @@ from vpnctl.rules.secret import Secret
 SYSCTL = "/etc/sysctl.d/60-vpnctl.conf"
 SYSCTL_LIVE = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 FIREWALL_UNIT = "/etc/systemd/system/vpnctl-firewall@.service"
+FOLDERS = ("/etc/vpnctl/xray", "/run/vpnctl-cores")
+"""Folders of ours below those that every node has."""
 TOKEN = "/var/lib/vpnctl/token"  # noqa: S105 - a path, not a password
 
 _SYSCTL_TEXT = "net.ipv4.ip_forward = 1\n-net.ipv6.conf.all.forwarding = 1\n"

@@ -112,6 +112,9 @@ look() {
     IFS=$tab read -r verb a b c d e <<<"$line"
     case $verb in
       look-unit) [ -e "/etc/systemd/system/multi-user.target.wants/$a" ] && say unit "$a" enabled ;;
+      look-program)
+        [ -x "/usr/local/bin/$b" ] && [ -r "$state/$b.archive" ] && read -r word <"$state/$b.archive" &&
+          [[ " $c " = *" $word "* ]] && say fact "pkg:$a" yes ;;
       look-package) command -v "$b" >/dev/null && say fact "pkg:$a" yes ;;
       look-sysctl) [ -r "$a" ] && read -r word <"$a" && say fact "sysctl:$a" "$word" ;;
       look-key)
@@ -125,7 +128,11 @@ look() {
       look-shared) "${a}_shared" "$b" "$c" "$d" ;;
       look-path) "${a}_path" "$b" "$c" "$d" "$e" ;;
       look-endpoint)
-        if "${a}_up" "$b" "$c"; then "${a}_look" "$b" "$c" "$d"; else ports "$e"; fi ;;
+        if "${a}_up" "$b" "$c"; then
+          "${a}_look" "$b" "$c" "$d"
+        elif ! { declare -F "${a}_holds" >/dev/null && "${a}_holds" "$b" "$c"; }; then
+          ports "$e"
+        fi ;;
     esac
   done
 }

@@ -1,5 +1,5 @@
 # The node script: reads what a node is and, when told to, changes it. It travels over SSH for every
-# call and leaves nothing of itself behind. Bash, coreutils, util-linux and systemd only.
+# call and leaves nothing of itself behind. Bash, coreutils, util-linux, awk, iproute2, systemd, and what it installs.
 #
 # stdin: the plan (its length was given), then the bytes of the plan's files in order.
 # stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
@@ -13,6 +13,8 @@
 #                                     made anew and its counters began at zero. |WORDS: what the plug-in's `observe` reads,
 #                                     secrets only as (same) or (other) than in FILE. filed ENDPOINT ID: in FILE, not live.
 #                                     other ENDPOINT NAME: a parameter that is live otherwise than FILE says
+#                                     lingering ENDPOINT N: open connections of people who are not live any more
+#                                     ends ENDPOINT TIME: when its certificate ends
 #   NAME_cut TOOL ENDPOINT ID...      remove these at once
 #   NAME_sync TOOL ENDPOINT FILE MTU  make live what the file says; nobody else's session ends
 #   NAME_key TOOL FILE                the server's identity in a file
@@ -20,6 +22,8 @@
 #   NAME_clear                        what a killed test of packets left goes
 #   NAME_why TEXT                     the cause in what a unit said; fails where it is none of its own
 #   NAME_check TOOL FILE              whether the program takes that file; only where the plan asks for it
+#   NAME_holds TOOL ENDPOINT          where it does not run: whether its port is taken by itself all the same; may be left out
+#   NAME_prepare                      before packages are installed; may be left out
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export DEBIAN_FRONTEND=noninteractive
@@ -117,15 +121,17 @@ main() {
 
   # A program in a zip archive, for this machine; arguments: its name, then "MACHINE SHA256 URL" each.
   fetch_program() {
-    local name=$1 machine sum url work=$state/fetch end=$((SECONDS + 300))
+    local name=$1 machine sum url work=/usr/local/bin/.$1.$$.$nonce end=$((SECONDS + 300))
     shift
     while read -r machine sum url; do [ "$machine" = "$(uname -m)" ] && break; done < <(printf '%s\n' "$@")
+    trap 'rm -rf "$work"' RETURN
     [ -n "$machine" ] || { echo "there is no build of $name for $(uname -m)"; return 1; }
     command -v curl >/dev/null && command -v unzip >/dev/null || install_packages curl unzip || return 1
     mkdir -p "$work" /usr/local/bin
-    curl -fsSL --retry 2 --max-time 240 -o "$work/$name.zip" "$url" || { echo "it could not be fetched from $url"; return 1; }
-    [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { rm -rf "$work"; echo "what came from $url is not what was expected: its checksum differs"; return 1; }
-    unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && mv -T "$work/$name" "/usr/local/bin/$name" && rm -rf "$work"
+    curl -fsSL --retry 2 --max-time 100 -o "$work/$name.zip" "$url" || { echo "it could not be fetched from $url"; return 1; }
+    [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { echo "what came from $url is not what was expected: its checksum differs"; return 1; }
+    unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && sync "$work/$name" || return 1
+    mkdir -p "$state" && echo "$sum" >"$state/$name.archive" && mv -T "$work/$name" "/usr/local/bin/$name" && sync /usr/local/bin
   }
 
   # What uploads that were cut off left behind goes with the next one that arrives.
@@ -224,7 +230,9 @@ main() {
       IFS=$tab read -r verb a b c d e <<<"$line"
       [[ " $* " = *" $verb "* ]] || continue
       case $verb in
-        package) step package "$a" install_packages $a || return ;;
+        package)
+          for e in $fragments; do ! declare -F "${e}_prepare" >/dev/null || "${e}_prepare"; done
+          step package "$a" install_packages $a || return ;;
         fetch) step fetch "$a" fetch_program "$a" "$b" "$c" "$d" "$e" || return ;;
         cut)
           step cut "$c" "${a}_cut" "$b" "$c" $d || return

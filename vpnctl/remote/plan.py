@@ -52,7 +52,7 @@ def look(desired: Desired, scope: str, known: Mapping[str, str | None] = Mapping
         lines.append("look-ways")
         lines += [_line("look-file", file.path) for file in desired.system_files]
         lines += [_line("look-package", name, program) for name, program in desired.packages]
-        lines += [_line("look-package", each.program, each.program) for each in desired.archives]
+        lines += [_line("look-program", *_program(each)) for each in desired.archives]
         lines += [_line("look-sysctl", path) for path in (host.SYSCTL_LIVE if desired.packages else ())]
         for want in desired.endpoints:
             lines += [_line("look-file", path) for path in (*(file.path for file in want.system_files), *want.absent)]
@@ -123,6 +123,11 @@ def apply(order: ChangeOrder) -> NodePlan:
 def _file(file: File, test: str) -> str:
     size = str(len(file.text.reveal().encode()))
     return _line("file", file.path, file.mode, file.digest, size, *([test] if test else []))
+
+
+def _program(archive: Archive) -> tuple[str, str, str]:
+    """What to look for: a program that came from one of these archives."""
+    return archive.program, archive.program, " ".join(digest for _, _, digest in archive.builds)
 
 
 def _fetch(archive: Archive) -> str:

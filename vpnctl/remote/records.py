@@ -73,6 +73,7 @@ class Reader:
     filed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     others: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     ends: dict[str, int] = field(default_factory=dict)
+    lingering: dict[str, int] = field(default_factory=dict)
     paths: dict[str, list[SeenPath]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, int] = field(default_factory=dict)
     wan: list[str] = field(default_factory=list)
@@ -145,6 +146,9 @@ class Reader:
         if not _PARAMETER.fullmatch(parameter):
             raise ValueError("a parameter that is none")
         self.others[name].add(parameter)
+
+    def _on_lingering(self, name: str, count: str) -> None:
+        self.lingering[name] = int(count[:9])
 
     def _on_ends(self, name: str, at: str) -> None:
         self.ends[name] = int(at[:12])
@@ -223,7 +227,8 @@ class Reader:
             mtu, up = self.interfaces[name]
             seen = SeenInterface(mtu, up, frozenset(self.addresses[name]), frozenset(self.routes[name]))
         filed, ends = frozenset(self.filed[name]), self.ends.get(name)
-        return SeenEndpoint(identity, port, peers, self.epochs[name], filed, seen, others, ends)
+        left = self.lingering.get(name, 0)
+        return SeenEndpoint(identity, port, peers, self.epochs[name], filed, seen, others, left, ends)
 
 
 _PARAMETER = re.compile(r"[a-z0-9_]{1,40}")

@@ -186,6 +186,15 @@ class ParameterDiffers(OfEndpoint):
     what: str
 
 
+@dataclass(frozen=True)
+class ConnectionsLeft(OfEndpoint):
+    """People who may not connect any more have connections that are still open."""
+
+    kind = "open connections"
+    how = "{count} of people who were cut off: end them"
+    count: int
+
+
 class Carrying(OfEndpoint):
     """Something that an interface needs to carry packets, and lacks."""
 

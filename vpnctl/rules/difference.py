@@ -8,6 +8,7 @@ from vpnctl.rules import firewall
 from vpnctl.rules.changes import (
     AddressMissing,
     Change,
+    ConnectionsLeft,
     EndpointDown,
     EndpointLeft,
     FileDiffers,
@@ -117,6 +118,7 @@ def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) 
     if want.interface and seen.interface and seen.interface.mtu != want.interface.mtu:
         changes.append(ParameterDiffers(want.name, f"MTU {seen.interface.mtu} instead of {want.interface.mtu}"))
     changes += [ParameterDiffers(want.name, f"{each} is another one than in the file") for each in sorted(seen.others)]
+    changes += [ConnectionsLeft(want.name, seen.lingering)] if seen.lingering else []
     changes += _certificate(want.name, seen.ends, observed.clock)
     file = observed.files.get(want.config.path)
     ours = file is not None and file[0] == want.config.digest

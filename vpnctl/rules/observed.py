@@ -67,6 +67,8 @@ class SeenEndpoint:
     interface: SeenInterface | None = None
     others: frozenset[str] = frozenset()
     """Names of parameters that are live otherwise than the file there says."""
+    lingering: int = 0
+    """Open connections of people who are not live any more."""
     ends: int | None = None
     """When its certificate ends, Unix seconds; None: it has none, or that could not be read."""
 

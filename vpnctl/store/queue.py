@@ -38,7 +38,7 @@ def covered(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-# As text, because this is asked in almost every command and building it from parts takes longer than asking. Constants all.
+# As text, because this is asked in almost every command, and building it from parts takes longer than asking.
 _SINCE = (
     "CASE subscription.traffic_period WHEN 'day' THEN :day WHEN 'week' THEN :week WHEN 'month' THEN :month"
     " ELSE :rolling END"

@@ -18,7 +18,8 @@ from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, InvalidInput, VpnctlError
-from vpnctl.protocols.host import FIREWALL_UNIT, SYSCTL, TOKEN
+from vpnctl.protocols import fetched
+from vpnctl.protocols.host import FIREWALL_UNIT, FOLDERS, SYSCTL, TOKEN
 from vpnctl.remote import enroll
 from vpnctl.remote.driver import Query
 from vpnctl.remote.shell import Login
@@ -239,6 +240,10 @@ def _clear(app: App, row: Node) -> Settled:
         shell = app.connect(login)
         try:
             shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN), seconds=20)
+            for program, note in fetched():  # what was there before us is not noted, and stays
+                if shell.run(("cat", note), seconds=20).status == 0:
+                    shell.run(("rm", "-f", program, note), seconds=20)
+            shell.run(("rmdir", "--ignore-fail-on-non-empty", *FOLDERS), seconds=20)
             shell.run(("rmdir", "--ignore-fail-on-non-empty", "/etc/vpnctl", "/var/lib/vpnctl"), seconds=20)
             shell.run(("systemctl", "daemon-reload"), seconds=30)
             if login.kind == "ssh":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vpnctl.actions.people.issue import Issued
@@ -40,15 +41,16 @@ def written(app: App, name: str, form: str) -> Link:
     kind = ClientKind(form)
     now = app.clock()
     taken: list[tuple[Issued, Entry]] = []
-    left_out = []
+    left_out: list[str] = []
+    titles: set[tuple[str, str]] = set()
     with app.store.read() as tx:
         owner = find.user(tx, name)
         who = person(tx, owner, now)
         ended = why_not_person(who, now)
         table = models.peer.c
-        live = (table.user_id == owner.id, table.revoked_at.is_(None), table.retiring_at.is_(None))
+        rows = tx.all(Peer, table.user_id == owner.id, table.revoked_at.is_(None), order=table.created_at.desc())
         limits = node_limits(tx, {owner.id: who}, now)
-        for peer in [] if ended else tx.all(Peer, *live, order=table.device):
+        for peer in [] if ended else in_use(rows):
             if why_not(standing(who, peer, limits), now) is not None:
                 continue
             try:
@@ -58,8 +60,16 @@ def written(app: App, name: str, form: str) -> Link:
                 made = None
             if made is None:
                 left_out.append(peer.device)
-            else:
+            elif (issued.node.name, peer.device) not in titles:  # apps refuse two of one name
+                titles.add((issued.node.name, peer.device))
                 taken.append((issued, made))
     said = str(why(Words(owner.locale), ended)) if ended else ""
     text = link.written(kind, [made for _, made in taken], said)
-    return Link(text, tuple(issued for issued, _ in taken), tuple(left_out), ended)
+    return Link(text, tuple(issued for issued, _ in taken), tuple(dict.fromkeys(left_out)), ended)
+
+
+def in_use(rows: Sequence[Peer]) -> list[Peer]:
+    """Return a person's peers by device; one that is being replaced only as long as its successor was not seen."""
+    seen = {peer.device for peer in rows if peer.retiring_at is None and peer.present_at is not None}
+    kept = [peer for peer in rows if peer.retiring_at is None or peer.device not in seen]
+    return sorted(kept, key=lambda peer: peer.device)

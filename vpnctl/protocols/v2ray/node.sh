@@ -9,17 +9,32 @@ v2ray_sync() { xray_sync "$@"; }
 v2ray_key() { xray_key "$@"; }
 v2ray_shared() { xray_shared "$@"; }
 v2ray_clear() { :; }
+v2ray_holds() { xray_holds "$@"; }
+
+# Debian's package starts a server of its own, with a port of its own: not where it was not there before us.
+v2ray_prepare() { command -v v2ray >/dev/null || systemctl -q mask v2ray.service; }
+
 v2ray_check() { xray_check "$@"; }
 v2ray_why() { xray_why "$@"; }
 
 # stdin: a config that notes nobody.
 v2ray_test() { v2ray -test -format json -config stdin:; }
 
-v2ray_answers() { v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.GetSysStats '' 2>/dev/null | grep -q Uptime; }
+v2ray_answers() { v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.GetSysStats '' 2>/dev/null | grep -q Sys; }
+
+# Who is live is kept beside its socket in a folder of root's, by when the core began: it knows nobody from before.
+v2ray_people() {
+  mkdir -p -m 700 /run/vpnctl-cores
+  echo "/run/vpnctl-cores/$1.$(systemctl show -p ExecMainStartTimestampMonotonic --value "$(xray_unit v2ray "$1")").people"
+}
 
 v2ray_users() {
-  local people=/run/vpnctl-$1/people
-  [ -e "$people" ] || sed -n 's/^{"email": "\([^"]*\)", "id": "\([^"]*\)".*/\1\t\2/p' "/run/vpnctl-$1/begun" >"$people"
+  local people
+  people=$(v2ray_people "$1")
+  if [ ! -e "$people" ]; then
+    rm -f "/run/vpnctl-cores/$1".*.people
+    sed -n 's/^{"email": "\([^"]*\)", "id": "\([^"]*\)".*/\1\t\2/p' "/run/vpnctl-$1/begun" >"$people"
+  fi
   cat "$people"
 }
 
@@ -27,7 +42,7 @@ v2ray_traffic() {
   v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.QueryStats 'pattern: "user>>>" reset: false' 2>/dev/null | awk -F'"' '
     /name:/ { split($2, part, ">>>"); tag = part[2]; way = part[4]; tags[tag] }
     /value:/ { value = $0; gsub(/[^0-9]/, "", value); sum[tag, way] = value }
-    END { for (tag in tags) print tag "\t" sum[tag, "uplink"] + 0 "\t" sum[tag, "downlink"] + 0 }'
+    END { for (tag in tags) printf "%s\t%.0f\t%.0f\n", tag, sum[tag, "uplink"], sum[tag, "downlink"] }'
 }
 
 # Its API is gRPC: a message of protobuf, in hex until it is sent. Field numbers: proxyman/command and proxy/vmess (vless).
@@ -55,7 +70,8 @@ v2ray_tell() {
 
 # stdin: lines of people.
 v2ray_add() {
-  local name=$1 line tag id kind account user add
+  local name=$1 line tag id kind account user add people
+  people=$(v2ray_people "$name")
   kind=$(sed -n "s/^{\"tag\": \"$name\".*\"protocol\": \"\([a-z]*\)\".*/\1/p" "$2")
   while IFS= read -r line; do
     IFS='"' read -r _ _ _ tag _ _ _ id _ <<<"$line"
@@ -64,14 +80,15 @@ v2ray_add() {
     user=$(v2ray_field 2 "$(v2ray_hex "$tag")")$(v2ray_field 3 "$(v2ray_typed "proxy.$kind.Account" "$account")")
     add=$(v2ray_typed app.proxyman.command.AddUserOperation "$(v2ray_field 1 "$user")")
     v2ray_tell "$name" "$add" >/dev/null
-    [[ $(v2ray_tell "$name" "$add") = *"already exists"* ]] && printf '%s\t%s\n' "$tag" "$id" >>"/run/vpnctl-$name/people"
+    [[ $(v2ray_tell "$name" "$add") = *"already exists"* ]] && printf '%s\t%s\n' "$tag" "$id" >>"$people"
   done
 }
 
 v2ray_remove() {
-  local name=$1 tag remove people=/run/vpnctl-$1/people
+  local name=$1 tag remove people
   shift
   v2ray_users "$name" >/dev/null
+  people=$(v2ray_people "$name")
   for tag; do
     remove=$(v2ray_typed app.proxyman.command.RemoveUserOperation "$(v2ray_field 1 "$(v2ray_hex "$tag")")")
     v2ray_tell "$name" "$remove" >/dev/null

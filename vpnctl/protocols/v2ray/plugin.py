@@ -18,8 +18,9 @@ class V2Ray(Xray):
     default_port = 8443
     packages = (("curl", "curl"), ("v2ray", "v2ray"))
     archives: tuple[Archive, ...] = ()
-    core = server.Core("v2ray", "/usr/bin/v2ray")
-    inbounds = (options.VMESS_RAW, options.VMESS_WS, options.WS)
+    core = server.Core("v2ray", "/usr/bin/v2ray -format json")
+    inbounds = (options.VMESS_RAW,)
+    """Over WebSocket it believes anybody about where a connection comes from, so nobody could be cut off."""
 
 
 PLUGIN = V2Ray()

@@ -1,4 +1,4 @@
-"""A device on Xray as one entry of what other apps read. Formats: sing-box 1.14, mihomo 1.19."""
+"""A device on Xray as one entry of what other apps read. Formats: sing-box 1.13, mihomo 1.19."""
 
 from __future__ import annotations
 

@@ -2,7 +2,17 @@
 # functions CORE_users, CORE_traffic, CORE_add, CORE_remove. What a tool says of success proves nothing: it exits with 0 when it failed.
 xray_unit() { echo "vpnctl-$1@$2.service"; }
 
-xray_up() { systemctl -q is-active "$(xray_unit "$1" "$2")"; }
+# It runs where it answers: what cannot be asked is neither read nor changed. It is asked again, for it may be busy or have
+# just begun.
+xray_up() {
+  local _
+  xray_holds "$1" "$2" || return 1
+  for _ in 1 2 3; do "$1_answers" "$2" && return 0; sleep 0.3; done
+  return 1
+}
+
+# Whether it is ours that has its port.
+xray_holds() { systemctl -q is-active "$(xray_unit "$1" "$2")"; }
 
 xray_live() { "$1_users" "$2" | cut -f1; }
 
@@ -23,13 +33,16 @@ xray_said() {
 xray_as_begun() { xray_head "$2" | cmp -s - <(xray_head "/run/vpnctl-$1/begun"); }
 
 xray_look() {
-  local pid start
+  local pid start open users
+  users=$("$1_users" "$2") || return 0
   pid=$(systemctl show -p MainPID --value "$(xray_unit "$1" "$2")")
   start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
   say served "$2" "$((start % 1000000000))"
   xray_said "$2" "$3" 's/.*"identity": "\([^"]*\)", "port": \([0-9]*\)}.*/|\1\t\2/p'
-  { "$1_users" "$2" | sed 's/^/user\t/'; "$1_traffic" "$2" | sed 's/^/traffic\t/'; } | xray_people "$2" "$3"
+  { [ -z "$users" ] || sed 's/^/user\t/' <<<"$users"; "$1_traffic" "$2" | sed 's/^/traffic\t/'; } | xray_people "$2" "$3"
   xray_as_begun "$2" "$3" || say other "$2" settings
+  open=$(xray_lingering "$1" "$2" "$(xray_said "$2" "$3" 's/.*"port": \([0-9]*\)}.*/\1/p')" | grep -c .)
+  [ "$open" = 0 ] || say lingering "$2" "$open"
   xray_ends "$2" "$3"
 }
 
@@ -44,7 +57,7 @@ xray_people() {
     END {
       for (tag in secret) {
         shown = tag in filed ? (filed[tag] == secret[tag] ? "(same)" : "(other)") : secret[tag]
-        print "|" tag "\t" shown "\t" up[tag] + 0 "\t" down[tag] + 0
+        printf "|%s\t%s\t%.0f\t%.0f\n", tag, shown, up[tag], down[tag]
       }
       for (tag in filed) if (!(tag in secret)) print "filed\t" name "\t" tag
     }'
@@ -66,9 +79,9 @@ xray_shared() {
 # A test of a path that was killed leaves a person behind, and a mark that says so.
 xray_clear() {
   local mark name
-  for mark in /run/vpnctl-*/proof; do
+  for mark in /run/vpnctl-cores/*.proof; do
     [ -e "$mark" ] || continue
-    name=${mark#/run/vpnctl-} name=${name%/proof}
+    name=${mark##*/} name=${name%.proof}
     xray_remove "$name" vpnctl-proof >/dev/null 2>&1
     rm -f "$mark"
   done
@@ -82,10 +95,14 @@ xray_check() {
   target=$(sed -n 's/.*"target": "\([^"]*\)".*/\1/p' "$2")
   [ -n "$target" ] || return 0
   [ -e "$old" ] && xray_head "$2" | cmp -s - <(xray_head "$old") && return 0
-  xray_target "$target" || { echo "the site $target does not answer with TLS 1.3 from here, so REALITY cannot borrow its face"; return 1; }
+  xray_target "$target" "$(sed -n 's/.*"serverNames": \["\([^"]*\)".*/\1/p' "$2")" || { echo "the site $target does not answer with TLS 1.3 by the name that clients will ask for, so REALITY cannot borrow its face"; return 1; }
 }
 
-xray_target() { timeout 15 xray tls ping "$1" 2>&1 | grep -q '^TLS Version: *TLS 1\.3'; }
+# Arguments: HOST:PORT, the name that clients ask for.
+xray_target() {
+  timeout 15 curl -sk -o /dev/null --max-time 12 --tlsv1.3 --connect-to "::$1" "https://$2/"
+  case $? in 0 | 52 | 56 | 92) return 0 ;; *) return 1 ;; esac  # what is said behind the handshake does not matter
+}
 
 # stdin: a config that notes nobody, for the folder of a core that does not run yet is not there.
 xray_test() { xray run -test -format json -config stdin:; }
@@ -95,24 +112,25 @@ xray_cut() {
   shift 2
   [ $# -gt 0 ] && xray_up "$tool" "$name" || return 0
   printf '%s\n' "$@" | xargs -n 500 | while read -r line; do "${tool}_remove" "$name" $line; done >/dev/null 2>&1
-  xray_hang_up "$tool" "$name" "$@"
+  xray_hang_up "$tool" "$name"
 }
 
-# Ends the open connections of these people and of nobody else: the core noted which address and port each came from. It
-# may write that a moment later than the connection began, so this looks twice. Read again; the tool's word is no proof.
+# Ends the open connections of everybody who is not live any more, and of nobody else: the core noted which address and port
+# each came from. It may write that a moment later than the connection began, so this looks twice. Read again; the
+# tool's word is no proof. Whoever is found later, in any look, is `lingering` and ended by the next sync.
 xray_hang_up() {
   local tool=$1 name=$2 port open= wait line
-  shift 2
   port=$(xray_said "$name" - 's/.*"port": \([0-9]*\)}.*/\1/p')
   for wait in 0.1 0.1 0.3 0.5 0; do
-    open=$(xray_sessions "$name" "$port" "$*")
+    open=$(xray_lingering "$tool" "$name" "$port")
     [ -z "$open" ] && [ "$wait" != 0.1 ] && break
     [ -z "$open" ] || printf '%s\n' "$open" | xargs -n 40 | while read -r line; do
-      ss -K -Htn state established "( sport = :$port ) and ( $(xray_ends_at $line) )" >/dev/null 2>&1
+      ss -K -Htn "( sport = :$port ) and ( $(xray_ends_at $line) )" >/dev/null 2>&1
     done
     sleep "$wait"
   done
-  [ -z "$open" ] || { echo "this kernel does not end connections that are open (CONFIG_INET_DIAG_DESTROY): who was cut off keeps them"; return 1; }
+  [ -z "$(xray_lingering "$tool" "$name" "$port")" ] ||
+    { echo "this kernel does not end connections that are open (CONFIG_INET_DIAG_DESTROY): who was cut off keeps them"; return 1; }
 }
 
 # A filter of ss for ADDRESS]PORT words. To a socket of both families an IPv4 client has an address of IPv6.
@@ -129,32 +147,36 @@ xray_ends_at() {
   done
 }
 
-# The other ends, as ADDRESS]PORT, of the open connections of these people.
-xray_sessions() {
-  ss -Htn state established "sport = :$2" 2>/dev/null | awk -v tags=" $3 " -v run="/run/vpnctl-$1" '
+# The other ends, as ADDRESS]PORT, of open connections that the core gave to somebody who is not live.
+xray_lingering() {
+  local users each
+  users=$("$1_users" "$2") || return 0
+  { sed 's/^/live\t/' <<<"$users"
+    ss -Htn state established state close-wait "sport = :$3" 2>/dev/null | sed 's/^/open\t/'
+    for each in "/run/vpnctl-cores/$2.kept" "/run/vpnctl-$2/access.1" "/run/vpnctl-$2/access"; do
+      [ ! -f "$each" ] || sed 's/^/line\t/' "$each"
+    done
+  } | awk -F'\t' '
     function bare(text) {
       sub(/^(tcp|udp):/, "", text); gsub(/[][]|::ffff:/, "", text)
       return match(text, /:[0-9]+$/) ? substr(text, 1, RSTART - 1) "]" substr(text, RSTART + 1) : text
     }
-    BEGIN {
-      for (i = split("kept access.1 access", files, " "); i > 0; i--)
-        while ((getline line < (run "/" files[i])) > 0) {
-          n = split(line, word, " ")
-          if (word[n - 1] != "email:" || !index(tags, " " word[n] " ")) continue
-          for (k = 2; k < n; k++) if (word[k] == "accepted") theirs[bare(word[k - 1])]
-        }
+    $1 == "live" { live[$2]; next }
+    { n = split($2, word, " ") }
+    $1 == "open" { for (i = 1; i < n; i++) if (word[i] ~ /:[0-9]+$/ && word[i + 1] ~ /:[0-9]+$/) open[bare(word[i + 1])]; next }
+    word[n - 1] == "email:" && word[n] != "vpnctl-proof" {
+      for (k = 2; k < n; k++) if (word[k] == "accepted") whose[bare(word[k - 1])] = word[n]
     }
-    bare($4) in theirs { print bare($4) }'
+    END { for (end in open) if (end in whose && !(whose[end] in live)) print end }'
 }
 
 # What the file says of people is told to the running core: who is gone or has another secret first, with all that they
-# have open, then who is new. A change of anything else is only taken by a core that begins again, and one that does not
-# answer cannot be told anything.
+# have open, then who is new. A change of anything else is only taken by a core that begins again.
 xray_sync() {
   local tool=$1 name=$2 file=$3 gone
-  xray_as_begun "$name" "$file" && "${tool}_answers" "$name" || { systemctl -q restart "$(xray_unit "$tool" "$name")"; return; }
+  xray_as_begun "$name" "$file" || { systemctl -q restart "$(xray_unit "$tool" "$name")"; return; }
   gone=$("${tool}_users" "$name" | xray_differing "$file" gone)
-  xray_cut "$tool" "$name" $gone || return 1
+  if [ -n "$gone" ]; then xray_cut "$tool" "$name" $gone; else xray_hang_up "$tool" "$name"; fi || return 1
   [ -z "$("${tool}_users" "$name" | xray_differing "$file" new)" ] || "${tool}_users" "$name" | xray_differing "$file" new | "${tool}_add" "$name" "$file" >/dev/null 2>&1
 }
 
@@ -184,19 +206,21 @@ xray_why() {
 
 xray_api() { local verb=$1 name=$2; shift 2; xray api "$verb" --server="unix:///run/vpnctl-$name/api" "$@" 2>/dev/null; }
 
-xray_answers() { xray_api statssys "$1" | grep -q Uptime; }
+# In its first second it has no uptime, which is left out like every zero.
+xray_answers() { xray_api statssys "$1" | grep -q Sys; }
 
 xray_users() {
-  xray_api inbounduser "$1" -tag="$1" | awk -F'"' '
+  xray_api inbounduser "$1" -tag="$1" | awk -F'"' '  # fails where nothing was said: that is no empty list
     $2 == "id" || $2 == "password" || $2 == "key" { secret = $4 }
-    $2 == "email" { if ($4 != "vpnctl-nobody") print $4 "\t" secret; secret = "" }'
+    $2 == "email" { if ($4 != "vpnctl-nobody" && $4 != "vpnctl-proof") print $4 "\t" secret; secret = "" }
+    END { exit NR == 0 }'
 }
 
 xray_traffic() {
   xray_api statsquery "$1" -pattern 'user>>>' | awk -F'"' '
     $2 == "name" { split($4, part, ">>>"); tag = part[2]; way = part[4]; tags[tag] }
     $2 == "value" { value = $3; gsub(/[^0-9]/, "", value); sum[tag, way] = value }
-    END { for (tag in tags) print tag "\t" sum[tag, "uplink"] + 0 "\t" sum[tag, "downlink"] + 0 }'
+    END { for (tag in tags) printf "%s\t%.0f\t%.0f\n", tag, sum[tag, "uplink"], sum[tag, "downlink"] }'
 }
 
 xray_remove() { local name=$1; shift; xray_api rmu "$name" -tag="$name" "$@"; }

@@ -28,7 +28,7 @@ _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
 _FORMS = {
     "target": re.compile(rf"({_HOST}):([1-9][0-9]{{0,4}})"),
     "server_name": re.compile(_HOST),
-    "short_id": re.compile(r"(?:[0-9a-f]{2}){0,8}"),
+    "short_id": re.compile(r"(?:[0-9a-f]{2}){1,8}"),
     "path": re.compile(r"/[A-Za-z0-9._~/-]{0,64}"),
     "certificate": re.compile(r"/[A-Za-z0-9._/@+-]{1,200}"),
     "certificate_key": re.compile(r"/[A-Za-z0-9._/@+-]{1,200}"),
@@ -101,6 +101,8 @@ def checked(given: Mapping[str, Any], kinds: Sequence[str] = INBOUNDS) -> dict[s
             raise BadOption(name, "expected a valid string")
         if name in _WORDS and value not in _WORDS[name]:
             raise BadOption(name, f"one of: {', '.join(_WORDS[name])}")
+        if name == "short_id" and not value:
+            raise BadOption(name, f"expected {_MEANT[name]}")
         found = _FORMS[name].fullmatch(value) if name in _FORMS and value else None
         if name in _FORMS and value and (found is None or (name == "target" and int(found[2]) > MAX_PORT)):
             raise BadOption(name, f"expected {_MEANT[name]}")
@@ -119,7 +121,7 @@ def fitting(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in asdict(found).items():
         if value and name not in needed and name != "fingerprint":
             raise BadOption(name, f"{found.inbound} has no such option")
-        if not value and name in needed and name != "short_id":
+        if not value and name in needed:
             raise MissingOption(name)
     return asdict(found)
 

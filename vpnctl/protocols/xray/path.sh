@@ -7,7 +7,7 @@ xray_path() {
   xray_up "$tool" "$name" || return 0
   target=$(sed -n 's/.*"target": "\([^"]*\)".*/\1/p' "$begun")
   [ -n "$target" ] || return 0
-  xray_target "$target" || { say path "$name" 0 target; return; }
+  xray_target "$target" "$(sed -n 's/.*"serverNames": \["\([^"]*\)".*/\1/p' "$begun")" || { say path "$name" 0 target; return; }
   grep -q '"network": "raw"' "$begun" || { say path "$name" 0 ok; return; }
   exec 8>/run/vpnctl.lock
   flock -w 20 8 || { say path "$name" 0 busy; exec 8>&-; return; }
@@ -21,7 +21,7 @@ xray_asks() {
   local uuid socks=$((20000 + RANDOM % 20000)) public client done=1
   uuid=$(cat /proc/sys/kernel/random/uuid)
   public=$(xray_said "$1" - 's/.*"identity": "\([^"]*\)".*/\1/p' | tr '+/' '-_' | tr -d '=')
-  : >"/run/vpnctl-$1/proof"
+  mkdir -p -m 700 /run/vpnctl-cores && : >"/run/vpnctl-cores/$1.proof"
   printf '{"email": "vpnctl-proof", "id": "%s", "flow": "xtls-rprx-vision"}\n' "$uuid" | xray_add "$1" "$3" >/dev/null 2>&1
   # What outlives this script must not hold its lock, nor the connection.
   sed -n 's/.*"serverNames": \["\([^"]*\)"\], "shortIds": \["\([^"]*\)"\].*/\1 \2/p' "$3" | {

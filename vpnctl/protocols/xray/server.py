@@ -30,8 +30,12 @@ METHOD = "2022-blake3-aes-128-gcm"
 PRIVATE = (
     "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
 )  # fmt: skip
-OWN = ("127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "::1/128", "fe80::/10")
+OWN = (
+    "127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "100.100.100.200/32", "::/127", "fe80::/10", "fd00:ec2::254/128",
+)  # fmt: skip
 """The server itself and what its provider tells it: nobody goes there."""
+UNTOLD = "X-Vpnctl-Nobody-Sends-This"
+"""The only header that is believed about where a connection comes from; any other one is anybody's word."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def config_file(endpoint: EndpointSpec, people: Mapping[str, Secret], core: Core
     api = {"tag": "api", "listen": f"{runtime(endpoint.name)}/api", "protocol": "dokodemo-door", "settings": way}
     body = f'{before}"clients": [\n{lines}]{after}'
     text = "{\n" + "".join(parts) + f'"inbounds": [\n{json.dumps(api)},\n{body}\n]\n}}\n'
-    secrets = (endpoint.secret, *people.values())
+    derived = (Secret(url_form(endpoint.secret.reveal())), *(server_password(endpoint, each) for each in ("", NOBODY)))
+    secrets = (endpoint.secret, *derived, *people.values())
     return file(f"{FOLDER}/{endpoint.name}.json", "600", text, secrets)
 
 
@@ -125,8 +130,8 @@ def _person(set_to: XrayOptions, tag: str, secret: Secret) -> str:
     if set_to.flows:
         named["flow"] = "xtls-rprx-vision"
     if set_to.vmess:
-        return json.dumps({**named, "alterId": 0})
-    return json.dumps(named)
+        return json.dumps({**named, "alterId": 0}, ensure_ascii=False)
+    return json.dumps(named, ensure_ascii=False)
 
 
 def _inbound(endpoint: EndpointSpec, set_to: XrayOptions, core: Core) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def _inbound(endpoint: EndpointSpec, set_to: XrayOptions, core: Core) -> dict[st
         protocol = "vmess"
     elif kind == options.SHADOWSOCKS:
         protocol = "shadowsocks"
-        people |= {"method": METHOD, "password": server_password(endpoint).reveal(), "network": "tcp,udp"}
+        people |= {"method": METHOD, "password": server_password(endpoint).reveal(), "network": "tcp"}
     elif kind == options.TROJAN:
         protocol = "trojan"
     else:
@@ -158,6 +163,7 @@ def _stream(endpoint: EndpointSpec, set_to: XrayOptions, core: Core) -> dict[str
     stream: dict[str, Any] = {"network": network}
     if set_to.path:
         stream[f"{network}Settings"] = {"path": set_to.path}
+        stream["sockopt"] = {"trustedXForwardedFor": [UNTOLD]}
     if set_to.borrows:
         secret = endpoint.secret.reveal() if endpoint.secret else ""
         names = {"serverNames": [set_to.server_name], "shortIds": [set_to.short_id]}
@@ -192,7 +198,12 @@ def unit_files(core: Core, endpoint: EndpointSpec) -> tuple[File, ...]:
     """Return the unit that runs it, and the one beside it that forgets who was connected, with its script."""
     name, config = endpoint.name, f"{FOLDER}/{endpoint.name}.json"
     log, script = f"vpnctl-{core.name}-log@{name}.service", f"{FOLDER}/{name}.sessions"
-    runs = _UNIT.format(core=core.name, name=name, log=log, program=core.command, config=config, own=runtime(name))
+    may = "CAP_NET_BIND_SERVICE"
+    if XrayOptions(**endpoint.options).certificate:  # where it is the server's own, it is root's to read
+        may += " CAP_DAC_READ_SEARCH"
+    runs = _UNIT.format(
+        core=core.name, name=name, log=log, program=core.command, config=config, own=runtime(name), may=may
+    )
     arguments = f"{core.name} {name} {endpoint.port}"
     forgets = _LOG_UNIT.format(name=name, unit=unit(core, name), script=script, arguments=arguments)
     text = resources.files("vpnctl.protocols.xray").joinpath("sessions.sh").read_text(encoding="ascii")
@@ -213,8 +224,9 @@ Wants={log}
 [Service]
 Type=exec
 DynamicUser=yes
-AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_DAC_READ_SEARCH
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_DAC_READ_SEARCH
+AmbientCapabilities={may}
+CapabilityBoundingSet={may}
+LoadCredential=config:{config}
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
@@ -225,8 +237,8 @@ RuntimeDirectoryMode=0700
 LimitNOFILE=1048576
 Restart=always
 RestartSec=2
-ExecStartPre=/bin/cp {config} {own}/begun
-ExecStart={program} -config {config}
+ExecStartPre=/bin/cp ${{CREDENTIALS_DIRECTORY}}/config {own}/begun
+ExecStart={program} -config ${{CREDENTIALS_DIRECTORY}}/config
 ExecStartPost=/bin/sh -c 'for i in $$(seq 100); do [ -S {own}/api ] && exit 0; sleep 0.1; done; exit 1'
 
 [Install]

@@ -25,8 +25,7 @@ def holding(now: datetime) -> sa.ColumnElement[bool]:
 def covered(now: datetime) -> sa.ColumnElement[bool]:
     """A subscription covers `now` and its traffic is used up neither in all nor on the node.
 
-    For user and peer of the outer query.
-    `now` is in the operator's zone, whose calendar is meant.
+    For user and peer of the outer query. `now` is in the operator's zone, whose calendar is meant.
     """
     room = sa.or_(_sub.traffic.is_(None), sa.func.coalesce(_bound(_USED, now), 0) < _sub.traffic)
     here = sa.or_(_sub.node_traffic.is_(None), sa.func.coalesce(_bound(_USED_HERE, now), 0) < _sub.node_traffic)

@@ -22,7 +22,7 @@ v2ray_test() { v2ray -test -format json -config stdin:; }
 
 v2ray_answers() { v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.GetSysStats '' 2>/dev/null | grep -q Sys; }
 
-# Who is live is kept beside its socket in a folder of root's, by when the core began: it knows nobody from before.
+# Who is live is kept in a folder of root's, by when the core began: it knows nobody from before.
 v2ray_people() {
   mkdir -p -m 700 /run/vpnctl-cores
   echo "/run/vpnctl-cores/$1.$(systemctl show -p ExecMainStartTimestampMonotonic --value "$(xray_unit v2ray "$1")").people"
@@ -45,7 +45,7 @@ v2ray_traffic() {
     END { for (tag in tags) printf "%s\t%.0f\t%.0f\n", tag, sum[tag, "uplink"], sum[tag, "downlink"] }'
 }
 
-# Its API is gRPC: a message of protobuf, in hex until it is sent. Field numbers: proxyman/command and proxy/vmess (vless).
+# Its API is gRPC: a message of protobuf, in hex until it is sent. Field numbers: proxyman/command and proxy/vmess.
 v2ray_hex() { printf %s "$1" | od -An -v -tx1 | tr -d ' \n'; }
 
 # A field of bytes: its number, then what is in it, in hex.

@@ -1,5 +1,6 @@
-# Xray's part of the node script. Arguments: the core (xray, v2ray), endpoint, more. A core's own tool is behind the four
-# functions CORE_users, CORE_traffic, CORE_add, CORE_remove. What a tool says of success proves nothing: it exits with 0 when it failed.
+# Xray's part of the node script. Arguments: the core (xray, v2ray), endpoint, more. A core's own tool is behind the functions
+# CORE_answers, CORE_users, CORE_traffic, CORE_add, CORE_remove, CORE_test. What a tool says of success proves nothing: it exits
+# with 0 when it failed.
 xray_unit() { echo "vpnctl-$1@$2.service"; }
 
 # It runs where it answers: what cannot be asked is neither read nor changed. It is asked again, for it may be busy or have

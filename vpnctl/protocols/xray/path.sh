@@ -1,6 +1,6 @@
 # Xray's part of the node script where a path is to be proven. The site whose face an endpoint borrows must answer, or nobody can
 # connect. Then a throw-away person connects as people do, from the node itself, and asks for that site through the core: so
-# the endpoint takes people and what they ask for leaves the node. Other kinds borrow nothing, and nothing is tried of them.
+# the endpoint takes people and what they ask for leaves the node. Of XHTTP only the site is tried, of what borrows nothing, nothing.
 # Nothing of all this is left behind; `xray_clear` takes away what a killed test left. Says `path NAME 0 CODE`.
 xray_path() {
   local tool=$1 name=$2 port=$3 begun=/run/vpnctl-$2/begun target client=

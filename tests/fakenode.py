@@ -15,8 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tests.support.panel import Panel, answer_shell
 from vpnctl.errors import Distrust, Unreachable
 from vpnctl.protocols.wireguard.handshake import public_key
+from vpnctl.remote.panel.bootstrap import PROGRAM as PANEL_PROGRAM
+from vpnctl.remote.panel.shell import LOADER as PANEL_LOADER
 from vpnctl.remote.probe import Handshake, Stamp, Verdict
 from vpnctl.remote.shell import Login, Result
 
@@ -98,6 +101,10 @@ class FakeNode:
     """TCP ports."""
     indexes: int = 1
     parts: dict[str, Part] = field(default_factory=dict)
+    panel: Panel | None = None
+    panel_token: str = "-"
+    panel_says: dict[str, str] = field(default_factory=dict)
+    """What its program answers, by option."""
     calls: int = 0
     steps: int = 0
     writes: int = 0
@@ -111,6 +118,10 @@ class FakeNode:
 
     def __post_init__(self) -> None:
         self.parts = {name: make(self) for name, make in PARTS.items()}
+
+    def now(self) -> int:
+        """Return what its clock says."""
+        return int(self.time()) if self.time else self.clock
 
     def part_of(self, unit: str) -> Part | None:
         return next((part for part in self.parts.values() if unit.startswith(f"{part.prefix}@")), None)
@@ -234,6 +245,13 @@ class FakeShell:
             return Result(0, b"0\n", b"")
         if argv[:2] == ("bash", "-c") and argv[2] == "id -u":
             return Result(0, b"0\n", b"")
+        if argv[0] == PANEL_PROGRAM and self.node.panel is not None:
+            return Result(0, self.node.panel_says.get(argv[2], "").encode(), b"")
+        if argv[:2] == ("bash", "-c") and argv[2] == PANEL_LOADER:
+            assert self.node.panel is not None, "there is no panel here"
+            self.node.before_apply()
+            said, self.node.panel_token = answer_shell(self.node.panel, stdin, self.node.panel_token, self.node.now())
+            return Result(0, self.node.answer(said), b"")
         if argv[0] != "bash" or not argv[2].startswith("LC_ALL=C; IFS= read -r script_bytes"):
             return Result(0, b"", b"")
         head, _, rest = stdin.partition(b"\n")
@@ -377,7 +395,7 @@ class _Run:
         self.say("vpnctl-node", "1")
         self.say("token", node.token)
         self.say("boot", node.boot_id)
-        self.say("clock", str(int(node.time()) if node.time else node.clock))
+        self.say("clock", str(node.now()))
         if node.facts.get("ipv6") == "off":
             self.say("fact", "ipv6", "off")
         for verb, *args in self.plan:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def _connector(store: Store, vault: Vault, seconds: float) -> Callable[[Login], 
             from vpnctl.remote.local import LocalShell
 
             return LocalShell(login)
+        if login.kind == "https":
+            raise InvalidInput(f"{login.node} is reached by its panel alone", "add the server: vpnctl node add")
         from vpnctl.remote.ssh import SshShell
         from vpnctl.store.vault import NIL
 

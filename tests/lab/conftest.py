@@ -123,6 +123,10 @@ OURS = (
     "home/debian/.ssh",
     "opt/site",
     "usr/local/bin/vpnctl",
+    "usr/local/x-ui",
+    "etc/x-ui",
+    "etc/systemd/system/x-ui.service",
+    "etc/systemd/system/multi-user.target.wants/x-ui.service",
 )  # fmt: skip
 
 

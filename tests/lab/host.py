@@ -20,8 +20,10 @@ PACKAGES = {
     "zbarimg": "zbar-tools",
     "openssl": "openssl",
     "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
+    "gcc": "gcc",
+    "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",
 }
-"""Program -> Debian package that brings it."""
+"""Program or file -> Debian package that brings it."""
 
 
 def why_not() -> str | None:
@@ -40,7 +42,7 @@ def why_not() -> str | None:
 
 def missing() -> list[str]:
     """Return the Debian packages that are not installed yet."""
-    return [package for program, package in PACKAGES.items() if not shutil.which(program)]
+    return [package for program, package in PACKAGES.items() if not (shutil.which(program) or Path(program).is_file())]
 
 
 def install() -> None:

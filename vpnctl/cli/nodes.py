@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from vpnctl.cli import node_care, output
+from vpnctl.cli import node_care, output, panels
+from vpnctl.cli import retire as retiring
 from vpnctl.cli.completion import complete_nodes, complete_protocols
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current
+from vpnctl.cli.retire import view_of
 
 commands = typer.Typer(
     add_completion=False,
@@ -81,19 +83,9 @@ def add(
     row = nodes.add(front.app, new, ask_host_key)
     if not provision:
         what = f"added {row.name}; next: vpnctl node provision {row.name}"
-        return output.finish(front, [], what, nodes=[_view(row.name)])
+        return output.finish(front, [], what, nodes=[view_of(row.name)])
     front.say(f"added {row.name}, provisioning it")
     return _provision(row.name, None, "none", dry_run=False)
-
-
-def _view(name: str) -> Any:
-    from vpnctl import reports
-
-    front = current()
-    with front.app.store.read() as tx:
-        rows = reports.nodes(tx, front.app.clock(), retired=True, name=name)
-    # A retired node may have had the same name; the living one is meant.
-    return next((row for row in rows if row.state != "retired"), rows[-1] if rows else None)
 
 
 @commands.command("key")
@@ -135,7 +127,7 @@ def show(name: Name) -> int:
         {"public_key": each.identity, "allowed_ips": each.allowed_ips, "first_seen_at": each.first_seen_at}
         for each in aliens
     ]
-    output.show_one(front, _view(name), endpoints=endpoints, aliens=shown)
+    output.show_one(front, view_of(name), endpoints=endpoints, aliens=shown)
     if not front.json:
         sys.stdout.write("\n")
         output.show_list(
@@ -166,7 +158,7 @@ def set_(
     from vpnctl.rules import grammar
 
     front = current()
-    before = _view(name)
+    before = view_of(name)
     details: dict[str, Any] = {
         "public_host": public_host,
         "region": region,
@@ -184,7 +176,7 @@ def set_(
             f"note: {output.count(before.peers, 'device')} dialled {before.public_host} so far; who needs a new file: "
             f"vpnctl peer list --stale --node {name}"
         )
-    return output.finish(front, [], f"changed {name}", nodes=[_view(name)])
+    return output.finish(front, [], f"changed {name}", nodes=[view_of(name)])
 
 
 @commands.command("provision")
@@ -199,13 +191,18 @@ def provision(
     forward_rule: Annotated[
         str, typer.Option("--forward-rule", help="What to do about Docker's or ufw's FORWARD policy: auto, none.")
     ] = "auto",
+    inbound: Annotated[
+        list[int] | None, typer.Option("--inbound", metavar="NUMBER", help="Which ones of its 3x-ui panel; all.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> int:
     """Turn a bare server into a serving node; run again, it changes nothing."""
-    return _provision(name, protocol, forward_rule, dry_run=dry_run)
+    return _provision(name, protocol, forward_rule, inbound or [], dry_run=dry_run)
 
 
-def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry_run: bool) -> int:
+def _provision(
+    name: str, protocols: list[str] | None, forward_rule: str, inbounds: list[int] | None = None, *, dry_run: bool
+) -> int:
     from vpnctl.actions.fleet import provision as work
     from vpnctl.rules import grammar
 
@@ -218,21 +215,24 @@ def _provision(name: str, protocols: list[str] | None, forward_rule: str, *, dry
         front.confirm(question, "--forward-rule none to leave it, or --yes")
         return True
 
-    result = work.provision(front.app, name, protocols or [], ask if forward_rule != "none" else None)
+    rule = ask if forward_rule != "none" else None
+    result = work.provision(front.app, name, protocols or [], rule, inbounds or [])
     for note in result.notes:
         front.say(note)
     return output.finish(
         front,
         [result.settled],
-        f"{name} serves: seen to agree with the database" + (", packets pass" if _view(name).packets == "ok" else ""),
+        f"{name} serves: seen to agree with the database" + (", packets pass" if view_of(name).packets == "ok" else ""),
         changed=bool(result.settled.changes),
-        nodes=[_view(name)],
+        nodes=[view_of(name)],
     )
 
 
 sync = commands.command("sync")(node_care.sync)
 check = commands.command("check")(node_care.check)
 measure = commands.command("measure")(node_care.measure)
+panel = commands.command("panel")(panels.panel)
+retire = commands.command("retire")(retiring.retire)
 
 
 @commands.command("trust")
@@ -255,43 +255,4 @@ def trust(
     if token is not None:
         front.confirm(f"Is this database the only one that drives {name} from now on?")
     nodes.trust(front.app, name, new, ask_host_key, token)
-    return output.finish(front, [], f"{name} is trusted; next: vpnctl node sync {name}", nodes=[_view(name)])
-
-
-@commands.command("retire")
-def retire(
-    name: Name,
-    revoke_peers: Annotated[
-        bool, typer.Option("--revoke-peers", help="Revoke the peers that still live there.")
-    ] = False,
-    destroyed: Annotated[bool, typer.Option("--destroyed", help="The machine is gone: contact nothing.")] = False,
-) -> int:
-    """Take a node out of service and remove what we installed there."""
-    from vpnctl.actions.fleet import nodes
-
-    front = current()
-    view = _view(name)
-    if view is not None and view.state != "retired":
-        front.confirm(
-            f"Retire {view.name} ({view.address}, {output.count(view.peers, 'peer')})?{_cut_by_it(view.name)}"
-        )
-    _, settled = nodes.retire(front.app, name, revoke=revoke_peers, destroyed=destroyed)
-    left = (
-        "; nothing was removed from it. If that machine still runs, devices still get in through it: delete it"
-        if destroyed
-        else ". On the server, the packages stay installed, and packets are forwarded until it boots again"
-    )
-    return output.finish(front, [settled], f"retired {name}{left}", nodes=[_view(name)])
-
-
-def _cut_by_it(name: str) -> str:
-    """Name the devices that moved away and have not connected at their new place: what they have ends here."""
-    from vpnctl import reports
-    from vpnctl.store import find, models
-
-    front = current()
-    with front.app.store.read() as tx:
-        here = models.endpoint.c.node_id == find.node(tx, name).id
-        rows = reports.peers(tx, front.app.clock(), here, models.peer.c.retiring_at.is_not(None))
-    devices = sorted({f"{row.user}/{row.device}" for row in rows if row.state.startswith("active")})
-    return f" These have not connected at their new node yet and are cut: {', '.join(devices)}." if devices else ""
+    return output.finish(front, [], f"{name} is trusted; next: vpnctl node sync {name}", nodes=[view_of(name)])

@@ -16,6 +16,7 @@ PLUGINS = {
     "amneziawg": "vpnctl.protocols.amneziawg",
     "xray": "vpnctl.protocols.xray",
     "v2ray": "vpnctl.protocols.v2ray",
+    "3x-ui": "vpnctl.protocols.panel",
 }
 """Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
 

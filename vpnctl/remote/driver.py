@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Protocol, cast
 
+from vpnctl.remote.panel.door import Access
 from vpnctl.remote.shell import Shell
 from vpnctl.rules.changes import Change
 from vpnctl.rules.desired import Desired
@@ -51,13 +52,15 @@ class ChangeOrder:
     fresh: str
     """The token that tells of them."""
     scope: str
+    until: datetime | None = None
+    """Nothing is sent later than this to a node that keeps no token."""
 
 
 class Driver(Protocol):
     """One open way to one node."""
 
     fences: bool
-    """Whether the node itself refuses an older order (by its token); else a lease in the database must."""
+    """Whether the node itself refuses an older order (by its token); else a lease in the database must (ADR 32)."""
 
     def look(self, desired: Desired, query: Query) -> Observed:
         """Read the node and change nothing. Raises Unreachable, or NodeFailed when its answer makes no sense."""
@@ -68,12 +71,26 @@ class Driver(Protocol):
         `waits` is called whenever the node says that it waits for another program there.
         """
 
+    def close(self) -> None:
+        """Let go of what it opened itself; the shell is somebody else's."""
 
-DRIVERS = {"node": ("vpnctl.remote.node_driver", "NodeDriver")}
+
+@dataclass(frozen=True)
+class Way:
+    """How a node is reached: its shell, None where it has none for us; and its panel, where it has one."""
+
+    shell: Shell | None
+    panel: Access | None = None
+
+
+DRIVERS = {
+    "node": ("vpnctl.remote.node_driver", "NodeDriver"),
+    "panel": ("vpnctl.remote.panel.driver", "PanelDriver"),
+}
 """Name, as endpoints keep it -> (module, class)."""
 
 
-def opened(kind: str, shell: Shell, node: str, clock: Callable[[], datetime]) -> Driver:
-    """Return the driver of that kind for a node by that name, whose shell is open."""
+def opened(kind: str, way: Way, node: str, clock: Callable[[], datetime]) -> Driver:
+    """Return the driver of that kind for a node by that name, whose way is open."""
     module, name = DRIVERS[kind]
-    return cast("Driver", getattr(import_module(module), name)(shell, node, clock))
+    return cast("Driver", getattr(import_module(module), name)(way, node, clock))

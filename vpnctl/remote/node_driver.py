@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from vpnctl.errors import NodeFailed
 from vpnctl.remote import node, plan
-from vpnctl.remote.driver import Applied, ChangeOrder, Query
-from vpnctl.remote.shell import Shell
+from vpnctl.remote.driver import Applied, ChangeOrder, Query, Way
 from vpnctl.rules.desired import Desired
 from vpnctl.rules.observed import Observed
 
@@ -17,8 +17,10 @@ class NodeDriver:
 
     fences = True
 
-    def __init__(self, shell: Shell, name: str, clock: Callable[[], datetime]) -> None:
-        self._shell, self._name, self._clock = shell, name, clock
+    def __init__(self, way: Way, name: str, clock: Callable[[], datetime]) -> None:
+        if way.shell is None:
+            raise NodeFailed(f"{name}: its panel is all of it that we can reach", f"vpnctl node show {name}")
+        self._shell, self._name, self._clock = way.shell, name, clock
 
     def look(self, desired: Desired, query: Query) -> Observed:
         """See `Driver.look`; a test by packets leaves nothing behind."""
@@ -29,6 +31,9 @@ class NodeDriver:
         answer = self._call(plan.apply(order), order.desired, query, waits)
         files = [want.config for want in order.desired.endpoints]
         return Applied(answer.observed, answer.refused, node.scrubbed(answer.failed, files))
+
+    def close(self) -> None:
+        """Nothing of its own is open."""
 
     def _call(
         self, orders: plan.NodePlan, desired: Desired, query: Query, waits: Callable[[], object] = lambda: None

@@ -102,6 +102,12 @@ class PeerView:
     id: str
 
 
+def _address(row: Node) -> str:
+    if row.kind == "https":
+        return row.panel_url or ""
+    return "this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}"
+
+
 def nodes(
     tx: Tx,
     now: datetime,
@@ -148,7 +154,7 @@ def _node_view(
         name=row.name,
         region=row.region,
         state=state,
-        address="this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}",
+        address=_address(row),
         public_host=row.public_host,
         protocols=", ".join(f"{each.protocol}:{each.port}" for each in served),
         peers=count[0],

@@ -177,6 +177,13 @@ class InterfaceMissing(EndpointDown):
     kind = "interface down"
 
 
+class InboundOff(EndpointDown):
+    """The panel has no such inbound any more, or it is switched off there."""
+
+    kind = "inbound off"
+    how = "bring it back in the panel, or: vpnctl endpoint remove"
+
+
 @dataclass(frozen=True)
 class ParameterDiffers(OfEndpoint):
     """Port or MTU is another one than wanted."""

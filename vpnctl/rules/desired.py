@@ -92,6 +92,10 @@ class WantedEndpoint:
     """Further files; like the firewall's only provision and sync write them."""
     tries_alone: bool = False
     """Whether packets can be tried through it without an address of its pools."""
+    resting: frozenset[str] = frozenset()
+    """Identities among `cut` that may come back: where they can stand disabled, they are kept so."""
+    inbound: int | None = None
+    """Its number in a panel of somebody else's; then `config` is only compared, and never written."""
     tested: bool = False
     """Whether its program tests the file with the people before that is published."""
 

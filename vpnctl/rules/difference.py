@@ -15,6 +15,7 @@ from vpnctl.rules.changes import (
     FileLeft,
     ForwardingOff,
     HostRulesMissing,
+    InboundOff,
     InterfaceMissing,
     LinkDown,
     PackageMissing,
@@ -32,7 +33,16 @@ from vpnctl.rules.changes import (
 )
 from vpnctl.rules.desired import Desired, File, Interface, WantedEndpoint
 from vpnctl.rules.grammar import Network, network
-from vpnctl.rules.notes import CertificateEnds, FirewallBlocks, MtuTooLarge, PacketsLost, PoolOverlaps, PreloadStale
+from vpnctl.rules.notes import (
+    CertificateEnds,
+    ConnectionsUncut,
+    FirewallBlocks,
+    InboundDiffers,
+    MtuTooLarge,
+    PacketsLost,
+    PoolOverlaps,
+    PreloadStale,
+)
 from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface, shared_differs
 from vpnctl.rules.path import PathCode, Ways, fitting_mtu, path_words
 
@@ -54,7 +64,12 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
     changes += [change for file in desired.system_files for change in _file(file, observed, SystemFileDiffers)]
     known = frozenset(aliens)
     for want in desired.endpoints:
-        changes += _gone(want, observed) if want.removed else _endpoint(want, observed, known)
+        if want.removed:
+            changes += _gone(want, observed)
+        elif want.inbound is not None:
+            changes += _inbound(node, want, observed, known)
+        else:
+            changes += _endpoint(want, observed, known)
         if not want.removed and observed.ways is not None:
             changes += _ways(node, want, observed.ways, iptables=observed.facts.get("iptables") == "yes")
         healed = any(change.mends for change in changes)
@@ -91,10 +106,34 @@ def _file(file: File, observed: Observed, kind: type[FileDiffers] = FileDiffers)
 
 
 def _gone(want: WantedEndpoint, observed: Observed) -> list[Change]:
+    if want.inbound is not None:
+        seen = observed.endpoints.get(want.name)
+        return _peers(want, seen, frozenset(seen.peers), file_is_ours=True) if seen else []
     left = [file.path for file in (want.config, *want.system_files) if file.path in observed.files]
     if want.name in observed.endpoints or left:
         return [EndpointLeft(want.name, want.protocol)]
     return []
+
+
+def _inbound(node: str, want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) -> list[Change]:
+    """Differences of an inbound of a panel: what it is like is the panel's business, who is in it is ours."""
+    seen = observed.endpoints.get(want.name)
+    if seen is None:
+        return [InboundOff(want.name)]
+    file = observed.files.get(want.config.path)
+    same = file is not None and file[0] == want.config.digest
+    found: list[Change] = [] if same else [_changed_there(node, want.name)]
+    found += [ConnectionsLeft(want.name, seen.lingering)] if seen.lingering else []
+    found += [ConnectionsUncut(want.name, _UNCUT, _LOG)] if seen.uncut else []
+    return found + _peers(want, seen, aliens, file_is_ours=True)
+
+
+_UNCUT = "who was cut off begins nothing new, but what is open goes on until it ends"
+_LOG = "in the panel, set an access log (Xray settings, Log) on a server that is reached by SSH; or restart Xray there"
+
+
+def _changed_there(node: str, name: str) -> InboundDiffers:
+    return InboundDiffers(name, "not as people were given it", f"vpnctl node provision {node}")
 
 
 def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) -> list[Change]:
@@ -151,13 +190,17 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
     missing = sorted(want.peers.keys() - seen.peers.keys())
     changes: list[Change] = [PeerMissing(want.name, identity) for identity in missing]
     for identity in sorted(seen.peers.keys() - want.peers.keys()):
-        if identity in want.cut:
+        if identity in want.cut and not (identity in want.resting and not seen.peers[identity].enabled):
             changes.append(PeerStale(want.name, identity))
-        elif identity not in aliens:
+        elif identity not in aliens and identity not in want.cut:
             changes.append(PeerAlien(want.name, identity))
     for identity in sorted(want.peers.keys() & seen.peers.keys()):
         wish, have = want.peers[identity], seen.peers[identity]
-        if wish.allowed_ips != have.allowed_ips:
+        if not have.enabled:
+            changes.append(PeerDiffers(want.name, identity, "disabled there"))
+        elif have.limited:
+            changes.append(PeerDiffers(want.name, identity, "a limit that is not ours"))
+        elif wish.allowed_ips != have.allowed_ips:
             changes.append(PeerDiffers(want.name, identity, "allowed IPs"))
         elif shared_differs(wish.shared, have.shared, file_is_ours=file_is_ours):
             changes.append(PeerDiffers(want.name, identity, want.shared))

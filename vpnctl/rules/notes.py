@@ -54,6 +54,18 @@ class CertificateEnds(Note):
     kind = "certificate ends"
 
 
+class ConnectionsUncut(Note):
+    """People were cut off, and nobody knows which open connections are theirs."""
+
+    kind = "open connections"
+
+
+class InboundDiffers(Note):
+    """An inbound was changed in its panel: what people were given may not fit it any more."""
+
+    kind = "changed in the panel"
+
+
 class PreloadStale(Note):
     """A line of /etc/ld.so.preload names a file that is gone."""
 

@@ -41,6 +41,10 @@ class SeenPeer:
     handshake: int | None
     rx: int
     tx: int
+    enabled: bool = True
+    """False: it stands there, and may not connect."""
+    limited: bool = False
+    """Whether the node itself will cut it off, by a limit that is not ours."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,13 @@ class SeenEndpoint:
     """Open connections of people who are not live any more."""
     ends: int | None = None
     """When its certificate ends, Unix seconds; None: it has none, or that could not be read."""
+    uncut: bool = False
+    """Whether people were just cut off whose open connections nobody could find."""
+
+    @property
+    def live(self) -> dict[str, SeenPeer]:
+        """Those who may connect."""
+        return {identity: peer for identity, peer in self.peers.items() if peer.enabled}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -50,6 +50,12 @@ node = sa.Table(
     sa.Column("path_error", sa.Text),
     sa.Column("path_at", Utc),
     sa.Column("fence_at", Utc),
+    sa.Column("panel_url", sa.Text),
+    sa.Column("panel_login", sa.String(64)),
+    sa.Column("panel_secret_sealed", sa.Text),
+    sa.Column("panel_certificate", sa.String(64)),
+    sa.Column("leased_until", Utc),
+    sa.Column("leased_by", sa.String(36)),
 )
 
 token = sa.Table(

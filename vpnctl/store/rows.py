@@ -59,6 +59,16 @@ class Node:
     path_at: datetime | None = None
     fence_at: datetime | None = None
     """When something was decided about people there that the node's token does not tell of yet (docs/adr/0022)."""
+    panel_url: str | None = None
+    """Where its 3x-ui panel answers: seen from here for a node of kind `https`, else from the node itself."""
+    panel_login: str | None = None
+    """Whom to log in there; empty: the secret is a token."""
+    panel_secret_sealed: str | None = None
+    panel_certificate: str | None = None
+    """SHA-256 of the certificate that it must show, as `SHA256:HEX`; empty: one that this machine trusts."""
+    leased_until: datetime | None = None
+    """Until when `leased_by` alone may change a node that keeps no token (docs/adr/0032)."""
+    leased_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

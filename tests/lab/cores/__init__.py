@@ -14,8 +14,11 @@ PROGRAMS = {
     "xray": ("github.com/xtls/xray-core/main", ""),
     "mihomo": ("github.com/metacubex/mihomo", "with_gvisor"),
     "sing-box": ("github.com/sagernet/sing-box/cmd/sing-box", "with_gvisor,with_utls,with_wireguard"),
+    "x-ui": ("github.com/mhsanaei/3x-ui/v2", "netgo,osusergo,sqlite_omit_load_extension"),
 }
 """Name -> (main package, build tags)."""
+NEEDS_C = {"x-ui": "-linkmode external -extldflags -static"}
+"""Those with SQLite in them: how they are linked, for whatever C library nodes have."""
 TOOLS = "opt/lab-cores"
 """Where an image keeps the programs for clients, which are namespaces of this machine."""
 ARCHIVE = "srv/xray.zip"
@@ -24,7 +27,8 @@ ARCHIVE = "srv/xray.zip"
 
 def why_not() -> str | None:
     """Return why they cannot be built here, or None."""
-    return None if shutil.which("go") else "there is no Go on this machine"
+    missing = [name for name, program in (("Go", "go"), ("C compiler", "gcc")) if not shutil.which(program)]
+    return f"there is no {missing[0]} on this machine" if missing else None
 
 
 def digest() -> str:
@@ -39,10 +43,12 @@ def build(image: Path) -> None:
     """Put them into an image."""
     tools = image / TOOLS
     tools.mkdir(parents=True)
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    env = {**os.environ, "GOFLAGS": "-buildvcs=false -mod=readonly"}
     for name, (what, tags) in PROGRAMS.items():
-        command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", tags, "-o", str(tools / name), what]
-        subprocess.run(command, cwd=SOURCE / name, env=env, check=True, timeout=900)
+        linked = f"-s -w {NEEDS_C.get(name, '')}".strip()
+        command = ["go", "build", "-trimpath", "-ldflags", linked, "-tags", tags, "-o", str(tools / name), what]
+        own = {**env, "CGO_ENABLED": "1" if name in NEEDS_C else "0"}
+        subprocess.run(command, cwd=SOURCE / name, env=own, check=True, timeout=900)
     with zipfile.ZipFile(image / ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.write(tools / "xray", "xray")
 

@@ -17,6 +17,7 @@ from vpnctl.rules.changes import (
     Change,
     EndpointDown,
     FileDiffers,
+    InboundOff,
     InterfaceMissing,
     OfEndpoint,
 )
@@ -59,7 +60,7 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
 def _present(view: View, observed: Observed) -> list[str]:
     """Return the ids of our peers that are live there, or were when the node was last read: it may be down now."""
     name = {endpoint.id: endpoint.name for endpoint in view.endpoints}
-    live = {name: seen.peers for name, seen in observed.endpoints.items()}
+    live = {name: seen.live for name, seen in observed.endpoints.items()}
     return [
         peer.id
         for peer in view.peers
@@ -94,6 +95,11 @@ def where_up(name: str, found: Comparison) -> Comparison:
 def check_up(name: str, changes: Iterable[Change]) -> None:
     """People's business needs a running endpoint; starting one is the business of provision and sync."""
     down = next((change for change in changes if isinstance(change, EndpointDown)), None)
+    if isinstance(down, InboundOff):
+        raise NodeFailed(
+            f"{name}: the panel has {down.name} no more, or switched it off",
+            f"bring it back in the panel, or: vpnctl endpoint remove {name} {down.name}",
+        )
     if down is not None:
         how = "not up" if isinstance(down, InterfaceMissing) else "not running"
         raise NodeFailed(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")

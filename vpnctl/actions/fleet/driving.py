@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from vpnctl.actions.fleet.desired import View, desired
 from vpnctl.app import App
-from vpnctl.remote.driver import Driver, Query, opened
+from vpnctl.remote.driver import Driver, Query, Way, opened
+from vpnctl.remote.panel.door import Access
 from vpnctl.remote.shell import Login, Shell
 from vpnctl.rules.observed import Observed
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
+from vpnctl.store.vault import Vault
 
 
 def login(tx: Tx, node: Node) -> Login:
@@ -25,22 +27,46 @@ def login(tx: Tx, node: Node) -> Login:
     return Login(node.name, node.kind, node.host, node.port, node.login, node.host_key, via)
 
 
+HTTPS = "https"
+"""The kind of a node of which only its panel is reached."""
+
+
 @contextlib.contextmanager
 def drive(app: App, view: View) -> Iterator[Driver]:
     """Open the node's driver, and close it in the end. Raises what logging in raises."""
+    with shell(app, view.node) as opened_, contextlib.closing(driver(app, view, opened_)) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def shell(app: App, node: Node) -> Iterator[Shell | None]:
+    """Open the node's shell, and close it in the end; None where only its panel is reached."""
+    if node.kind == HTTPS:
+        yield None
+        return
     with app.store.read() as tx:
-        where = login(tx, view.node)
-    shell = app.connect(where)
-    try:
-        yield driver(app, view, shell)
-    finally:
-        shell.close()
+        where = login(tx, node)
+    with contextlib.closing(app.connect(where)) as found:
+        yield found
 
 
-def driver(app: App, view: View, shell: Shell) -> Driver:
-    """Return the driver of a node whose shell is open. All its endpoints have the same."""
-    kind = view.endpoints[0].driver if view.endpoints else "node"
-    return opened(kind, shell, view.node.name, app.clock)
+def driver(app: App, view: View, through: Shell | None) -> Driver:
+    """Return the driver of a node whose shell is open, where it has one. All its endpoints have the same."""
+    usual = "panel" if view.node.kind == HTTPS else "node"
+    kind = view.endpoints[0].driver if view.endpoints else usual
+    return opened(kind, Way(through, access(app.vault, view.node)), view.node.name, app.clock)
+
+
+def access(vault: Vault, node: Node) -> Access | None:
+    """Return how to get into the panel of a node; None where it has none."""
+    if node.panel_url is None or node.panel_secret_sealed is None:
+        return None
+    secret = vault.open(PANEL, node.id, node.panel_secret_sealed)
+    return Access(node.panel_url, node.panel_login or "", secret, node.panel_certificate or "")
+
+
+PANEL = "node.panel"
+"""The label of its sealed secret."""
 
 
 def look(app: App, view: View, way: Driver, what: Query) -> Observed:

@@ -9,22 +9,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.fleet import endpoints
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
-from vpnctl.actions.fleet.settle import Wish, settle
-from vpnctl.actions.outcome import Settled, stamp
+from vpnctl.actions.outcome import stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
-from vpnctl.errors import Conflict, InvalidInput, VpnctlError
-from vpnctl.protocols import fetched
-from vpnctl.protocols.host import FIREWALL_UNIT, FOLDERS, SYSCTL, TOKEN
+from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.remote import enroll
 from vpnctl.remote.driver import Query
 from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar, sizes
-from vpnctl.rules.changes import PEOPLE, SYSTEM
+from vpnctl.rules.changes import PEOPLE
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
@@ -80,7 +76,12 @@ def add(app: App, new: NewNode, confirm: Confirm) -> Node:
 
 def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:
     """Insert a node with a pinned host key; Conflict when the name is taken."""
-    row = Node(
+    return insert(tx, app, new_row(app, login, jump, details))
+
+
+def new_row(app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:
+    """Return the row of a node that is reached by this login."""
+    return Node(
         **{
             "id": str(uuid.uuid4()),
             "name": login.node,
@@ -96,6 +97,10 @@ def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, A
             **details,
         }
     )
+
+
+def insert(tx: Tx, app: App, row: Node) -> Node:
+    """Insert a node; Conflict when the name is taken."""
     _refuse_taken(tx, row.name)
     tx.insert(row)
     after = {"kind": row.kind, "host": row.host, "port": row.port, "public_host": row.public_host}
@@ -208,65 +213,6 @@ def _refuse_other(tx: Tx, row: Node, node_id: str) -> None:
             f"that is the token of {other.name}: {row.name} and {other.name} are the same server",
             f"vpnctl node retire {row.name} --destroyed forgets it here and leaves the server alone",
         )
-
-
-def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False) -> tuple[Node, Settled]:
-    """Take a node out of service: remove what we installed on it, then forget how to log in.
-
-    With `destroyed` the machine is gone: nothing is contacted, and its peers count as absent on the operator's word.
-    """
-    with app.store.write() as tx:
-        row = find.node(tx, name)
-        behind = tx.one(Node, models.node.c.jump_id == row.id, models.node.c.retired_at.is_(None))
-        if behind is not None:
-            raise Conflict(f"node {behind.name} is reached through {row.name}", f"retire {behind.name} first")
-        rows = find.endpoints(tx, row)
-        others = [each for endpoint in rows for each in endpoints.dissolve(tx, app, row, endpoint, revoke=revoke)]
-    settle(app, others)  # who was on the way here stays where they were; a node that does not answer stays pending
-    outcome = Settled(row.id, row.name, 0)
-    if not destroyed:
-        outcome = settle(app, [row.id], Wish(scope=SYSTEM, always=True))[0]
-        outcome = _clear(app, row) if outcome.code == 0 else outcome
-    if outcome.code == 0:
-        _forget(app, row, destroyed=destroyed)
-    return row, outcome
-
-
-def _clear(app: App, row: Node) -> Settled:
-    """Remove what every node has of ours, our key last."""
-    with app.store.read() as tx:
-        login = login_of(tx, row)
-    try:
-        shell = app.connect(login)
-        try:
-            shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN), seconds=20)
-            for program, note in fetched():  # what was there before us is not noted, and stays
-                if shell.run(("cat", note), seconds=20).status == 0:
-                    shell.run(("rm", "-f", program, note), seconds=20)
-            shell.run(("rmdir", "--ignore-fail-on-non-empty", *FOLDERS), seconds=20)
-            shell.run(("rmdir", "--ignore-fail-on-non-empty", "/etc/vpnctl", "/var/lib/vpnctl"), seconds=20)
-            shell.run(("systemctl", "daemon-reload"), seconds=30)
-            if login.kind == "ssh":
-                enroll.remove_key(shell, login, public_line(app))
-        finally:
-            shell.close()
-    except VpnctlError as error:
-        return Settled(row.id, row.name, 3, error=error.what, hint=error.hint)
-    return Settled(row.id, row.name, 0)
-
-
-def _forget(app: App, row: Node, *, destroyed: bool) -> None:
-    now = app.clock()
-    of_node = sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == row.id)
-    with app.store.write() as tx:
-        tx.update(Node, models.node.c.id == row.id, retired_at=now, last_error=None, last_error_code=None)
-        if destroyed:
-            gone = sa.update(models.peer).where(
-                models.peer.c.endpoint_id.in_(of_node), models.peer.c.absent_at.is_(None)
-            )
-            tx.execute(gone.values(absent_at=now, present_at=None))
-        after = {"destroyed": destroyed}
-        events.record(tx, stamp(app), "node.retire", ("node", row.id, row.name), None, after)
 
 
 def _way_key(app: App, login: Login) -> Secret | None:

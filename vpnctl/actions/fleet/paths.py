@@ -78,6 +78,8 @@ def columns(view: View, observed: Observed, now: datetime) -> dict[str, Any]:
     why = f"{', '.join(down)}{NOT_UP}" if down else fault(observed)
     if not tried and not down:
         return {"path_error": None} if (view.node.path_error or "").endswith(NOT_UP) else {}
+    if not tried and view.node.path_at is None:  # that it was down is no proof of packets when it is up again
+        return {"path_error": why}
     return {"path_error": why or None, "path_at": now}
 
 

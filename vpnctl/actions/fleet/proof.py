@@ -88,6 +88,8 @@ class Read:
     scope: str
     fresh: str = ""
     """The token that an apply has issued: read on the node, it has moved the fence."""
+    fences: bool = True
+    """Whether the node keeps a token at all; see `Driver.fences`."""
 
 
 def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
@@ -97,7 +99,7 @@ def record(app: App, view: View, read: Read, *, agreed: bool) -> None:
     endpoints = {endpoint.id: endpoint for endpoint in view.endpoints}
     wanted = {one.endpoint_id for one in want.endpoints}
     with app.store.write() as tx:
-        _record_node(tx, view, observed, now, read.fresh)
+        _record_node(tx, view, observed, now, fenced=not read.fences or observed.token == read.fresh)
         for endpoint in view.endpoints:
             if endpoint.id not in wanted:  # removed before it ever was there: nothing of it is left to be proven
                 tx.update(Endpoint, models.endpoint.c.id == endpoint.id, proven_at=now)
@@ -120,9 +122,9 @@ def _same(column: Any, value: datetime | None) -> Any:
     return column.is_(None) if value is None else column == value
 
 
-def _record_node(tx: Tx, view: View, observed: Observed, now: datetime, fresh: str) -> None:
+def _record_node(tx: Tx, view: View, observed: Observed, now: datetime, *, fenced: bool) -> None:
     node = view.node
-    if node.fence_at is not None and observed.token == fresh:
+    if node.fence_at is not None and fenced:
         same = (models.node.c.id == node.id, models.node.c.fence_at == node.fence_at)
         tx.update(Node, *same, fence_at=None)  # what was decided since is to be told yet
     tx.update(
@@ -145,6 +147,9 @@ def _record_peers(
     live = seen.peers if seen is not None else {}
     file = observed.files.get(one.config.path)
     settled = file is None if one.removed else file is not None and file[0] == one.config.digest
+    if one.inbound is not None:  # a panel keeps no people in a file: what it lists is what a restart brings back
+        settled = True
+        live = {key: each for key, each in live.items() if each.enabled or key not in one.resting}
     sight = {peer.id: _presence(one, peer, live.get(peer.identity), settled) for peer in peers}
     _update(tx, [peer for peer in peers if sight[peer.id] == "present"], present_at=now, absent_at=None)
     _update(tx, [peer for peer in peers if sight[peer.id] == "lost"], present_at=None)
@@ -169,9 +174,13 @@ def _presence(one: WantedEndpoint, peer: Peer, found: SeenPeer | None, settled: 
     """
     want = one.peers.get(peer.identity)
     if want is not None and found is not None:
-        right = want.allowed_ips == found.allowed_ips and not shared_differs(
-            want.shared, found.shared, file_is_ours=settled
+        right = (
+            found.enabled
+            and want.allowed_ips == found.allowed_ips
+            and not shared_differs(want.shared, found.shared, file_is_ours=settled)
         )
+        if not found.enabled:
+            return "lost" if peer.present_at is not None else ""
         return "present" if settled and right and peer.present_at is None else ""
     if want is None and found is None:
         return "absent" if settled and peer.absent_at is None else ""

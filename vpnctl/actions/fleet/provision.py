@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vpnctl.actions.fleet import endpoints, probes
+from vpnctl.actions.fleet import endpoints, panels, probes
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look
 from vpnctl.actions.fleet.preview import rehearse
@@ -34,11 +34,16 @@ class Provisioned:
     notes: tuple[str, ...]
 
 
-def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str], bool] | None) -> Provisioned:
+def provision(
+    app: App, name: str, protocols: Sequence[str], ask: Callable[[str], bool] | None, inbounds: Sequence[int] = ()
+) -> Provisioned:
     """Make a node serve `protocols` (none: the usual one), and see packets pass through it.
 
     `ask` is asked before a host firewall is told to let our packets pass; None: it is left alone.
+    `inbounds`: which ones of its panel are served, where it has one; none: all.
     """
+    if panels.serves(app, name, protocols):
+        return Provisioned(*panels.provision(app, name, inbounds))
     node, observed = _first_look(app, name)
     _refuse_system(node, observed)
     notes = _ensure_endpoints(app, name, protocols, observed)
@@ -62,6 +67,8 @@ def provision(app: App, name: str, protocols: Sequence[str], ask: Callable[[str]
 
 def preview(app: App, name: str, protocols: Sequence[str]) -> list[Settled]:
     """Return what provisioning would change."""
+    if panels.serves(app, name, protocols):
+        return panels.preview(app, name)
     _, observed = _first_look(app, name)
 
     def verb(trial: App) -> list[str]:

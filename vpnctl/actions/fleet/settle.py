@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from vpnctl.actions.fleet import aliens, clock, node_lock, paths, proof, trust
+from vpnctl.actions.fleet import aliens, clock, lease, node_lock, paths, proof, trust
 from vpnctl.actions.fleet.comparison import Comparison, alien_identities, check_up, compare, split, where_up
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
@@ -23,7 +24,7 @@ from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
 from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
-from vpnctl.rules.changes import PEOPLE
+from vpnctl.rules.changes import PEOPLE, InboundOff
 from vpnctl.rules.difference import difference
 from vpnctl.rules.notes import PacketsLost
 from vpnctl.rules.observed import Observed
@@ -120,17 +121,20 @@ def _pending(app: App, node_id: str) -> bool:
 def _converge(app: App, node_id: str, wish: Wish) -> Settled:
     with app.store.read() as tx:
         view = load(tx, node_id, app.clock(), people=False)
-    with drive(app, view) as way:
+    with drive(app, view) as way, lease.hold(app, view.node, way) as until:
         for attempt in range(TRIES):
-            settled = _attempt(app, node_id, way, wish)
+            settled = _attempt(app, node_id, way, wish, until)
             if settled is not None:
                 return settled
             time.sleep(0.05 * attempt)
         raise Busy(f"{view.node.name} kept changing while we looked", "another controller is at work; try again")
 
 
-def _attempt(app: App, node_id: str, way: Driver, wish: Wish) -> Settled | None:
-    """Observe and, where needed, apply once. None: the node moved meanwhile, look again."""
+def _attempt(app: App, node_id: str, way: Driver, wish: Wish, until: datetime | None) -> Settled | None:
+    """Observe and, where needed, apply once. None: the node moved meanwhile, look again.
+
+    `until`: see `ChangeOrder.until`.
+    """
     with app.store.read() as tx:
         looked = load(tx, node_id, app.clock(), people=False)
     what = Query(wish.scope, proven(looked), paths.tries(app, looked) if wish.prove else {})
@@ -147,14 +151,15 @@ def _attempt(app: App, node_id: str, way: Driver, wish: Wish) -> Settled | None:
     found = compare(app, view, observed, wish)
     if wish.scope == PEOPLE:
         found = where_up(view.node.name, found)
-    round_ = _Round(app, way, view, what, observed, found)
-    if found.changes or view.node.fence_at is not None or rolled_back:  # an old token, or none, is no fence
+    round_ = _Round(app, way, view, what, observed, found, until)
+    stale = way.fences and (view.node.fence_at is not None or rolled_back)  # an old token, or none, is no fence
+    if found.changes or stale:
         after = round_.apply()
         if after is None:
             return None
         observed = after
     else:
-        proof.record(app, view, proof.Read(found.want, observed, wish.scope), agreed=True)
+        proof.record(app, view, proof.Read(found.want, observed, wish.scope, fences=way.fences), agreed=True)
     if found.held:
         why = wish.distrust or "that many at once needs a word from you"
         name = view.node.name
@@ -202,24 +207,25 @@ class _Round:
     what: Query
     observed: Observed
     found: Comparison
+    until: datetime | None
 
     def apply(self) -> Observed | None:
         """Apply, read again, record; return what was read. None: the node is not as observed any more."""
         app, view, want, name, scope = self.app, self.view, self.found.want, self.view.node.name, self.what.scope
         fresh = proof.prepare(app, view, self.observed)
-        applied = self._send(ChangeOrder(want, self.observed, self.found.changes, fresh, scope))
+        applied = self._send(ChangeOrder(want, self.observed, self.found.changes, fresh, scope, self.until))
         if applied.refused == "moved":
             return None
         if applied.refused:
             raise Busy(f"{name}: another vpnctl holds the node", "try again in a minute")
         left = split(difference(want, applied.observed, alien_identities(view), name), scope)[0]
-        read = proof.Read(want, applied.observed, scope, fresh)
+        read = proof.Read(want, applied.observed, scope, fresh, self.way.fences)
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
             lacks = "Unable to locate package" in applied.failed  # as apt says it; its language is C there
             mend = "give the server a source of that package (docs/protocols.md)" if lacks else "mend that on the node"
             raise NodeFailed(f"{name}: {applied.failed}", f"{mend}, then: vpnctl node sync {name}")
-        check_up(name, left if scope == PEOPLE else ())
+        check_up(name, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
         return applied.observed

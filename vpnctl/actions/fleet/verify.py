@@ -78,8 +78,10 @@ def _on_node(observed: Observed | None, one: WantedEndpoint, peer: Peer, want: W
         return "not read"
     seen = observed.endpoints.get(one.name)
     found = seen.peers.get(peer.identity) if seen else None
-    if found is None:
+    if found is None or (want is None and not found.enabled):
         return "absent"
+    if not found.enabled:
+        return "different"
     file = observed.files.get(one.config.path)
     ours = file is not None and file[0] == one.config.digest
     same = want is None or (

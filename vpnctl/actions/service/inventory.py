@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from vpnctl.actions.fleet import endpoints, nodes
+from vpnctl.actions.fleet.driving import HTTPS
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.sales import plans
 from vpnctl.actions.service.inventory_form import EndpointEntry, Inventory, NodeEntry, UserEntry
@@ -98,6 +99,11 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
             "traffic_action": entry.traffic_action,
         }
     )
+    if row is None and entry.panel is not None:
+        raise InvalidInput(
+            f"node {name}: how to get into a panel stands in no file",
+            f"vpnctl node panel {name} {grammar.clean(entry.panel)} --token-stdin, then apply the file again",
+        )
     if row is None:
         jump = find.node(tx, entry.jump) if entry.jump else None
         row = nodes.save(tx, app, _login(entry, name), jump, details)
@@ -116,6 +122,8 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
 
 def _refuse_other_way_in(entry: NodeEntry, row: Node) -> None:
     """How we get into a node is not changed by a file: that is a matter of trust."""
+    if (row.panel_url if row.kind == HTTPS else None) != entry.panel:
+        raise InvalidInput(f"node {row.name} is reached another way here", f"vpnctl node show {row.name}")
     if (row.kind == "local") != entry.local:
         raise InvalidInput(f"node {row.name} is {'this machine' if row.kind == 'local' else 'reached by SSH'} here")
     if entry.host is not None:

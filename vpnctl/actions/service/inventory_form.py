@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vpnctl.actions.fleet.driving import HTTPS
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
 from vpnctl.protocols import plugin
@@ -42,6 +43,8 @@ class NodeEntry(_Strict):
     name: str
     host: str | None = None
     local: bool = False
+    panel: str | None = None
+    """Where the panel answers that is all of it that is reached."""
     host_key: str = ""
     jump: str | None = None
     public_host: str | None = None
@@ -147,9 +150,9 @@ def export(app: App, *, users: bool = False) -> str:
 
 def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
     host = f"[{row.host}]" if ":" in row.host else row.host
-    where = (
-        {"local": True} if row.kind == "local" else {"host": f"{row.login}@{host}:{row.port}", "host_key": row.host_key}
-    )
+    where: dict[str, Any] = {"host": f"{row.login}@{host}:{row.port}", "host_key": row.host_key}
+    if row.kind in (HTTPS, "local"):
+        where = {"panel": row.panel_url} if row.kind == HTTPS else {"local": True}
     entry = {
         "name": row.name,
         **where,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl import app as names
-from vpnctl.actions.fleet import probes
+from vpnctl.actions.fleet import driving, probes
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App, open_app
 from vpnctl.errors import Conflict, StateTrouble
@@ -28,6 +28,7 @@ SEALED = (
     (models.peer, "secret_sealed", "peer.secret"),
     (models.peer, "shared_sealed", "peer.psk"),
     (models.alien, "shared_sealed", "alien.psk"),
+    (models.node, "panel_secret_sealed", driving.PANEL),
 )
 """Every sealed column with its label, which is part of what is authenticated and never changes."""
 

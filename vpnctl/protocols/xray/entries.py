@@ -4,69 +4,85 @@ from __future__ import annotations
 
 from typing import Any
 
-from vpnctl.protocols.interface import ClientKind, EndpointSpec, Entry, PeerSpec
-from vpnctl.protocols.xray import links, options, server
-from vpnctl.protocols.xray.options import XrayOptions
+from vpnctl.protocols.interface import ClientKind, Entry
+from vpnctl.protocols.xray import links, outside
+from vpnctl.protocols.xray.outside import XrayClient
 
 
-def entry(kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> Entry | None:
+def entry(kind: ClientKind, client: XrayClient) -> Entry | None:
     """Return the entry; None where the app cannot carry it."""
-    set_to = XrayOptions(**endpoint.options)
     if kind in (ClientKind.LINKS, ClientKind.AMNEZIA):
-        return links.link(endpoint, public_host, peer, peer.title).reveal()
+        return links.link(client).reveal()
     if kind is ClientKind.XRAY:
-        return {"tag": peer.title, **links.outbound(endpoint, public_host, peer, set_to)}
-    if set_to.inbound == options.XHTTP:
+        return {"tag": client.title, **links.outbound(client)}
+    if client.outside.network == outside.XHTTP:
         return None
-    made = _sing_box if kind is ClientKind.SING_BOX else _mihomo
-    return made(endpoint, public_host, peer, set_to)
+    return _sing_box(client) if kind is ClientKind.SING_BOX else _mihomo(client)
 
 
-def _sing_box(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: XrayOptions) -> dict[str, Any]:
-    kind, secret = _kind(set_to), links.credentials(set_to, peer)
-    found: dict[str, Any] = {"type": kind, "tag": peer.title, "server": public_host, "server_port": endpoint.port}
-    if kind == "shadowsocks":
-        return {**found, "method": server.METHOD, "password": f"{server.server_password(endpoint).reveal()}:{secret}"}
-    found |= {"password": secret} if kind == "trojan" else {"uuid": secret}
-    found |= {"security": "auto"} if kind == "vmess" else {}
-    found |= {"flow": "xtls-rprx-vision"} if set_to.flows else {}
-    if set_to.path:
-        found["transport"] = {"type": "ws", "path": set_to.path}
-    if set_to.server_name:
-        face = {"enabled": True, "server_name": set_to.server_name}
-        found["tls"] = {**face, "utls": {"enabled": True, "fingerprint": set_to.fingerprint}}
-    if set_to.borrows:
-        own = {"public_key": server.url_form(endpoint.identity), "short_id": set_to.short_id}
+def _sing_box(client: XrayClient) -> dict[str, Any]:
+    look = client.outside
+    found: dict[str, Any] = {
+        "type": look.scheme,
+        "tag": client.title,
+        "server": client.host,
+        "server_port": client.port,
+    }
+    if look.scheme == outside.SHADOWSOCKS:
+        return {**found, "method": look.method, "password": client.password}
+    found |= {"password": client.secret} if look.scheme == outside.TROJAN else {"uuid": client.secret}
+    found |= {"security": "auto"} if look.scheme == outside.VMESS else {}
+    found |= {"flow": look.flow} if look.flow else {}
+    if look.network == outside.GRPC:
+        found["transport"] = {"type": "grpc", "service_name": look.path}
+    elif look.network != outside.TCP:
+        found["transport"] = {"type": look.network, "path": look.path} | _sing_box_host(client)
+    if look.guard != outside.NONE:
+        face = {"enabled": True, "server_name": look.server_name}
+        found["tls"] = {**face, "utls": {"enabled": True, "fingerprint": look.fingerprint}}
+    if look.guard == outside.REALITY:
+        own = {"public_key": look.public_key, "short_id": look.short_id}
         found["tls"]["reality"] = {"enabled": True, **own}
     return found
 
 
-def _mihomo(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: XrayOptions) -> dict[str, Any]:
-    kind, secret = _kind(set_to), links.credentials(set_to, peer)
+def _sing_box_host(client: XrayClient) -> dict[str, Any]:
+    host = client.outside.host
+    if not host:
+        return {}
+    return {"host": host} if client.outside.network == outside.HTTPUPGRADE else {"headers": {"Host": host}}
+
+
+def _mihomo(client: XrayClient) -> dict[str, Any]:
+    look = client.outside
     found: dict[str, Any] = {
-        "name": peer.title,
-        "type": kind,
-        "server": public_host,
-        "port": endpoint.port,
+        "name": client.title,
+        "type": look.scheme,
+        "server": client.host,
+        "port": client.port,
         "udp": True,
     }
-    if kind == "shadowsocks":
-        password = f"{server.server_password(endpoint).reveal()}:{secret}"
-        return {**found, "type": "ss", "cipher": server.METHOD, "password": password}
-    found |= {"password": secret} if kind == "trojan" else {"uuid": secret}
-    found |= {"alterId": 0, "cipher": "auto"} if kind == "vmess" else {}
-    found |= {"flow": "xtls-rprx-vision"} if set_to.flows else {}
-    found |= {"network": "ws", "ws-opts": {"path": set_to.path}} if set_to.path else {"network": "tcp"}
-    if set_to.server_name:
-        name = "sni" if kind == "trojan" else "servername"
-        found |= {"tls": True, name: set_to.server_name, "client-fingerprint": set_to.fingerprint}
-    if set_to.borrows:
-        own = {"public-key": server.url_form(endpoint.identity), "short-id": set_to.short_id}
+    if look.scheme == outside.SHADOWSOCKS:
+        return {**found, "type": "ss", "cipher": look.method, "password": client.password}
+    found |= {"password": client.secret} if look.scheme == outside.TROJAN else {"uuid": client.secret}
+    found |= {"alterId": 0, "cipher": "auto"} if look.scheme == outside.VMESS else {}
+    found |= {"flow": look.flow} if look.flow else {}
+    found |= _mihomo_network(client)
+    if look.guard != outside.NONE:
+        name = "sni" if look.scheme == outside.TROJAN else "servername"
+        found |= {"tls": True, name: look.server_name, "client-fingerprint": look.fingerprint}
+    if look.guard == outside.REALITY:
+        own = {"public-key": look.public_key, "short-id": look.short_id}
         found["reality-opts"] = own
     return found
 
 
-def _kind(set_to: XrayOptions) -> str:
-    if set_to.vmess:
-        return "vmess"
-    return {options.TROJAN: "trojan", options.SHADOWSOCKS: "shadowsocks"}.get(set_to.inbound, "vless")
+def _mihomo_network(client: XrayClient) -> dict[str, Any]:
+    look = client.outside
+    if look.network == outside.TCP:
+        return {"network": "tcp"}
+    if look.network == outside.GRPC:
+        return {"network": "grpc", "grpc-opts": {"grpc-service-name": look.path}}
+    own: dict[str, Any] = {"path": look.path} | ({"headers": {"Host": look.host}} if look.host else {})
+    own |= {"v2ray-http-upgrade": True} if look.network == outside.HTTPUPGRADE else {}
+    return {"network": "ws", "ws-opts": own}

@@ -12,54 +12,57 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vpnctl.protocols.interface import EndpointSpec, PeerSpec
-from vpnctl.protocols.xray import options, server
-from vpnctl.protocols.xray.options import XrayOptions
+from vpnctl.protocols.xray import outside
+from vpnctl.protocols.xray.outside import Outside, XrayClient
 from vpnctl.rules.secret import Secret
 
 
-def link(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, title: str) -> Secret:
-    """Return the link of a device; `title` is what the app shows."""
-    set_to = XrayOptions(**endpoint.options)
-    secret, name = credentials(set_to, peer), quote(title, safe="")
-    at = f"{_host(public_host)}:{endpoint.port}"
-    kind = set_to.inbound
-    if kind == options.SHADOWSOCKS:
-        held = f"{server.METHOD}:{quote(f'{server.server_password(endpoint).reveal()}:{secret}', safe='')}"
+def link(client: XrayClient) -> Secret:
+    """Return the link of a device."""
+    look, name = client.outside, quote(client.title, safe="")
+    at = f"{_host(client.host)}:{client.port}"
+    if look.scheme == outside.SHADOWSOCKS:
+        held = f"{look.method}:{quote(client.password, safe='')}"
+        if look.password is None:  # SIP002: only the methods of 2022 are written without base64
+            held = base64.urlsafe_b64encode(f"{look.method}:{client.secret}".encode()).decode().rstrip("=")
         return Secret(f"ss://{held}@{at}#{name}")
-    query = urlencode(_parameters(endpoint, set_to), quote_via=quote)
-    scheme = "trojan" if kind == options.TROJAN else "vmess" if set_to.vmess else "vless"
-    return Secret(f"{scheme}://{secret}@{at}?{query}#{name}")
+    query = urlencode(_parameters(look), quote_via=quote)
+    return Secret(f"{look.scheme}://{client.secret}@{at}?{query}#{name}")
 
 
-def old_vmess(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, title: str) -> Secret | None:
+def forms(client: XrayClient) -> dict[str, Secret]:
+    """Return by name what apps import: the link, the older form of VMess links, and a config for the core."""
+    old = old_vmess(client)
+    return {"link": link(client), **({"vmess": old} if old else {}), "json": client_json(client)}
+
+
+def old_vmess(client: XrayClient) -> Secret | None:
     """Return the form of base64 that older apps read; None where it is not VMess. All values are texts."""
-    set_to = XrayOptions(**endpoint.options)
-    if not set_to.vmess:
+    look = client.outside
+    if look.scheme != outside.VMESS:
         return None
     values = {
         "v": "2",
-        "ps": title,
-        "add": public_host,
-        "port": str(endpoint.port),
-        "id": credentials(set_to, peer),
+        "ps": client.title,
+        "add": client.host,
+        "port": str(client.port),
+        "id": client.secret,
         "aid": "0",
         "scy": "auto",
-        "net": _network(set_to, raw="tcp"),
+        "net": look.network,
         "type": "none",
-        "host": "",
-        "path": set_to.path,
-        "tls": "tls" if set_to.under_tls else "",
-        "sni": set_to.server_name,
+        "host": look.host,
+        "path": look.path,
+        "tls": "tls" if look.guard == outside.TLS else "",
+        "sni": look.server_name,
         "alpn": "",
-        "fp": set_to.fingerprint,
+        "fp": look.fingerprint,
     }
     return Secret(f"vmess://{base64.b64encode(json.dumps(values).encode()).decode()}")
 
 
-def client_json(endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> Secret:
+def client_json(client: XrayClient) -> Secret:
     """Return a config for the core on the person's machine: SOCKS on 127.0.0.1:10808, HTTP on 10809."""
-    set_to = XrayOptions(**endpoint.options)
     listens = [
         {"listen": "127.0.0.1", "port": 10808, "protocol": "socks", "settings": {"udp": True}},
         {"listen": "127.0.0.1", "port": 10809, "protocol": "http"},
@@ -67,69 +70,60 @@ def client_json(endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> Sec
     whole = {
         "log": {"loglevel": "warning"},
         "inbounds": listens,
-        "outbounds": [{"tag": "proxy", **outbound(endpoint, public_host, peer, set_to)}],
+        "outbounds": [{"tag": "proxy", **outbound(client)}],
     }
     return Secret(json.dumps(whole, indent=2) + "\n")
 
 
-def outbound(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, set_to: XrayOptions) -> dict[str, Any]:
+def outbound(client: XrayClient) -> dict[str, Any]:
     """Return the outbound of a client's config. Source: Xray-core infra/conf."""
-    secret, kind = credentials(set_to, peer), set_to.inbound
-    at = {"address": public_host, "port": endpoint.port}
-    if kind == options.SHADOWSOCKS:
-        password = f"{server.server_password(endpoint).reveal()}:{secret}"
-        one = {**at, "method": server.METHOD, "password": password}
+    look = client.outside
+    at = {"address": client.host, "port": client.port}
+    if look.scheme == outside.SHADOWSOCKS:
+        one = {**at, "method": look.method, "password": client.password}
         return {"protocol": "shadowsocks", "settings": {"servers": [one]}}
-    stream = _client_stream(endpoint, set_to)
-    if kind == options.TROJAN:
-        return {"protocol": "trojan", "settings": {"servers": [{**at, "password": secret}]}, "streamSettings": stream}
-    person: dict[str, Any] = {"id": secret}
-    person |= {"security": "auto", "alterId": 0} if set_to.vmess else {"encryption": "none"}
-    person |= {"flow": "xtls-rprx-vision"} if set_to.flows else {}
-    protocol = "vmess" if set_to.vmess else "vless"
-    return {"protocol": protocol, "settings": {"vnext": [{**at, "users": [person]}]}, "streamSettings": stream}
+    stream = _client_stream(look)
+    if look.scheme == outside.TROJAN:
+        one = {**at, "password": client.secret}
+        return {"protocol": "trojan", "settings": {"servers": [one]}, "streamSettings": stream}
+    person: dict[str, Any] = {"id": client.secret}
+    person |= {"security": "auto", "alterId": 0} if look.scheme == outside.VMESS else {"encryption": "none"}
+    person |= {"flow": look.flow} if look.flow else {}
+    return {"protocol": look.scheme, "settings": {"vnext": [{**at, "users": [person]}]}, "streamSettings": stream}
 
 
-def _client_stream(endpoint: EndpointSpec, set_to: XrayOptions) -> dict[str, Any]:
-    network = _network(set_to, raw="tcp")
-    stream: dict[str, Any] = {"network": network}
-    if set_to.path:
-        stream[f"{network}Settings"] = {"path": set_to.path}
-    if not (set_to.borrows or set_to.under_tls):
+def _client_stream(look: Outside) -> dict[str, Any]:
+    stream: dict[str, Any] = {"network": look.network}
+    own = {"serviceName": look.path} if look.network == outside.GRPC else {"path": look.path} if look.path else {}
+    own |= {"host": look.host} if look.host else {}
+    stream |= {f"{look.network}Settings": own} if own else {}
+    if look.guard == outside.NONE:
         return stream
-    face = {"serverName": set_to.server_name, "fingerprint": set_to.fingerprint}
-    if set_to.borrows:
-        own = {"publicKey": server.url_form(endpoint.identity), "shortId": set_to.short_id, "spiderX": "/"}
-        return {**stream, "security": "reality", "realitySettings": face | own}
+    face = {"serverName": look.server_name, "fingerprint": look.fingerprint}
+    if look.guard == outside.REALITY:
+        more = {"publicKey": look.public_key, "shortId": look.short_id, "spiderX": "/"}
+        return {**stream, "security": "reality", "realitySettings": face | more}
     return {**stream, "security": "tls", "tlsSettings": face}
 
 
-def _parameters(endpoint: EndpointSpec, set_to: XrayOptions) -> Mapping[str, str]:
-    found = {"type": _network(set_to, raw="tcp")}
-    if set_to.vmess:
+def _parameters(look: Outside) -> Mapping[str, str]:
+    found = {"type": look.network}
+    if look.scheme == outside.VMESS:
         found["encryption"] = "auto"
-    elif set_to.inbound != options.TROJAN:
+    elif look.scheme == outside.VLESS:
         found["encryption"] = "none"
-    found |= {"flow": "xtls-rprx-vision"} if set_to.flows else {}
-    found["security"] = "reality" if set_to.borrows else "tls" if set_to.under_tls else "none"
-    if set_to.server_name:
-        found |= {"sni": set_to.server_name, "fp": set_to.fingerprint}
-    if set_to.borrows:
-        found |= {"pbk": server.url_form(endpoint.identity), "sid": set_to.short_id, "spx": "/"}
-    found |= {"path": set_to.path} if set_to.path else {}
-    found |= {"mode": "auto"} if set_to.inbound == options.XHTTP else {}
+    found |= {"flow": look.flow} if look.flow else {}
+    found["security"] = look.guard
+    if look.server_name:
+        found |= {"sni": look.server_name, "fp": look.fingerprint}
+    if look.guard == outside.REALITY:
+        found |= {"pbk": look.public_key, "sid": look.short_id, "spx": "/"}
+    if look.path:
+        found |= {"serviceName" if look.network == outside.GRPC else "path": look.path}
+    found |= {"host": look.host} if look.host else {}
+    found |= {"mode": "auto"} if look.network == outside.XHTTP else {}
+    found |= {"mode": "gun"} if look.network == outside.GRPC else {}
     return found
-
-
-def _network(set_to: XrayOptions, raw: str) -> str:
-    return {options.XHTTP: "xhttp", options.WS: "ws", options.VMESS_WS: "ws"}.get(set_to.inbound, raw)
-
-
-def credentials(set_to: XrayOptions, peer: PeerSpec) -> str:
-    """Return what a person shows to the endpoint, as the config has it."""
-    if peer.shared is None:
-        raise ValueError("a client needs its credentials")
-    return server.secret_of(set_to.inbound, peer.shared).reveal()
 
 
 def _host(public_host: str) -> str:

@@ -21,7 +21,7 @@ from vpnctl.protocols.interface import (
     Suited,
     Supports,
 )
-from vpnctl.protocols.xray import entries, links, options, records, server
+from vpnctl.protocols.xray import clients, entries, links, options, records, server
 from vpnctl.protocols.xray.app import APPS
 from vpnctl.rules.desired import Archive, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
@@ -144,22 +144,19 @@ class Xray:
 
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None) -> Secret:
         """Return the link, as a line."""
-        return Secret(links.link(endpoint, public_host, peer, peer.title).reveal() + "\n")
+        return Secret(links.link(clients.client(endpoint, public_host, peer)).reveal() + "\n")
 
     def client_forms(
         self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
     ) -> Mapping[str, Secret]:
         """Return the link, the older form of VMess links, and a config for the core."""
-        old = links.old_vmess(endpoint, public_host, peer, peer.title)
-        found = {"link": links.link(endpoint, public_host, peer, peer.title)}
-        found |= {"vmess": old} if old else {}
-        return found | {"json": links.client_json(endpoint, public_host, peer)}
+        return links.forms(clients.client(endpoint, public_host, peer))
 
     def entry(
         self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
     ) -> Entry | None:
         """See `entries.entry`."""
-        return entries.entry(kind, endpoint, public_host, peer)
+        return entries.entry(kind, clients.client(endpoint, public_host, peer))
 
     def observe(self, said: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """See `records.observe`."""

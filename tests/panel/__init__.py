@@ -1,0 +1,1 @@
+"""Nodes whose people live in a 3x-ui panel."""

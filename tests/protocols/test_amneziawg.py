@@ -383,3 +383,12 @@ def test_a_link_is_no_file(awg, tmp_path):
     refused = awg("peer", "config", "alice/phone", "--link", "--out", str(tmp_path / "x.conf"))
     assert (refused.code, (tmp_path / "x.conf").exists()) == (2, False)
     assert awg("peer", "config", "alice/phone", "--link").out.endswith("\n")
+
+
+@pytest.mark.parametrize(("generation", "named"), [("2.0", "AmneziaWG 2.0.0 or later"), ("1.0", "AmneziaWG")])
+def test_the_app_and_its_oldest_version_are_named_beside_a_file(service, tmp_path, generation, named):
+    service("user", "add", "alice")
+    assert service("endpoint", "add", "fi", "amneziawg", "--option", f"generation={generation}").code == 0
+    said = service("peer", "add", "alice", "--protocol", "amneziawg", "--out", str(tmp_path / "a.conf"))
+    assert f"it is read by: {named}," in said.err
+    assert service("peer", "list", "--json").json[0]["app"].split(", ")[0] == named

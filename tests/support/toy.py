@@ -84,6 +84,9 @@ class Toy:
     def suited(self, _server: Server) -> Suited:
         return Suited({})
 
+    def readers(self, _options: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("Toy",)
+
     def preference(self, _options: Mapping[str, Any]) -> int:
         return 0
 

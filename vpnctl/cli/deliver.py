@@ -50,10 +50,13 @@ def hand_over(
             "node": each.node.name,
             "id": each.peer.id,
             "file_name": name,
+            "app": handout.readers(each.endpoint.protocol, each.endpoint.options),
         }
         if front.json:
             row["config"] = config.reveal()
         _write(front, config, name, out, qr=qr, png=png, several=several)
+        if out is not None and not several:
+            front.say(f"it is read by: {handout.readers(each.endpoint.protocol, each.endpoint.options)}")
         if steps and not several:
             front.say("\n" + handout.all_steps(each.endpoint.protocol, name))
         rows.append(row)

@@ -247,6 +247,12 @@ class ProtocolPlugin(Protocol):
     def suited(self, server: Server) -> Suited:
         """Return the options that suit a server."""
 
+    def readers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the apps that read what clients import of such an endpoint, the one that fits best first.
+
+        Each with the oldest version that does, where older ones do not.
+        """
+
     def preference(self, options: Mapping[str, Any]) -> int:
         """Return how much new devices are wanted on such an endpoint, where a node has several of this protocol."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from vpnctl import protocols
@@ -50,6 +51,11 @@ def app_name(protocol: str) -> str:
 def app(protocol: str, platform: str) -> ClientApp:
     """Return the app that reads a protocol's files on a platform."""
     return plugin(protocol).apps[platform]
+
+
+def readers(protocol: str, options: Mapping[str, Any]) -> str:
+    """Return the apps that read what a device gets, the one that fits best first."""
+    return ", ".join(plugin(protocol).readers(options))
 
 
 def steps(protocol: str, platform: str, file: str, words: Words | None = None) -> list[str]:

@@ -55,3 +55,9 @@ APPS = {
     ),
 }
 """Platform -> app."""
+
+READERS = {
+    "2.0": ("AmneziaWG 2.0.0 or later", "AmneziaVPN 4.8.12.9 or later", "mihomo 1.19.14 or later"),
+    "1.0": ("AmneziaWG", "AmneziaVPN", "mihomo"),
+}
+"""Generation -> apps that speak it. Older ones drop what they do not know, and then no handshake completes."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vpnctl.protocols.amneziawg import files, options
-from vpnctl.protocols.amneziawg.app import APPS
+from vpnctl.protocols.amneziawg.app import APPS, READERS
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
 from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES
 from vpnctl.protocols.interface import (
@@ -72,6 +72,10 @@ class AmneziaWG(WireGuard):
     def suited(self, server: Server) -> Suited:
         """See `options.suited`."""
         return options.suited(server)
+
+    def readers(self, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """See `app.READERS`."""
+        return READERS[given[options.GENERATION]]
 
     def preference(self, given: Mapping[str, Any]) -> int:
         """Return more for a newer generation."""

@@ -25,8 +25,8 @@ from vpnctl.protocols.interface import (
     Supports,
 )
 from vpnctl.protocols.panel import inbounds
-from vpnctl.protocols.xray import entries, links, records
-from vpnctl.protocols.xray.app import APPS
+from vpnctl.protocols.xray import entries, links, outside, records
+from vpnctl.protocols.xray.app import APPS, readers
 from vpnctl.protocols.xray.outside import Outside, XrayClient
 from vpnctl.rules.desired import Archive, File, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
@@ -101,6 +101,10 @@ class Panel:
     def suited(self, _server: Server) -> Suited:
         """Return none: nothing of it depends on the server."""
         return Suited({})
+
+    def readers(self, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """See `app.readers`."""
+        return readers(given["network"] == outside.XHTTP)
 
     def preference(self, given: Mapping[str, Any]) -> int:
         """Return more for what hides better: REALITY before TLS before neither."""

@@ -82,6 +82,10 @@ class WireGuard:
         """See `options.suited`."""
         return options.suited(server)
 
+    def readers(self, _given: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return its own app, on every platform."""
+        return ("WireGuard",)
+
     def preference(self, _given: Mapping[str, Any]) -> int:
         """Return 0: all are alike."""
         return 0

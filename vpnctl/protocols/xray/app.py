@@ -35,3 +35,8 @@ APPS = {
     "linux": ClientApp("v2rayN", _DESKTOP, _ON_DESKTOP),
 }
 """Platform -> app."""
+
+
+def readers(xhttp: bool) -> tuple[str, ...]:
+    """Return the apps that read a link; with XHTTP only those that have Xray itself inside."""
+    return ("v2rayNG", "v2rayN", "Streisand", *(() if xhttp else ("Happ", "mihomo", "sing-box")))

@@ -22,7 +22,7 @@ from vpnctl.protocols.interface import (
     Supports,
 )
 from vpnctl.protocols.xray import clients, entries, links, options, records, server
-from vpnctl.protocols.xray.app import APPS
+from vpnctl.protocols.xray.app import APPS, readers
 from vpnctl.rules.desired import Archive, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
@@ -91,6 +91,10 @@ class Xray:
     def suited(self, _server: Server) -> Suited:
         """Return none: nothing of it depends on the server."""
         return Suited({})
+
+    def readers(self, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """See `app.readers`."""
+        return readers(given["inbound"] == options.XHTTP)
 
     def preference(self, given: Mapping[str, Any]) -> int:
         """Return more for the kinds that come first."""

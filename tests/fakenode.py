@@ -103,6 +103,8 @@ class FakeNode:
     parts: dict[str, Part] = field(default_factory=dict)
     panel: Panel | None = None
     panel_token: str = "-"
+    commands: list[tuple[str, ...]] = field(default_factory=list)
+    """What was run beside the scripts."""
     panel_says: dict[str, str] = field(default_factory=dict)
     """What its program answers, by option."""
     calls: int = 0
@@ -241,6 +243,7 @@ class FakeShell:
         return result
 
     def _run(self, argv: Sequence[str], stdin: bytes) -> Result:
+        self.node.commands.append(tuple(argv))
         if argv[0] == "id":
             return Result(0, b"0\n", b"")
         if argv[:2] == ("bash", "-c") and argv[2] == "id -u":

@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import _fp
 from tests.support import panel as panels
 from tests.support.panel import ANCIENT, GENERATIONS, MIDDLE, NEW, OLD, Panel
+from vpnctl.store import models
+from vpnctl.store.rows import Node
 
 HOST = "p.example.org"
 
@@ -442,8 +444,135 @@ def test_a_health_check_reads_the_server_too(served, cli):
 def test_no_secret_of_a_panel_stands_in_an_event_or_a_list(served, cli, panel):
     add(cli)
     said = "".join(
-        cli(*args).out for args in (("events", "list", "--json"), ("node", "show", "p"), ("node", "panel", "p"))
+        cli(*args).out for args in (("event", "list", "--json"), ("node", "show", "p"), ("node", "panel", "p"))
     )
     assert panel.token not in said
     assert mine(panel)["id"] not in said
     assert mine(panel)["subId"] not in said
+
+
+def seen_absent(cli):
+    return [each for each in cli("event", "list", "--json").json if each["verb"] == "peer.seen_absent"]
+
+
+def test_who_is_revoked_while_the_inbound_is_off_is_deleted_there_and_not_only_believed_to_be(served, cli, panel):
+    add(cli)
+    panel.inbounds[3]["enable"] = False
+    said = cli("peer", "revoke", "alice", "--yes")
+    assert said.code == 3, "the inbound is off, and that is said"
+    assert list(panel.clients(3)) == ["guest@there"]
+    assert len(seen_absent(cli)) == 1
+
+
+def test_an_inbound_that_is_not_listed_proves_nothing_about_its_people(served, cli, panel):
+    add(cli)
+    hidden = panel.inbounds.pop(3)
+    assert cli("peer", "revoke", "alice", "--yes").code == 3
+    assert cli("node", "sync", "p").code == 3
+    assert seen_absent(cli) == []
+    panel.inbounds[3] = hidden
+    assert cli("node", "sync", "p").code == 0
+    assert list(panel.clients(3)) == ["guest@there"]
+    assert len(seen_absent(cli)) == 1
+
+
+def test_an_endpoint_that_is_removed_while_its_inbound_is_off_leaves_nobody_of_ours_there(served, cli, panel):
+    add(cli)
+    panel.inbounds[3]["enable"] = False
+    assert cli("endpoint", "remove", "p", "in3", "--revoke-peers", "--yes").code == 0
+    assert list(panel.clients(3)) == ["guest@there"]
+
+
+@every
+def test_traffic_is_counted_once_however_often_somebody_is_suspended(served, cli, panel, clock):
+    add(cli)
+    clock.forward(minutes=5)
+    panel.inbounds[3]["stats"][mine(panel)["email"]].update(up=1000, down=5000)
+    for _ in range(3):
+        cli("jobs", "run", "usage")
+        cli("peer", "suspend", "alice", "--yes")
+        cli("node", "sync", "p")
+        cli("peer", "resume", "alice")
+        clock.forward(minutes=5)
+    assert cli("traffic", "show", "--user", "alice", "--json").json[-1]["total"] == 6000
+
+
+@every
+def test_a_flow_that_does_not_fit_the_inbound_is_drift(served, cli, panel):
+    add(cli)
+    mine(panel)["flow"] = ""
+    assert cli("node", "check", "p").code == 4
+    assert cli("node", "sync", "p").code == 0
+    assert mine(panel)["flow"] == "xtls-rprx-vision"
+
+
+@every
+def test_the_only_client_of_an_inbound_can_be_renewed(served, cli, panel):
+    panel.inbounds[3]["settings"]["clients"] = []
+    add(cli)
+    before = mine(panel)["id"]
+    assert cli("peer", "regen", "alice", "--yes").code == 0
+    assert mine(panel)["id"] != before
+
+
+@every
+def test_suspended_means_switched_off_and_not_merely_used_up(served, cli, panel):
+    add(cli)
+    panel.inbounds[3]["stats"][mine(panel)["email"]]["enable"] = False
+    assert cli("peer", "suspend", "alice", "--yes").code == 0
+    assert mine(panel)["enable"] is False
+
+
+def test_who_was_replaced_is_deleted_and_not_kept_disabled(served, cli, fleet, panel, clock):
+    add(cli)
+    assert cli("node", "add", "fi", "root@fi.example.org", "--host-key-fp", _fp(), "--provision").code == 0
+    assert cli("user", "migrate", "alice", "--to", "fi", "--protocol", "wireguard").code == 0
+    assert len(panel.clients(3)) == 2, "make before break"
+    clock.forward(days=9)
+    cli("jobs", "run", "sync")
+    assert list(panel.clients(3)) == ["guest@there"]
+    assert len(seen_absent(cli)) == 1
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        {"network": []},
+        {"network": "ws", "wsSettings": 3},
+        {"network": "tcp", "externalProxy": [{"dest": "a b", "port": 1}]},
+    ],
+)
+def test_a_strange_inbound_of_somebody_else_hinders_nobody(served, cli, panel, stream):
+    panel.add(9, 9443, stream=stream)
+    add(cli)
+    assert cli("peer", "revoke", "alice", "--yes").code == 0
+    assert cli("node", "provision", "p").code == 0
+    rows = cli("node", "panel", "p", "--json").json
+    assert rows[1]["why"] == "its settings are none that vpnctl knows"
+
+
+@pytest.mark.parametrize("url", ["https://host:99999/", "https://[bad/", "http://127.0.0.1:2053/a?b"])
+@pytest.mark.parametrize("name", ["p", "new"])
+def test_an_address_that_is_none_is_said_to_be_none(node, cli, name, url):
+    said = cli("node", "panel", name, url, "--token-stdin", stdin="x")
+    assert said.code == 2
+    assert "is not a panel's address" in said.err
+
+
+def test_a_node_that_serves_something_itself_has_no_panel_beside_it(node, cli, fleet, panel):
+    assert cli("node", "add", "fi", "root@fi.example.org", "--host-key-fp", _fp(), "--provision").code == 0
+    said = cli("node", "panel", "fi", "http://127.0.0.1:2053/abc", "--token-stdin", stdin=panel.token)
+    assert said.code == 5
+    assert "fi-panel" in said.err
+
+
+def test_of_two_nodes_on_one_server_one_goes_and_the_other_keeps_what_it_needs(served, cli, panel, app):
+    said = []
+    served.commands = said
+    assert cli("node", "add", "fi", f"root@{HOST}", "--host-key-fp", _fp(), "--provision").code == 0
+    assert cli("node", "retire", "p", "--yes").code == 0
+    gone = [word for words in said for word in words if words[0] == "rm"]
+    assert "/var/lib/vpnctl/panel-token" in gone
+    assert "/var/lib/vpnctl/token" not in gone
+    with app.store.read() as tx:
+        assert tx.one(Node, models.node.c.name == "p").panel_secret_sealed is None

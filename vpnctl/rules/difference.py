@@ -122,8 +122,7 @@ def _inbound(node: str, want: WantedEndpoint, observed: Observed, aliens: frozen
         return [InboundOff(want.name)]
     file = observed.files.get(want.config.path)
     same = file is not None and file[0] == want.config.digest
-    found: list[Change] = [] if same else [_changed_there(node, want.name)]
-    found += [ConnectionsLeft(want.name, seen.lingering)] if seen.lingering else []
+    found: list[Change] = [InboundOff(want.name)] if seen.off else [] if same else [_changed_there(node, want.name)]
     found += [ConnectionsUncut(want.name, _UNCUT, _LOG)] if seen.uncut else []
     return found + _peers(want, seen, aliens, file_is_ours=True)
 
@@ -190,7 +189,7 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
     missing = sorted(want.peers.keys() - seen.peers.keys())
     changes: list[Change] = [PeerMissing(want.name, identity) for identity in missing]
     for identity in sorted(seen.peers.keys() - want.peers.keys()):
-        if identity in want.cut and not (identity in want.resting and not seen.peers[identity].enabled):
+        if identity in want.cut and not (identity in want.resting and seen.peers[identity].switched_off):
             changes.append(PeerStale(want.name, identity))
         elif identity not in aliens and identity not in want.cut:
             changes.append(PeerAlien(want.name, identity))
@@ -198,8 +197,8 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
         wish, have = want.peers[identity], seen.peers[identity]
         if not have.enabled:
             changes.append(PeerDiffers(want.name, identity, "disabled there"))
-        elif have.limited:
-            changes.append(PeerDiffers(want.name, identity, "a limit that is not ours"))
+        elif have.odd:
+            changes.append(PeerDiffers(want.name, identity, have.odd))
         elif wish.allowed_ips != have.allowed_ips:
             changes.append(PeerDiffers(want.name, identity, "allowed IPs"))
         elif shared_differs(wish.shared, have.shared, file_is_ours=file_is_ours):

@@ -43,8 +43,10 @@ class SeenPeer:
     tx: int
     enabled: bool = True
     """False: it stands there, and may not connect."""
-    limited: bool = False
-    """Whether the node itself will cut it off, by a limit that is not ours."""
+    switched_off: bool = False
+    """Whether that is so by a switch of its own, and not by a limit that may be lifted there at any time."""
+    odd: str = ""
+    """What of it is not as we want it, beside its secret; empty where all is."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class SeenEndpoint:
     """Open connections of people who are not live any more."""
     ends: int | None = None
     """When its certificate ends, Unix seconds; None: it has none, or that could not be read."""
+    off: bool = False
+    """Whether nobody can connect to it now, although who is in it is known."""
     uncut: bool = False
     """Whether people were just cut off whose open connections nobody could find."""
 
@@ -104,6 +108,11 @@ class Observed:
     ways: Ways | None = None
     paths: dict[str, tuple[SeenPath, ...]] = field(default_factory=dict)
     """Endpoint -> what the packet test found; none where it was not asked for."""
+
+    @property
+    def up(self) -> frozenset[str]:
+        """The endpoints to which people can connect."""
+        return frozenset(name for name, seen in self.endpoints.items() if not seen.off)
 
     @property
     def ipv6(self) -> bool:

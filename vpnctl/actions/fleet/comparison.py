@@ -80,12 +80,17 @@ def split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[
 
 def where_up(name: str, found: Comparison) -> Comparison:
     """Leave out what concerns endpoints that are down: they keep nobody's change on the others from being made."""
-    down = {change.name for change in found.changes if isinstance(change, EndpointDown)}
+    # Who is in an inbound that is switched off can be told all the same.
+    down = {
+        change.name
+        for change in found.changes
+        if isinstance(change, EndpointDown) and not isinstance(change, InboundOff)
+    }
     files = {each.config.path for each in found.want.endpoints if each.name in down}
     rest = tuple(
         change
         for change in found.changes
-        if not (isinstance(change, OfEndpoint) and change.name in down)
+        if not (isinstance(change, OfEndpoint) and (change.name in down or isinstance(change, InboundOff)))
         and not (isinstance(change, FileDiffers) and change.path in files)
     )
     check_up(name, found.changes if not rest else ())

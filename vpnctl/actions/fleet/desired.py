@@ -93,7 +93,7 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
             specs = [replace(each, ipv6=None) for each in specs]
             others = [replace(each, allowed_ips=_only_v4(each.allowed_ips)) for each in others]
         gone = frozenset(cut - {each.identity for each in specs})
-        resting = gone & {peer.identity for peer in own if peer.revoked_at is None}
+        resting = gone & {peer.identity for peer in own if peer.revoked_at is None and peer.retiring_at is None}
         endpoints.append(replace(protocol.wanted(spec, specs, others, gone), resting=resting))
         packages |= set(protocol.packages) if endpoint.removed_at is None else set()
     system = host.system_files() if packages else ()

@@ -135,7 +135,7 @@ def _look(app: App, node: Node) -> Found:
     handshake = all(answered) if answered else None
     if observed is None:
         return Found(node, Sighting(False, False, handshake, 0), error, signs)
-    serving = all(each.name in observed.endpoints for each in view.endpoints if each.removed_at is None)
+    serving = all(each.name in observed.up for each in view.endpoints if each.removed_at is None)
     signs_of_life = vitals.vitals(observed.facts.get("health", ""), observed.clock, observed.read_at.timestamp())
     path = paths.columns(view, observed, app.clock())
     return Found(node, Sighting(True, serving, handshake, _online(view, observed)), "", signs, signs_of_life, path)

@@ -64,6 +64,14 @@ def connect(app: App, name: str, given: Given) -> tuple[Node, list[InboundView]]
     """
     with app.store.read() as tx:
         row = _known(tx, grammar.name(name, "node name"))
+        other = next((each for each in find.endpoints(tx, row) if each.protocol != PROTOCOL), None) if row else None
+    if other is not None:
+        raise Conflict(
+            f"{name} serves {other.protocol} itself; its panel is a node of its own",
+            f"the same server under another name: vpnctl node add {name}-panel …, then: vpnctl node panel {name}-panel",
+        )
+    if given.url is not None:
+        checked_url(given.url, alone=False)
     if row is None:
         row = _new(app, name, given)
     held = driving.access(app.vault, row)
@@ -184,9 +192,10 @@ def serves(app: App, name: str, protocols: Sequence[str]) -> bool:
         return True
     with app.store.read() as tx:
         row = find.node(tx, name)
+        others = any(each.protocol != PROTOCOL for each in find.endpoints(tx, row))
     if row.kind == driving.HTTPS and protocols:
         raise InvalidInput(f"of {name}, only its panel is reached", "leave --protocol out")
-    return row.panel_url is not None and not protocols
+    return row.panel_url is not None and not protocols and not others
 
 
 def provision(app: App, name: str, chosen: Sequence[int]) -> tuple[Settled, tuple[str, ...]]:

@@ -73,7 +73,7 @@ def columns(view: View, observed: Observed, now: datetime) -> dict[str, Any]:
     Through an endpoint that is not up no packet passes, tried or not; that is forgotten when it is up again.
     """
     served = {each.name for each in view.endpoints if each.removed_at is None and each.digest is not None}
-    down = sorted(served - set(observed.endpoints))
+    down = sorted(served - observed.up)
     tried = [each for found in observed.paths.values() for each in found if each.code is not PathCode.BUSY]
     why = f"{', '.join(down)}{NOT_UP}" if down else fault(observed)
     if not tried and not down:

@@ -147,9 +147,10 @@ def _record_peers(
     live = seen.peers if seen is not None else {}
     file = observed.files.get(one.config.path)
     settled = file is None if one.removed else file is not None and file[0] == one.config.digest
+    listed = live.keys()
     if one.inbound is not None:  # a panel keeps no people in a file: what it lists is what a restart brings back
-        settled = True
-        live = {key: each for key, each in live.items() if each.enabled or key not in one.resting}
+        settled = seen is not None or one.removed
+        live = {key: each for key, each in live.items() if not (each.switched_off and key in one.resting)}
     sight = {peer.id: _presence(one, peer, live.get(peer.identity), settled) for peer in peers}
     _update(tx, [peer for peer in peers if sight[peer.id] == "present"], present_at=now, absent_at=None)
     _update(tx, [peer for peer in peers if sight[peer.id] == "lost"], present_at=None)
@@ -164,7 +165,7 @@ def _record_peers(
     labels = [("peer", peer.id, f"{owners[peer.user_id]}/{peer.device}") for peer in gone]
     events.record_all(tx, stamp(app), "peer.seen_absent", [(label, None, None) for label in labels])
     _book(tx, one.endpoint_id, peers, observed, one.name, now)
-    traffic.forget(tx, [peer.id for peer in absent])
+    traffic.forget(tx, [peer.id for peer in absent if peer.identity not in listed])  # else its counters go on
 
 
 def _presence(one: WantedEndpoint, peer: Peer, found: SeenPeer | None, settled: bool) -> str:
@@ -176,6 +177,7 @@ def _presence(one: WantedEndpoint, peer: Peer, found: SeenPeer | None, settled: 
     if want is not None and found is not None:
         right = (
             found.enabled
+            and not found.odd
             and want.allowed_ips == found.allowed_ips
             and not shared_differs(want.shared, found.shared, file_is_ours=settled)
         )

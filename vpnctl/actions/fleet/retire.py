@@ -43,22 +43,29 @@ def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False
 
 
 def _clear(app: App, row: Node) -> Settled:
-    """Remove what every node has of ours, our key last."""
+    """Remove what every node has of ours, our key last. What another node on the same server needs stays."""
     if row.kind == HTTPS:
         return Settled(row.id, row.name, 0)
     with app.store.read() as tx:
         login = login_of(tx, row)
+        table = models.node.c
+        same = (table.kind == row.kind, table.host == row.host, table.port == row.port)
+        beside = tx.one(Node, *same, table.id != row.id, table.retired_at.is_(None))
     try:
         shell = app.connect(login)
         try:
-            shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN, *LEFT), seconds=20)
+            if beside is not None and row.panel_url is not None:  # all else belongs to the other one
+                shell.run(("rm", "-f", *LEFT), seconds=20)
+                return Settled(row.id, row.name, 0)
+            left = () if beside is not None else LEFT
+            shell.run(("rm", "-f", SYSCTL, FIREWALL_UNIT, TOKEN, *left), seconds=20)
             for program, note in fetched():  # what was there before us is not noted, and stays
                 if shell.run(("cat", note), seconds=20).status == 0:
                     shell.run(("rm", "-f", program, note), seconds=20)
             shell.run(("rmdir", "--ignore-fail-on-non-empty", *FOLDERS), seconds=20)
             shell.run(("rmdir", "--ignore-fail-on-non-empty", "/etc/vpnctl", "/var/lib/vpnctl"), seconds=20)
             shell.run(("systemctl", "daemon-reload"), seconds=30)
-            if login.kind == "ssh":
+            if login.kind == "ssh" and beside is None:
                 enroll.remove_key(shell, login, nodes.public_line(app))
         finally:
             shell.close()
@@ -70,8 +77,9 @@ def _clear(app: App, row: Node) -> Settled:
 def _forget(app: App, row: Node, *, destroyed: bool) -> None:
     now = app.clock()
     of_node = sa.select(models.endpoint.c.id).where(models.endpoint.c.node_id == row.id)
+    forgotten = {"retired_at": now, "last_error": None, "last_error_code": None, "panel_secret_sealed": None}
     with app.store.write() as tx:
-        tx.update(Node, models.node.c.id == row.id, retired_at=now, last_error=None, last_error_code=None)
+        tx.update(Node, models.node.c.id == row.id, **forgotten)
         if destroyed:
             gone = sa.update(models.peer).where(
                 models.peer.c.endpoint_id.in_(of_node), models.peer.c.absent_at.is_(None)

@@ -69,7 +69,7 @@ def requests(
     for identity in resting:
         client = {**seen.clients[identity], "enable": False}
         said.append(_update(seen, identity, client, hwids, apart=apart))
-    if gone and not apart and not lacking and set(gone) >= seen.clients.keys():
+    if gone and not apart and set(gone) >= seen.clients.keys():
         said.append(_add(seen, [_keeper(seen)], apart=False))  # it would not let the last one go
     said += [_delete(seen, identity, apart=apart) for identity in gone]
     for identity in wrong:

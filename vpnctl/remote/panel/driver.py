@@ -117,14 +117,14 @@ class PanelDriver:
         files, endpoints = {}, {}
         for want in desired.endpoints:
             seen = None if want.inbound is None else self._found.get(want.inbound)
-            if seen is None or not seen.enabled:
+            if seen is None:
                 continue
             if seen.options:
                 file = head(seen.port, seen.options, seen.password)
                 files[file.path] = (file.digest, file.mode)
-            left = told.exchanged.left.get(seen.port, 0)
+            uncut = told.exchanged.left.get(seen.port, 0) != 0  # what the kernel did not end now, it never will
             endpoints[want.name] = SeenEndpoint(
-                want.identity, seen.port, dict(seen.peers), lingering=left or 0, uncut=left is None
+                want.identity, seen.port, dict(seen.peers), off=not seen.enabled, uncut=uncut
             )
         clock = told.exchanged.clock if told.exchanged.clock is not None else int(begun.timestamp())
         return Observed(told.exchanged.token, _EPOCH, clock, files, frozenset(), endpoints, begun)

@@ -3,8 +3,8 @@
 # Before it stand, on stdin, its own length, then: the nonce, the token that must be shown (- for none, . to look only),
 # the token to show then, and for each request a line with its length and that many bytes of curl's config format. A line
 # "cut PORT NAME..." ends the open connections of clients of an inbound, as far as the panel's core noted them.
-# stdout: "token NOW", "clock SECONDS", "reply STATUS LENGTH" and that many bytes for each, "cut PORT LEFT" or
-# "cut PORT unknown", "end NONCE". What is secret comes on stdin and goes to curl on its stdin.
+# stdout: "token NOW", "clock SECONDS", "reply STATUS LENGTH" and that many bytes for each, "cut PORT LEFT", or
+# "cut PORT unknown" where it is not known of every open connection whose it is, "end NONCE". What is secret comes on stdin and goes to curl on its stdin.
 # It is preceded by vpnctl/protocols/xray/node.sh, for its filter of connections.
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -33,8 +33,10 @@ main() {
           from = bare(word[i - 1])
           if (from in open) whose[from] = word[n]
           break } }
-      END { for (from in whose) if (whose[from] in names) { at = from; sub(/:[0-9]+$/, "", at)
-        print at "]" substr(from, length(at) + 2) } }'
+      END {
+        for (from in open) if (!(from in whose)) { print "?"; break }
+        for (from in whose) if (whose[from] in names) { at = from; sub(/:[0-9]+$/, "", at)
+          print at "]" substr(from, length(at) + 2) } }'
   }
 
   # A log tells of a connection a moment after it began, so this looks twice; what is left is counted by looking again.
@@ -48,14 +50,18 @@ main() {
       *) log=$home/$log ;;
     esac
     for wait in 0.1 0.1 0.3 0.5 0; do
-      open=$(held "$port" "$log" "$@")
+      open=$(held "$port" "$log" "$@" | grep -v '?')
       [ -z "$open" ] && [ "$wait" != 0.1 ] && break
       [ -z "$open" ] || printf '%s\n' "$open" | xargs -n 40 | while read -r line; do
         ss -K -Htn "( sport = :$port ) and ( $(xray_ends_at $line) )" >/dev/null 2>&1
       done
       sleep "$wait"
     done
-    printf 'cut %s %s\n' "$port" "$(held "$port" "$log" "$@" | wc -l)"
+    open=$(held "$port" "$log" "$@")
+    case $open in
+      *'?'*) printf 'cut %s unknown\n' "$port" ;;
+      *) printf 'cut %s %s\n' "$port" "$(printf %s "${open:+$open$'\n'}" | wc -l)" ;;
+    esac
   }
 
   token

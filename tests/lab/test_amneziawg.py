@@ -128,3 +128,17 @@ def test_a_server_without_the_packages_is_told_what_lacks_and_serves_wireguard_o
     phone.disconnect()
     operator("endpoint", "remove", "de", "awg0", "--yes")
     operator("node", "check", "de")
+
+
+def test_a_server_whose_programs_are_too_old_is_told_so_before_anything_is_applied(operator, disguised, lab):
+    phone = lab.client()
+    phone.connect(operator("peer", "add", "alice/phone", "--protocol", "amneziawg").out)
+    assert phone.ping(FAR_V4, 20)
+    said = operator("endpoint", "add", "fi", "amneziawg", "--option", "generation=3.1", code=3)
+    assert "the tools of AmneziaWG on this server do not know HeaderProtectionKey" in said.err
+    assert "HeaderProtectionKey = " not in said.err
+    assert not (disguised.root / "etc/amnezia/amneziawg/awg1.conf").exists()
+    assert disguised.sh("ip link show vpnctl-try 2>&1", check=False).count("does not exist") == 1
+    assert phone.ping(FAR_V4, 20), "nobody else felt it"
+    operator("endpoint", "remove", "fi", "awg1", "--yes")
+    operator("node", "check", "fi")

@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpnctl.protocols.amneziawg import PLUGIN, options
-from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
-from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_TYPE, Parameters, checked, generated
+from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator, _hidden
+from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_TYPE, Parameters, checked, generated, header_key
 from vpnctl.protocols.interface import BadOption, EndpointSpec, Heard, PeerSpec
 from vpnctl.protocols.wireguard.handshake import INITIATION, Identity, public_key
 from vpnctl.rules.secret import Secret
+from vpnctl.store import models
+from vpnctl.store.rows import Endpoint
 
 CASES = Path(__file__).parents[1] / "cases/amneziawg"
 KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
@@ -101,7 +103,7 @@ def test_the_first_generation_has_no_parameters_of_later_ones():
         PLUGIN.wanted(first, [PEER], [], frozenset()).config.text.reveal(),
         PLUGIN.client_config(first, "vpn.example.org", PEER, Secret(KEY)).reveal(),
     ):
-        assert "S3" not in text
+        assert "S3 = " not in text
         assert "I1" not in text
         assert "H4 = 8" in text
 
@@ -276,7 +278,9 @@ def test_an_older_generation_is_upgraded_beside_itself_and_taken_back_at_any_ste
     assert len(fi.live_keys("wg0")) == 1, "devices of another protocol are not meant"
     kept = service("endpoint", "remove", "fi", "awg0", "--yes")
     assert (kept.code, "bob/phone" in kept.err) == (5, True), "it is not empty"
-    refused = service("endpoint", "upgrade", "fi", "awg1")
+    assert service("endpoint", "upgrade", "fi", "awg1").code == 0
+    assert service("endpoint", "show", "fi", "awg2", "--json").json["generation"] == "3.1"
+    refused = service("endpoint", "upgrade", "fi", "awg2")
     assert (refused.code, "newest generation" in refused.err) == (5, True)
     assert service("endpoint", "upgrade", "fi", "wg0").code == 5
 
@@ -344,7 +348,7 @@ def test_a_move_to_another_node_keeps_the_generation_or_says_that_it_cannot(serv
     refused = service("user", "migrate", "alice", "--to", "de")
     assert (refused.code, "another generation" in refused.err, "--endpoint awg0" in refused.err) == (5, True, True)
     service("endpoint", "add", "de", "amneziawg", "--option", "generation=1.0")
-    assert "S3" not in service("user", "migrate", "alice", "--to", "de").out
+    assert "S3 = " not in service("user", "migrate", "alice", "--to", "de").out
     assert len(fleet["de.example.org"].live_keys("awg1")) == 1
 
 
@@ -392,3 +396,65 @@ def test_the_app_and_its_oldest_version_are_named_beside_a_file(service, tmp_pat
     said = service("peer", "add", "alice", "--protocol", "amneziawg", "--out", str(tmp_path / "a.conf"))
     assert f"it is read by: {named}," in said.err
     assert service("peer", "list", "--json").json[0]["app"].split(", ")[0] == named
+
+
+def later(generation):
+    """An endpoint of a generation that hides headers."""
+    drawn = options.complete({"generation": generation, "pool_v6": None}, [], [])
+    return endpoint(**drawn)
+
+
+@pytest.mark.parametrize(("generation", "version"), [("3.0", "3"), ("3.1", "3.1")])
+def test_files_of_a_generation_that_hides_headers_say_all_of_it_and_alike(generation, version):
+    spec = later(generation)
+    server = PLUGIN.wanted(spec, [PEER], [], frozenset()).config
+    client = PLUGIN.client_config(spec, "vpn.example.org", PEER, Secret(KEY)).reveal()
+    ours = {line for line in server.text.reveal().splitlines() if " = " in line}
+    for word in ("HeaderProtectionKey", "ContentPaddingAddition", "RekeyAfterTime", "S4", "H4"):
+        (line,) = [each for each in ours if each.startswith(f"{word} = ")]
+        assert line in client.splitlines(), "both sides are alike"
+    assert ("RandomTrailers = on" in ours) == (generation == "3.1")
+    assert ("DisableCookies = off" in ours) == (generation == "3.1")
+    text = PLUGIN.client_forms(spec, "vpn.example.org", PEER, Secret(KEY))["vpn"].reveal().removeprefix("vpn://")
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    container = json.loads(zlib.decompress(raw[4:]))["containers"][0]
+    assert (container["container"], container["awg"]["protocol_version"]) == ("amnezia-awg2", version)
+
+
+def test_the_key_that_hides_headers_is_a_secret_of_the_server():
+    spec = later("3.1")
+    config = PLUGIN.wanted(spec, [PEER], [], frozenset()).config
+    (key,) = [line.split(" = ")[1] for line in config.text.reveal().splitlines() if line.startswith("HeaderProtection")]
+    assert key in {each.reveal() for each in config.secrets}
+    assert key not in json.dumps(dict(spec.options))
+    assert key != header_key(Secret(PSK)).reveal(), "another server has another one"
+
+
+def test_headers_are_hidden_by_chacha20_from_its_beginning():
+    """RFC 8439, appendix A.1, test vector 1."""
+    assert _hidden(bytes(32), bytes(12), bytes(16)).hex() == "76b8e0ada0f13d90405d6ae55386bd28"
+    assert _hidden(b"", bytes(12), b"plain") == b"plain"
+
+
+def test_a_first_message_to_a_server_that_hides_headers_shows_no_number():
+    spec = later("3.1")
+    secret, parameters = Secret(KEY), options.parameters(spec.options)
+    own = PLUGIN.issue()
+    talk = PLUGIN.conversation(spec.identity, own, spec.options, secret)
+    packet = talk.say(1_800_000_000, 0)
+    assert len(packet) == parameters.s1 + INITIATION
+    key = base64.b64decode(header_key(secret).reveal())
+    shown = _hidden(key, packet, packet[parameters.s1 :])
+    assert int.from_bytes(shown[:4], "little") in parameters.types()[0]
+    assert shown != packet[parameters.s1 :]
+
+
+def test_an_endpoint_that_was_made_before_an_option_is_as_it_was(service, app):
+    assert service("endpoint", "add", "fi", "amneziawg").code == 0
+    with app.store.write() as tx:
+        row = tx.one(Endpoint, models.endpoint.c.protocol == "amneziawg")
+        old = {name: value for name, value in row.options.items() if name not in ("random_trailers", "rekey_timeout")}
+        tx.update(Endpoint, models.endpoint.c.id == row.id, options=old)
+    assert service("node", "check", "fi").code == 0
+    assert service("endpoint", "set", "fi", row.name, "--option", "jc=5").code == 0
+    assert service("node", "check", "fi").code == 0

@@ -157,7 +157,9 @@ class Toy:
     def named(self, text: str) -> Secret:
         return Secret(text)
 
-    def conversation(self, _server_identity: str, _own: Credentials, _options: Mapping[str, Any]) -> None:
+    def conversation(
+        self, _server_identity: str, _own: Credentials, _options: Mapping[str, Any], _secret: Secret | None = None
+    ) -> None:
         return None
 
 

@@ -39,7 +39,7 @@ class Supports:
     """What a protocol's nodes can show."""
 
     handshakes: bool
-    """When they last heard of a peer. Where they cannot, a peer whose counters grow was heard of."""
+    """When they last heard of a peer; else one whose counters grow was heard of."""
     client_secret: bool
     """Secrets that only the client needs. It may keep one to itself, and name only the identity to us."""
     server_secret: bool = False
@@ -248,10 +248,7 @@ class ProtocolPlugin(Protocol):
         """Return the options that suit a server."""
 
     def readers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the apps that read what clients import of such an endpoint, the one that fits best first.
-
-        Each with the oldest version that does, where older ones do not.
-        """
+        """Return the apps that read what clients import, the best one first; with the oldest version that does."""
 
     def preference(self, options: Mapping[str, Any]) -> int:
         """Return how much new devices are wanted on such an endpoint, where a node has several of this protocol."""
@@ -295,8 +292,10 @@ class ProtocolPlugin(Protocol):
     def named(self, text: str) -> Secret:
         """Return a shared secret that a node named. Raises ValueError for what cannot be one."""
 
-    def conversation(self, server_identity: str, own: Credentials, options: Mapping[str, Any]) -> Conversation | None:
-        """Return how to talk to an endpoint that has these options, as that peer.
+    def conversation(
+        self, server_identity: str, own: Credentials, options: Mapping[str, Any], secret: Secret | None = None
+    ) -> Conversation | None:
+        """Return how to talk to an endpoint that has these options and this secret of its own, as that peer.
 
         None where a connection that opens is all that is tried.
         """

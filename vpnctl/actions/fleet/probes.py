@@ -77,7 +77,10 @@ def conversation(app: App, endpoint: Endpoint) -> Conversation | None:
     sealed = ((SECRET, endpoint.probe_secret_sealed), (SHARED, endpoint.probe_shared_sealed))
     secret, shared = (app.vault.open(label, endpoint.id, text or "") for label, text in sealed)
     own = Credentials(endpoint.probe_identity, secret, shared)
-    return plugin(endpoint.protocol).conversation(endpoint.identity, own, endpoint.options)
+    kind, server = plugin(endpoint.protocol), None
+    if kind.supports.server_secret and endpoint.secret_sealed is not None:
+        server = app.vault.open("endpoint.key", endpoint.id, endpoint.secret_sealed)
+    return kind.conversation(endpoint.identity, own, endpoint.options, server)
 
 
 def later(app: App, endpoint_id: str) -> tuple[int, int]:

@@ -12,14 +12,23 @@ from dataclasses import replace
 from typing import Any
 
 from vpnctl.protocols.amneziawg import options
+from vpnctl.protocols.amneziawg.parameters import PROTECTED, header_key
 from vpnctl.protocols.interface import EndpointSpec, PeerSpec
 from vpnctl.protocols.wireguard import files as plain
 from vpnctl.protocols.wireguard.handshake import public_key
 from vpnctl.rules.desired import File
 from vpnctl.rules.secret import Secret
 
-CONTAINER = {"1.0": "amnezia-awg", "2.0": "amnezia-awg2"}
+CONTAINER = {"1.0": "amnezia-awg", "2.0": "amnezia-awg2", "3.0": "amnezia-awg2", "3.1": "amnezia-awg2"}
 """AmneziaVPN's names, which its `vpn://` texts carry."""
+_VERSION = {"2.0": "2", "3.0": "3", "3.1": "3.1"}
+
+
+def key_of(endpoint: EndpointSpec) -> Secret | None:
+    """Return the key that hides an endpoint's headers; None where its generation hides none."""
+    if endpoint.options[options.GENERATION] not in PROTECTED or endpoint.secret is None:
+        return None
+    return header_key(endpoint.secret)
 
 
 def bare(endpoint: EndpointSpec) -> EndpointSpec:
@@ -30,7 +39,8 @@ def bare(endpoint: EndpointSpec) -> EndpointSpec:
 def with_lines(file: File, lines: Mapping[str, str]) -> File:
     """Return a server's file with parameters in it."""
     text = _behind_interface(file.text.reveal(), lines)
-    return replace(file, text=Secret(text), digest=hashlib.sha256(text.encode()).hexdigest())
+    held = (*file.secrets, *(Secret(lines[name]) for name in ("HeaderProtectionKey",) if name in lines))
+    return replace(file, text=Secret(text), digest=hashlib.sha256(text.encode()).hexdigest(), secrets=held)
 
 
 def _behind_interface(text: str, lines: Mapping[str, str]) -> str:
@@ -42,7 +52,8 @@ def _behind_interface(text: str, lines: Mapping[str, str]) -> str:
 def client_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
     """Return the client's .conf, as AmneziaWG's apps and AmneziaVPN import it."""
     text = plain.client_text(bare(endpoint), public_host, peer, secret).reveal()
-    lines = options.parameters(endpoint.options).of_client(endpoint.options[options.GENERATION])
+    parameters = options.parameters(endpoint.options)
+    lines = parameters.of_client(endpoint.options[options.GENERATION], key_of(endpoint))
     return Secret(_behind_interface(text, lines))
 
 
@@ -53,7 +64,7 @@ def vpn_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: S
     """
     generation = endpoint.options[options.GENERATION]
     set_to = plain.options(bare(endpoint))
-    lines = options.parameters(endpoint.options).of_client(generation)
+    lines = options.parameters(endpoint.options).of_client(generation, key_of(endpoint))
     last = lines | _for_client(endpoint, public_host, peer, secret)
     protocol = {
         **lines,
@@ -62,8 +73,8 @@ def vpn_text(endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: S
         "isThirdPartyConfig": True,
         "last_config": json.dumps(last),
     }
-    if generation != "1.0":
-        protocol["protocol_version"] = generation.partition(".")[0]
+    if generation in _VERSION:
+        protocol["protocol_version"] = _VERSION[generation]
     dns = [*set_to.dns.split(", "), ""] if set_to.dns else ["", ""]
     container = CONTAINER[generation]
     whole = {

@@ -7,7 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_S4, NAMES, Parameters, checked, generated
+from vpnctl.protocols.amneziawg.parameters import (
+    GENERATIONS,
+    MOST_S4,
+    NAMES,
+    NUMBERS,
+    USUAL,
+    Parameters,
+    checked,
+    generated,
+    later_than,
+)
 from vpnctl.protocols.interface import BadOption, MissingOption, Server, Suited
 from vpnctl.protocols.wireguard import options as plain
 from vpnctl.rules.grammar import Network
@@ -15,7 +25,7 @@ from vpnctl.rules.grammar import Network
 GENERATION = "generation"
 USUAL_MTU = 1376
 """As AmneziaVPN sets it: with the longest S4 it fits every line that carries WireGuard's usual 1420."""
-MUST_MATCH = frozenset({"s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4"})
+MUST_MATCH = frozenset({"s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4", "random_trailers"})
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -25,8 +35,8 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def parameters(options: Mapping[str, Any]) -> Parameters:
-    """Return the parameters of an endpoint that has all options."""
-    return Parameters(**{name: options[name] for name in NAMES})
+    """Return the parameters of an endpoint; one that is older than an option has what its tools took for granted."""
+    return Parameters(**{name: options[name] for name in NAMES if name in options})
 
 
 def canonical(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,15 +49,17 @@ def _own(ours: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers may be typed on a command line as texts, and YAML takes some texts for numbers."""
     found: dict[str, Any] = {}
     for name, value in ours.items():
-        if name[0] in "js" and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+        if name in NUMBERS and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
             found[name] = int(value)
         elif name == GENERATION and isinstance(value, float):
             found[name] = f"{value:.1f}"
-        elif name[0] == "h" and type(value) is int:
+        elif name in NAMES and type(value) is int and name not in NUMBERS:
             found[name] = str(value)
+        elif type(value) is bool:
+            found[name] = "on" if value else "off"
         else:
             found[name] = value
-    if found.get(GENERATION, GENERATIONS[0]) not in GENERATIONS:
+    if found.get(GENERATION, USUAL) not in GENERATIONS:
         raise BadOption(GENERATION, f"one of: {', '.join(GENERATIONS)}")
     return found
 
@@ -62,7 +74,7 @@ def fitting(options: Mapping[str, Any]) -> dict[str, Any]:
 def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoid: Sequence[Network]) -> dict[str, Any]:
     """Return all options of a new endpoint: what is not given of its parameters is drawn."""
     other, ours = split(given)
-    generation = ours.get(GENERATION, GENERATIONS[0])
+    generation = ours.get(GENERATION, USUAL)
     drawn = vars(generated(generation, random.SystemRandom())) | {GENERATION: generation}
     return fitting(plain.complete({"mtu": USUAL_MTU, **other}, others, avoid) | drawn | ours)
 
@@ -71,7 +83,7 @@ def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options in an inventory's entry; parameters that are missing there are drawn."""
     other, ours = split(entry)
     named = _own({key: value for key, value in ours.items() if value is not None})
-    generation = named.get(GENERATION, GENERATIONS[0])
+    generation = named.get(GENERATION, USUAL)
     drawn = vars(generated(generation, random.SystemRandom())) | {GENERATION: generation}
     pools = plain.from_entry({"mtu": USUAL_MTU, **other})
     try:
@@ -86,20 +98,22 @@ def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an inventory's entry says of these options: all parameters, or they would be drawn anew."""
     other, ours = split(options)
-    later = ("s3", "s4", "i1", "i2", "i3", "i4", "i5") if options[GENERATION] == "1.0" else ()
+    later = later_than(options[GENERATION])
     return plain.to_entry(other) | {name: value for name, value in ours.items() if name not in later}
 
 
 def newer(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a successor of the newest generation takes over: all but IPv4 pool and parameters, drawn anew.
+    """Return what a successor of a newer generation takes over: all but IPv4 pool and parameters, drawn anew.
 
-    An endpoint without IPv6 has a successor without.
+    That is the usual one for what is older, and the newest for the usual one. An endpoint without IPv6 has a successor
+    without.
     """
     if options[GENERATION] == GENERATIONS[0]:
         return None
+    next_one = USUAL if options[GENERATION] == GENERATIONS[-1] else GENERATIONS[0]
     kept, _ = split(options)
     none = {"pool_v6": None} if options["pool_v6"] is None else {}
-    return {name: value for name, value in kept.items() if name not in _POOLS} | none | {GENERATION: GENERATIONS[0]}
+    return {name: value for name, value in kept.items() if name not in _POOLS} | none | {GENERATION: next_one}
 
 
 _POOLS = ("pool_v4", "pool_v6")

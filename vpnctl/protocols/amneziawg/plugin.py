@@ -9,7 +9,7 @@ from typing import Any
 from vpnctl.protocols.amneziawg import files, options
 from vpnctl.protocols.amneziawg.app import APPS, READERS
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
-from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES
+from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES, PROTECTED, header_key
 from vpnctl.protocols.interface import (
     AlienSpec,
     ClientKind,
@@ -21,6 +21,7 @@ from vpnctl.protocols.interface import (
     Pools,
     Server,
     Suited,
+    Supports,
 )
 from vpnctl.protocols.wireguard.options import OVERHEAD, avoidable
 from vpnctl.protocols.wireguard.plugin import WireGuard, keys
@@ -33,6 +34,7 @@ class AmneziaWG(WireGuard):
     """The plug-in; see `ProtocolPlugin`. Keys, sessions, peers, addresses and firewall rules are WireGuard's."""
 
     name = "amneziawg"
+    supports = Supports(handshakes=True, client_secret=True, server_secret=True)
     title = "AmneziaWG"
     script = ("vpnctl.protocols.wireguard", "vpnctl.protocols.amneziawg")
     fragment = "awg"
@@ -95,9 +97,9 @@ class AmneziaWG(WireGuard):
         """Return the whole server side: WireGuard's, with the parameters in the file."""
         found = super().wanted(files.bare(endpoint), peers, aliens, cut)
         parameters = options.parameters(endpoint.options)
-        lines = parameters.both_sides(endpoint.options[options.GENERATION])
+        lines = parameters.both_sides(endpoint.options[options.GENERATION], files.key_of(endpoint))
         own = replace(found.interface, overhead=OVERHEAD + parameters.s4) if found.interface else None
-        return replace(found, config=files.with_lines(found.config, lines), interface=own)
+        return replace(found, config=files.with_lines(found.config, lines), interface=own, tested=True)
 
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, secret: Secret | None) -> Secret:
         """Return the client's .conf."""
@@ -120,13 +122,19 @@ class AmneziaWG(WireGuard):
         )
         if not isinstance(plain, dict):
             return None
+        if endpoint.options[options.GENERATION] in PROTECTED:
+            return None  # what mihomo calls the parameters of these is not documented yet
         lines = options.parameters(endpoint.options).of_client(endpoint.options[options.GENERATION])
         values = {name.lower(): int(value) if value.isdigit() else value for name, value in lines.items()}
         return {**plain, "amnezia-wg-option": values}
 
-    def conversation(self, server_identity: str, own: Credentials, given: Mapping[str, Any]) -> Conversation:
+    def conversation(
+        self, server_identity: str, own: Credentials, given: Mapping[str, Any], secret: Secret | None = None
+    ) -> Conversation:
         """Return a handshake with that server."""
-        return DisguisedInitiator(keys(server_identity, own), options.parameters(given))
+        protected = secret is not None and given[options.GENERATION] in PROTECTED
+        key = header_key(secret) if secret is not None and protected else None
+        return DisguisedInitiator(keys(server_identity, own), options.parameters(given), key)
 
 
 PLUGIN = AmneziaWG()

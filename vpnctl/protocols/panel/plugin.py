@@ -179,7 +179,9 @@ class Panel:
         """Return somebody's credentials that a panel named."""
         return records.credentials(text)
 
-    def conversation(self, _server_identity: str, _own: Credentials, _given: Mapping[str, Any]) -> None:
+    def conversation(
+        self, _server_identity: str, _own: Credentials, _given: Mapping[str, Any], _secret: Secret | None = None
+    ) -> None:
         """Return None: that a connection opens is all that is tried from here."""
         return
 

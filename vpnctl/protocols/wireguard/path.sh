@@ -55,7 +55,7 @@ wg_path_build() {
   ip -n vpnctl-proof link add vpnctlp2 type "${kind:-wireguard}" 2>/dev/null ||
     ip netns exec vpnctl-proof "${kind:-wireguard}-go" vpnctlp2 >/dev/null 2>&1 3>&- 8>&- 9>&-
   printf '[Interface]\nPrivateKey = %s\n%s\n[Peer]\nPublicKey = %s\nEndpoint = 169.254.231.1:%s\nAllowedIPs = 0.0.0.0/0, ::/0\n' \
-    "$key" "$([ -z "${disguise:-}" ] || grep -E '^(Jc|Jmin|Jmax|S[1-4]|H[1-4]) = ' "$disguise")" "$server" "$port" | ip netns exec vpnctl-proof "$tool" setconf vpnctlp2 /dev/stdin
+    "$key" "$([ -z "${disguise:-}" ] || grep -E '^(Jc|Jmin|Jmax|S[1-4]|H[1-4]|HeaderProtectionKey|ContentPaddingAddition|RandomTrailers) = ' "$disguise")" "$server" "$port" | ip netns exec vpnctl-proof "$tool" setconf vpnctlp2 /dev/stdin
   # The node must know the peer before the peer's end comes up: what the kernel sends there by itself shakes hands at
   # once, and a first message that is not answered is repeated only after five seconds.
   local ips=

@@ -164,7 +164,9 @@ class WireGuard:
         """Return a preshared key."""
         return Secret(dump.key(text))
 
-    def conversation(self, server_identity: str, own: Credentials, _given: Mapping[str, Any]) -> Conversation:
+    def conversation(
+        self, server_identity: str, own: Credentials, _given: Mapping[str, Any], _secret: Secret | None = None
+    ) -> Conversation:
         """Return a handshake with that server."""
         return Initiator(keys(server_identity, own))
 

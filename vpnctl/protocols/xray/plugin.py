@@ -170,7 +170,9 @@ class Xray:
         """Return somebody's credentials that a node named."""
         return records.credentials(text)
 
-    def conversation(self, _server_identity: str, _own: Credentials, _given: Mapping[str, Any]) -> None:
+    def conversation(
+        self, _server_identity: str, _own: Credentials, _given: Mapping[str, Any], _secret: Secret | None = None
+    ) -> None:
         """Return None: that a connection opens is all that is tried from here."""
         return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from tests.support.panel import GENERATIONS, NEW, Panel
 from vpnctl.actions.fleet import lease
 from vpnctl.app import open_app
 from vpnctl.errors import InvalidInput
+from vpnctl.remote.panel import https
 from vpnctl.remote.shell import Login
 from vpnctl.store import find, models
 from vpnctl.store.rows import Node
@@ -138,8 +140,6 @@ def test_nothing_is_sent_after_the_lease_is_over(served, app, panel, clock, cli)
 
 
 def test_a_panel_that_does_not_answer_is_given_up(served, cli, panel, monkeypatch):
-    from vpnctl.remote.panel import https
-
     monkeypatch.setattr(https, "SECONDS", 0.5)
     panel.mood = "slow"
     monkeypatch.setattr(panels.time, "sleep", lambda _seconds: __import__("threading").Event().wait(2))
@@ -159,3 +159,12 @@ def test_the_secret_is_kept_sealed(served, settings, panel):
         kept = base.execute("select panel_secret_sealed from node").fetchone()[0]
     assert kept.startswith("v1.")
     assert panel.token not in kept
+
+
+def test_an_answer_that_comes_one_byte_at_a_time_has_an_end(served, cli, panel, monkeypatch):
+    monkeypatch.setattr(https, "SECONDS", 0.4)
+    monkeypatch.setattr(panels, "DRIP", 0.1)
+    began = time.monotonic()
+    said = cli("node", "check", "h")
+    assert said.code == 10
+    assert time.monotonic() - began < 20, "the answer would have taken minutes"

@@ -576,3 +576,79 @@ def test_of_two_nodes_on_one_server_one_goes_and_the_other_keeps_what_it_needs(s
     assert "/var/lib/vpnctl/token" not in gone
     with app.store.read() as tx:
         assert tx.one(Node, models.node.c.name == "p").panel_secret_sealed is None
+
+
+TURNED = {
+    "another protocol": lambda one: one.update(protocol="hysteria"),
+    "a way that we do not speak": lambda one: one.update(stream={"network": "kcp", "security": "none"}),
+}
+
+
+@pytest.mark.parametrize("how", TURNED)
+@every
+def test_people_are_cut_from_an_inbound_that_became_something_else_and_nobody_is_put_in(served, cli, panel, how):
+    add(cli)
+    before = dict(panel.inbounds[3])
+    TURNED[how](panel.inbounds[3])
+    for each in panel.inbounds[3]["settings"]["clients"]:
+        each["auth"] = each["id"]
+    assert cli("peer", "add", "bob").code == 3
+    assert len(panel.clients(3)) == 2, "nobody is put in"
+    assert cli("peer", "revoke", "alice", "--yes").code == 3
+    assert list(panel.clients(3)) == ["guest@there"], "who may not connect is taken out all the same"
+    panel.inbounds[3].update(protocol=before["protocol"], stream=before["stream"])
+    assert cli("node", "sync", "p").code == 0
+    assert len(panel.clients(3)) == 2
+
+
+@every
+def test_a_client_of_ours_that_was_moved_to_another_inbound_is_found_there(served, cli, panel):
+    panel.add(4, 9443)
+    add(cli)
+    add(cli, "bob")
+    for email, each in list(panel.clients(3).items()):
+        if email.startswith("p-"):
+            panel.inbounds[3]["settings"]["clients"].remove(each)
+            panel.inbounds[4]["settings"]["clients"].append(each)
+            panel.inbounds[4]["stats"][email] = panel.inbounds[3]["stats"].pop(email)
+    assert cli("peer", "suspend", "alice", "--yes").code == 0
+    assert not mine_there(cli, panel, "alice")["enable"]
+    assert cli("node", "sync", "p").code == 0
+    assert mine_of(cli, panel, "bob")["enable"], "and who may connect is put back"
+    assert cli("peer", "revoke", "alice", "--yes").code == 0
+    assert not any(email.startswith("p-") for email in panel.clients(4))
+
+
+def mine_there(cli, panel, user):
+    row = next(each for each in cli("peer", "list", "--json").json if each["user"] == user)
+    return panel.clients(4)[row["public_key"]]
+
+
+@every
+def test_of_two_clients_with_one_name_both_must_be_off(served, cli, panel):
+    add(cli)
+    twin = {**mine(panel), "id": "11111111-1111-4111-8111-111111111111"}
+    panel.inbounds[3]["settings"]["clients"].insert(1, twin)
+    said = cli("peer", "suspend", "alice", "--yes")
+    left = [each["enable"] for each in panel.inbounds[3]["settings"]["clients"] if each["email"].startswith("p-")]
+    assert said.code == (3 if any(left) else 0)
+
+
+@pytest.mark.parametrize("value", [None, "true", 1])
+def test_a_switch_that_is_none_counts_as_on(served, cli, panel, value):
+    add(cli)
+    cli("peer", "suspend", "alice", "--yes")
+    found = mine(panel)
+    if value is None:
+        del found["enable"]
+    else:
+        found["enable"] = value
+    assert cli("node", "check", "p").code == 4
+    assert cli("node", "sync", "p").code == 0
+    assert mine(panel)["enable"] is False
+
+
+@pytest.mark.parametrize("token", ["tok\u0416en", "two words"])
+def test_a_token_has_one_grammar(node, cli, token):
+    said = cli("node", "panel", "p", "http://127.0.0.1:2053/abc", "--token-stdin", stdin=token)
+    assert (said.code, "that is not a token" in said.err) == (2, True)

@@ -33,6 +33,8 @@ REALITY = {
         "settings": {"publicKey": "", "fingerprint": "firefox", "serverName": "", "spiderX": "/"},
     },
 }
+DRIP = 0.0
+"""Seconds between the bytes of an answer over TLS."""
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -287,7 +289,11 @@ def serving(panel: Panel, folder: Path) -> Iterator[tuple[int, str]]:
             for name, value in {**said, "content-length": str(len(found))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(found)
+            for at in range(len(found)) if DRIP else ():
+                self.wfile.write(found[at : at + 1])
+                time.sleep(DRIP)
+            if not DRIP:
+                self.wfile.write(found)
 
         do_GET = do_POST = _answer
 

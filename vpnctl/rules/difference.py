@@ -193,6 +193,9 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
             changes.append(PeerStale(want.name, identity))
         elif identity not in aliens and identity not in want.cut:
             changes.append(PeerAlien(want.name, identity))
+    astray = want.cut & (seen.strays.keys() - seen.peers.keys())
+    away = (each for each in sorted(astray) if not (each in want.resting and seen.strays[each].switched_off))
+    changes += [PeerStale(want.name, each) for each in away]
     for identity in sorted(want.peers.keys() & seen.peers.keys()):
         wish, have = want.peers[identity], seen.peers[identity]
         if not have.enabled:

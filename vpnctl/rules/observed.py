@@ -79,6 +79,8 @@ class SeenEndpoint:
     """When its certificate ends, Unix seconds; None: it has none, or that could not be read."""
     off: bool = False
     """Whether nobody can connect to it now, although who is in it is known."""
+    strays: dict[str, SeenPeer] = field(default_factory=dict)
+    """Peers with names of ours that stand elsewhere on the node; whose they are, only their endpoint knows."""
     uncut: bool = False
     """Whether people were just cut off whose open connections nobody could find."""
 

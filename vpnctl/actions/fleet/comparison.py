@@ -102,8 +102,8 @@ def check_up(name: str, changes: Iterable[Change]) -> None:
     down = next((change for change in changes if isinstance(change, EndpointDown)), None)
     if isinstance(down, InboundOff):
         raise NodeFailed(
-            f"{name}: the panel has {down.name} no more, or switched it off",
-            f"bring it back in the panel, or: vpnctl endpoint remove {name} {down.name}",
+            f"{name}: the panel has {down.name} no more, or switched it off, or made of it what we do not speak",
+            f"vpnctl node panel {name} shows it; bring it back there, or: vpnctl endpoint remove {name} {down.name}",
         )
     if down is not None:
         how = "not up" if isinstance(down, InterfaceMissing) else "not running"

@@ -115,6 +115,8 @@ def _access(row: Node, given: Given, held: Access | None, shell: Shell | None) -
             f"nobody said how to get into the panel of {row.name}",
             f"vpnctl node panel {row.name} URL --token-stdin, or --username NAME --password-stdin",
         )
+    if not login and not all("!" <= letter <= "~" for letter in secret.reveal()):
+        raise InvalidInput("that is not a token", "printable letters of ASCII, without spaces")
     pin = given.certificate if given.certificate is not None else found.certificate if found else ""
     return Access(url, login, secret, _pin(pin))
 

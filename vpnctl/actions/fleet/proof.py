@@ -147,6 +147,7 @@ def _record_peers(
     live = seen.peers if seen is not None else {}
     file = observed.files.get(one.config.path)
     settled = file is None if one.removed else file is not None and file[0] == one.config.digest
+    live = (seen.strays if seen is not None else {}) | live
     listed = live.keys()
     if one.inbound is not None:  # a panel keeps no people in a file: what it lists is what a restart brings back
         settled = seen is not None or one.removed

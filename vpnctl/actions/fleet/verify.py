@@ -77,7 +77,7 @@ def _on_node(observed: Observed | None, one: WantedEndpoint, peer: Peer, want: W
     if observed is None:
         return "not read"
     seen = observed.endpoints.get(one.name)
-    found = seen.peers.get(peer.identity) if seen else None
+    found = (seen.strays | seen.peers).get(peer.identity) if seen else None
     if found is None or (want is None and found.switched_off):
         return "absent"
     if not found.enabled:

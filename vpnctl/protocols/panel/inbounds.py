@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,9 @@ from vpnctl.rules.secret import Secret
 KEEPER = "vpnctl-keep-"
 """Begins the name of a client that may not connect and keeps an inbound from being empty."""
 _IDENTITY = 44
-_HELD = {outside.TROJAN: "password", outside.SHADOWSOCKS: "password"}
+_HELD = {outside.TROJAN: "password", outside.SHADOWSOCKS: "password", "hysteria": "auth", "hysteria2": "auth"}
+OURS = re.compile(r"p-[0-9a-f]{20}")
+"""How the names begin and end that we give."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,13 @@ def _inbound(found: object) -> Inbound:
     settings, stream = settings_of(found.get("settings")), settings_of(found.get("streamSettings"))
     if not 0 <= found["port"] <= MAX_PORT:
         raise ValueError("a port that is none")
-    listed = settings.get("clients") if protocol in outside.SCHEMES else None
-    clients = {
-        identity_of(each["email"]): each
+    listed = settings.get("clients")
+    rows = [
+        each
         for each in (listed if isinstance(listed, list) else [])
         if isinstance(each, dict) and isinstance(each.get("email"), str) and each["email"]
-    }
+    ]
+    clients = {identity_of(each["email"]): each for each in rows}
     why_not, look, seen = seen_from_outside(protocol, settings, stream)
     own = settings.get("password")
     return Inbound(
@@ -100,23 +104,26 @@ def _inbound(found: object) -> Inbound:
         protocol,
         nested,
         clients,
-        _peers(protocol, clients, found.get("clientStats"), look.flow if look else ""),
+        _peers(protocol, rows, found.get("clientStats"), look.flow if look else ""),
         {"inbound": found["id"], **seen} if look else {},
         Secret(own) if isinstance(own, str) and own and look is not None and look.method in BYTES else None,
         why_not,
     )
 
 
-def _peers(protocol: str, clients: Mapping[str, Mapping[str, Any]], stats: object, flow: str) -> dict[str, SeenPeer]:
+def _peers(protocol: str, clients: Sequence[Mapping[str, Any]], stats: object, flow: str) -> dict[str, SeenPeer]:
+    """Return the clients by identity. Of two with one name, both must be off to be off."""
     rows = {
         identity_of(each["email"]): each
         for each in (stats if isinstance(stats, list) else [])
         if isinstance(each, dict) and isinstance(each.get("email"), str)
     }
-    peers = {}
-    for identity, client in clients.items():
+    peers: dict[str, SeenPeer] = {}
+    for client in clients:
+        identity = identity_of(client["email"])
         if identity.startswith(KEEPER):
             continue
+        before = peers.get(identity)
         row, secret = rows.get(identity, {}), client.get(held(protocol))
         peers[identity] = SeenPeer(
             identity,
@@ -125,9 +132,10 @@ def _peers(protocol: str, clients: Mapping[str, Mapping[str, Any]], stats: objec
             _seconds(row.get("lastOnline")),
             _count(row.get("up")),
             _count(row.get("down")),
-            enabled=client.get("enable") is True and row.get("enable", True) is True,
-            switched_off=client.get("enable") is not True,
-            odd=_odd(protocol, client, flow),
+            enabled=(client.get("enable") is not False and row.get("enable", True) is not False)
+            or (before is not None and before.enabled),
+            switched_off=client.get("enable") is False and (before is None or before.switched_off),
+            odd=_odd(protocol, client, flow) if before is None else "its name twice",
         )
     return peers
 
@@ -135,6 +143,8 @@ def _peers(protocol: str, clients: Mapping[str, Mapping[str, Any]], stats: objec
 def _odd(protocol: str, client: Mapping[str, Any], flow: str) -> str:
     if client.get("totalGB") or client.get("expiryTime"):
         return "a limit that is not ours"
+    if not isinstance(client.get("enable"), bool):  # the core takes such a client for enabled
+        return "its switch"
     return "flow" if protocol == outside.VLESS and (client.get("flow") or "") != flow else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -54,12 +54,14 @@ def cut(changes: Iterable[Change], want: WantedEndpoint) -> list[str]:
 
 
 def requests(
-    want: WantedEndpoint, seen: Inbound, changes: Sequence[Change], hwids: dict[str, int], *, apart: bool
+    want: WantedEndpoint, found: Mapping[int, Inbound], changes: Sequence[Change], hwids: dict[str, int], *, apart: bool
 ) -> list[PanelRequest]:
-    """Return what makes these changes of one inbound; who is cut comes first.
+    """Return what makes these changes of one inbound of those that were `found`; who is cut comes first.
 
     `apart`: the panel has clients apart from inbounds. `hwids`: limits of its records, which stay.
     """
+    seen = found[want.inbound or 0]
+    homes = {name: each for each in found.values() for name in each.clients} | dict.fromkeys(seen.clients, seen)
     stale = [each.identity for each in changes if isinstance(each, PeerStale) and each.name == want.name]
     wrong = [each.identity for each in changes if isinstance(each, PeerDiffers) and each.name == want.name]
     lacking = [each.identity for each in changes if isinstance(each, PeerMissing) and each.name == want.name]
@@ -67,11 +69,15 @@ def requests(
     resting = [each for each in stale if each in want.resting]
     gone = [each for each in stale if each not in want.resting]
     for identity in resting:
-        client = {**seen.clients[identity], "enable": False}
-        said.append(_update(seen, identity, client, hwids, apart=apart))
-    if gone and not apart and set(gone) >= seen.clients.keys():
-        said.append(_add(seen, [_keeper(seen)], apart=False))  # it would not let the last one go
-    said += [_delete(seen, identity, apart=apart) for identity in gone]
+        client = {**homes[identity].clients[identity], "enable": False}
+        said.append(_update(homes[identity], identity, client, hwids, apart=apart))
+    leaving = [each for each in (*gone, *lacking) if each in homes]
+    left = {homes[each].number: homes[each] for each in leaving}.values()
+    empty = [home for home in left if not apart and home.clients.keys() <= set(leaving)]
+    said += [_add(home, [_keeper(home)], apart=False) for home in empty]  # it would not let the last one go
+    said += [_delete(homes[each], each, apart=apart) for each in leaving]
+    if not seen.options:
+        return said  # people cannot use it as it is: nobody is put in
     for identity in wrong:
         client = {**seen.clients[identity], **_ours(seen, want.peers[identity])}
         said.append(_update(seen, identity, client, hwids, apart=apart))

@@ -154,8 +154,11 @@ def _body(reply: Reply) -> dict[str, Any]:
 
 def _mark(reply: Reply) -> dict[str, str]:
     token = _body(reply).get("obj") if reply.status == _OK else None
-    return {"X-CSRF-Token": token} if isinstance(token, str) and token.isprintable() else {}
+    good = isinstance(token, str) and token.isascii() and token.isprintable()
+    return {"X-CSRF-Token": token} if isinstance(token, str) and good else {}
 
 
 def _jar(cookies: Mapping[str, str]) -> dict[str, str]:
-    return {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())} if cookies else {}
+    pairs = (f"{name}={value}" for name, value in cookies.items())
+    good = [each for each in pairs if each.isascii() and each.isprintable()]
+    return {"Cookie": "; ".join(good)} if good else {}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from vpnctl.errors import NodeFailed
 from vpnctl.protocols.panel import orders
-from vpnctl.protocols.panel.inbounds import Inbound
+from vpnctl.protocols.panel.inbounds import OURS, Inbound
 from vpnctl.protocols.panel.plugin import head
 from vpnctl.remote.driver import Applied, ChangeOrder, Query, Way
 from vpnctl.remote.node_driver import NodeDriver
@@ -76,8 +76,8 @@ class PanelDriver:
         said = [
             request
             for want in order.desired.endpoints
-            if want.inbound is not None and (seen := self._found.get(want.inbound)) is not None
-            for request in orders.requests(want, seen, changes, hwids, apart=apart)
+            if want.inbound in self._found
+            for request in orders.requests(want, self._found, changes, hwids, apart=apart)
         ]
         cuts = [
             Cut(seen.port, names)
@@ -115,6 +115,12 @@ class PanelDriver:
     def _observed(self, desired: Desired, told: PanelSaid, begun: datetime) -> Observed:
         self._found = {each.number: each for each in told.found}
         files, endpoints = {}, {}
+        ours = {
+            identity: (each.number, peer)
+            for each in told.found
+            for identity, peer in each.peers.items()
+            if OURS.fullmatch(identity)
+        }
         for want in desired.endpoints:
             seen = None if want.inbound is None else self._found.get(want.inbound)
             if seen is None:
@@ -124,7 +130,12 @@ class PanelDriver:
                 files[file.path] = (file.digest, file.mode)
             uncut = told.exchanged.left.get(seen.port, 0) != 0  # what the kernel did not end now, it never will
             endpoints[want.name] = SeenEndpoint(
-                want.identity, seen.port, dict(seen.peers), off=not seen.enabled, uncut=uncut
+                want.identity,
+                seen.port,
+                dict(seen.peers),
+                off=not seen.enabled or not seen.options,
+                strays={name: peer for name, (number, peer) in ours.items() if number != want.inbound},
+                uncut=uncut,
             )
         clock = told.exchanged.clock if told.exchanged.clock is not None else int(begun.timestamp())
         return Observed(told.exchanged.token, _EPOCH, clock, files, frozenset(), endpoints, begun)

@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -51,6 +52,8 @@ class HttpsDoor:
 
     def _one(self, message: Sent) -> Reply:
         where = urlsplit(message.url)
+        late = threading.Timer(2 * SECONDS, self._hang_up)
+        late.start()
         try:
             line = self._line = self._line or self._open()
             line.request("GET" if message.body is None else "POST", where.path, message.body, dict(message.headers))
@@ -62,12 +65,21 @@ class HttpsDoor:
                 f"{self._node}: the panel does not answer ({type(error).__name__})",
                 f"look whether it runs; another address: vpnctl node panel {self._node} URL",
             ) from None
+        finally:
+            late.cancel()
         if len(body) > OUTPUT_CAP:
             self.close()
             raise NodeFailed(f"{self._node} sent more than {OUTPUT_CAP} bytes")
         if answer.will_close:
             self.close()
         return Reply(answer.status, body, *_heads(answer.getheaders()))
+
+    def _hang_up(self) -> None:
+        """End a conversation in which every word came in time, and the whole did not."""
+        line = self._line.sock if self._line is not None else None
+        if line is not None:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def _open(self) -> http.client.HTTPConnection:
         where = urlsplit(self._access.url)

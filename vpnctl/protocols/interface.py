@@ -254,10 +254,7 @@ class ProtocolPlugin(Protocol):
         """Return how much new devices are wanted on such an endpoint, where a node has several of this protocol."""
 
     def newer(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the options of a successor that speaks a newer generation; None where these are of the newest.
-
-        Checked ones, without pools: it stands beside the old one until people were moved.
-        """
+        """Return the options, checked and without pools, of a successor of a newer generation; None for the newest."""
 
     def pools(self, options: Mapping[str, Any]) -> Pools:
         """Return where its peers' addresses come from."""

@@ -168,3 +168,8 @@ def test_an_answer_that_comes_one_byte_at_a_time_has_an_end(served, cli, panel, 
     said = cli("node", "check", "h")
     assert said.code == 10
     assert time.monotonic() - began < 20, "the answer would have taken minutes"
+
+
+def test_the_address_of_a_panel_is_no_login(served, cli):
+    said = cli("node", "set", "h", "--target", "root@h.example.org")
+    assert (said.code, "vpnctl node panel h" in said.err) == (2, True)

@@ -652,3 +652,23 @@ def test_a_switch_that_is_none_counts_as_on(served, cli, panel, value):
 def test_a_token_has_one_grammar(node, cli, token):
     said = cli("node", "panel", "p", "http://127.0.0.1:2053/abc", "--token-stdin", stdin=token)
     assert (said.code, "that is not a token" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("how", [("--port", "9999"), ("--option", "path=/x"), ("--forward-rule", "ufw")])
+def test_what_an_inbound_is_like_is_set_in_the_panel(served, cli, how):
+    said = cli("endpoint", "set", "p", "in3", *how, "--yes")
+    assert (said.code, "vpnctl node provision p" in said.err) == (2, True)
+
+
+def test_inbounds_are_named_for_panels_only(node, cli, fleet):
+    said = cli("node", "provision", "p", "--protocol", "wireguard", "--inbound", "3")
+    assert (said.code, "serves no panel" in said.err) == (2, True)
+
+
+def test_a_preview_serves_the_inbounds_that_were_named(node, cli, panel):
+    panel.add(4, 9443)
+    get_in(cli, panel)
+    said = cli("node", "provision", "p", "--inbound", "4", "--dry-run")
+    assert said.code == 0
+    assert cli("endpoint", "list", "--json").json == []
+    assert cli("node", "provision", "p", "--inbound", "9", "--dry-run").code == 5

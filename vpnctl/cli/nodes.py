@@ -209,7 +209,7 @@ def _provision(
     front = current()
     grammar.forward_rule(forward_rule)
     if dry_run:
-        return output.show_preview(front, work.preview(front.app, name, protocols or []))
+        return output.show_preview(front, work.preview(front.app, name, protocols or [], inbounds or []))
 
     def ask(question: str) -> bool:
         front.confirm(question, "--forward-rule none to leave it, or --yes")

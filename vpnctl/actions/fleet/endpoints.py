@@ -137,6 +137,11 @@ def change(app: App, node_name: str, name: str, given: Mapping[str, Any]) -> Don
         node = find.node(tx, node_name)
         row = find.endpoint(tx, node, name)
         values = {**general(given), **plugin(row.protocol).checked(_options(given))}
+        if values and row.driver == "panel":
+            raise InvalidInput(
+                f"{node.name} {row.name} is what its panel makes of it",
+                f"change it there, then: vpnctl node provision {node.name}",
+            )
         changed, concerned = revise(tx, app, node, row, values)
         return Done(Revised(find.endpoint(tx, node, name), tuple(changed), tuple(concerned)), [node.id])
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import load
-from vpnctl.actions.fleet.driving import drive, look
+from vpnctl.actions.fleet.driving import HTTPS, drive, look
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
 from vpnctl.actions.outcome import stamp
@@ -118,6 +118,10 @@ def change(app: App, name: str, details: dict[str, Any]) -> Node:
     values = checked_details(details)
     with app.store.write() as tx:
         row = find.node(tx, name)
+        if row.kind == HTTPS and "host" in values:
+            raise InvalidInput(
+                f"of {name}, only its panel is reached", f"vpnctl node panel {name} https://HOST:PORT/PATH"
+            )
         new = {key: value for key, value in values.items() if getattr(row, key) != value}
         if new:
             tx.update(Node, models.node.c.id == row.id, **new)

@@ -218,8 +218,8 @@ def provision(app: App, name: str, chosen: Sequence[int]) -> tuple[Settled, tupl
     return settle(app, [row.id], Wish(scope=SYSTEM, always=True))[0], notes
 
 
-def preview(app: App, name: str) -> list[Settled]:
-    """Return what serving all inbounds would change."""
+def preview(app: App, name: str, chosen: Sequence[int]) -> list[Settled]:
+    """Return what `provision` would change."""
     with app.store.read() as tx:
         row = find.node(tx, name)
     access = driving.access(app.vault, row)
@@ -230,7 +230,7 @@ def preview(app: App, name: str) -> list[Settled]:
 
     def verb(trial: App) -> list[str]:
         with trial.store.write() as tx:
-            take_over(tx, trial, row, found, ())
+            take_over(tx, trial, row, found, chosen)
         return [row.id]
 
     return rehearse(app, verb, Wish(scope=SYSTEM))

@@ -12,7 +12,7 @@ from vpnctl.actions.fleet.preview import rehearse
 from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
-from vpnctl.errors import NodeFailed
+from vpnctl.errors import InvalidInput, NodeFailed
 from vpnctl.protocols import plugin, usual
 from vpnctl.protocols.interface import Server
 from vpnctl.remote.driver import Query
@@ -44,6 +44,8 @@ def provision(
     """
     if panels.serves(app, name, protocols):
         return Provisioned(*panels.provision(app, name, inbounds))
+    if inbounds:
+        raise InvalidInput(f"{name} serves no panel", f"vpnctl node provision {name} --protocol {panels.PROTOCOL}")
     node, observed = _first_look(app, name)
     _refuse_system(node, observed)
     notes = _ensure_endpoints(app, name, protocols, observed)
@@ -65,10 +67,10 @@ def provision(
     return Provisioned(settled, notes)
 
 
-def preview(app: App, name: str, protocols: Sequence[str]) -> list[Settled]:
+def preview(app: App, name: str, protocols: Sequence[str], inbounds: Sequence[int] = ()) -> list[Settled]:
     """Return what provisioning would change."""
     if panels.serves(app, name, protocols):
-        return panels.preview(app, name)
+        return panels.preview(app, name, inbounds)
     _, observed = _first_look(app, name)
 
     def verb(trial: App) -> list[str]:

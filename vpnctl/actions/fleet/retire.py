@@ -49,7 +49,8 @@ def _clear(app: App, row: Node) -> Settled:
     with app.store.read() as tx:
         login = login_of(tx, row)
         table = models.node.c
-        same = (table.kind == row.kind, table.host == row.host, table.port == row.port)
+        way = table.jump_id.is_(None) if row.jump_id is None else table.jump_id == row.jump_id
+        same = (table.kind == row.kind, table.host == row.host, table.port == row.port, way)
         beside = tx.one(Node, *same, table.id != row.id, table.retired_at.is_(None))
     try:
         shell = app.connect(login)

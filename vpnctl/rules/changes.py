@@ -181,7 +181,7 @@ class InboundOff(EndpointDown):
     """The panel has no such inbound any more, or it is switched off there."""
 
     kind = "inbound off"
-    how = "bring it back in the panel, or: vpnctl endpoint remove"
+    how = "bring it back in the panel"
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,10 @@ def _access(row: Node, given: Given, held: Access | None, shell: Shell | None) -
     secret = given.secret or (found.secret if found else None)
     login = found.login if given.secret is None and found else given.username or ""
     if not url or secret is None or not secret.reveal():
+        none = "the panel there makes no tokens (before 3.0)" if found is not None else "nobody said how to get in"
+        where = f"vpnctl node panel {row.name}{'' if found is not None else ' URL'}"
         raise InvalidInput(
-            f"nobody said how to get into the panel of {row.name}",
-            f"vpnctl node panel {row.name} URL --token-stdin, or --username NAME --password-stdin",
+            f"{row.name}: {none}", f"{where} --username NAME --password-stdin   or, with a token: {where} --token-stdin"
         )
     if not login and not all("!" <= letter <= "~" for letter in secret.reveal()):
         raise InvalidInput("that is not a token", "printable letters of ASCII, without spaces")

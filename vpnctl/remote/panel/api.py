@@ -89,7 +89,8 @@ class Api:
         if reply.status in _LOCKED_OUT:
             raise NodeFailed(
                 f"{self._node}: the panel lets us in nowhere (HTTP {reply.status}): its path or our token is wrong",
-                f"vpnctl node panel {self._node} URL --token-stdin, or --username NAME --password-stdin",
+                f"vpnctl node panel {self._node} URL --token-stdin   or with a name: "
+                f"vpnctl node panel {self._node} URL --username NAME --password-stdin",
             )
         if reply.status != _OK or not body:
             raise self._odd(f"it does not answer as a panel does (HTTP {reply.status})")
@@ -120,8 +121,8 @@ class Api:
         if _body(reply).get("success") is not True or not cookies:
             raise NodeFailed(
                 f"{self._node}: the panel does not let {self._access.login} log in",
-                f"vpnctl node panel {self._node} --username NAME --password-stdin; where it wants a second factor, "
-                "make a token there: --token-stdin",
+                f"try again: vpnctl node panel {self._node} --username NAME --password-stdin   where it wants a second "
+                f"factor, make a token there: vpnctl node panel {self._node} --token-stdin",
             )
         if marks:
             second = self._fetch("csrf-token", _jar(cookies))

@@ -105,7 +105,7 @@ def config_of(service, kind, core, path):
     return (("run", "-c", str(path)), 2080) if names else None
 
 
-@pytest.mark.parametrize("core", cores.PROGRAMS)
+@pytest.mark.parametrize("core", ("xray", "mihomo", "sing-box"))
 def test_every_kind_carries_traffic_of_a_client_of_that_maker(service, lab, core, tmp_path):
     client = lab.client()
     tool = lab.base / cores.TOOLS / core

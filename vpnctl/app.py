@@ -122,12 +122,14 @@ def _belongs(store: Store, keys: Vault) -> None:
 
 
 def _connector(store: Store, vault: Vault, seconds: float) -> Callable[[Login], Shell]:
+    from vpnctl.store.rows import HTTPS
+
     def connect(login: Login) -> Shell:
         if login.kind == "local":
             from vpnctl.remote.local import LocalShell
 
             return LocalShell(login)
-        if login.kind == "https":
+        if login.kind == HTTPS:
             raise InvalidInput(f"{login.node} is reached by its panel alone", "add the server: vpnctl node add")
         from vpnctl.remote.ssh import SshShell
         from vpnctl.store.vault import NIL

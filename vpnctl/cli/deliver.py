@@ -56,7 +56,7 @@ def hand_over(
             row["config"] = config.reveal()
         _write(front, config, name, out, qr=qr, png=png, several=several)
         if out is not None and not several:
-            front.say(f"it is read by: {handout.readers(each.endpoint.protocol, each.endpoint.options)}")
+            front.say(f"it is read by: {row['app']}")
         if steps and not several:
             front.say("\n" + handout.all_steps(each.endpoint.protocol, name))
         rows.append(row)

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from vpnctl.cli import node_care, output, panels
-from vpnctl.cli import retire as retiring
 from vpnctl.cli.completion import complete_nodes, complete_protocols
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current
-from vpnctl.cli.retire import view_of
+from vpnctl.cli.node_care import view_of
 
 commands = typer.Typer(
     add_completion=False,
@@ -232,7 +231,7 @@ sync = commands.command("sync")(node_care.sync)
 check = commands.command("check")(node_care.check)
 measure = commands.command("measure")(node_care.measure)
 panel = commands.command("panel")(panels.panel)
-retire = commands.command("retire")(retiring.retire)
+retire = commands.command("retire")(node_care.retire)
 
 
 @commands.command("trust")

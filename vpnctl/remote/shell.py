@@ -34,7 +34,7 @@ class Login:
 
     node: str
     kind: str
-    """`ssh` or `local`."""
+    """`ssh`, `local`, or `https`: then there is no shell."""
     host: str
     port: int
     user: str

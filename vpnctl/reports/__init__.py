@@ -17,7 +17,7 @@ from vpnctl.rules.planning import CapacityPlan
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import nodes_of, open_peers
-from vpnctl.store.rows import Endpoint, Node
+from vpnctl.store.rows import HTTPS, Endpoint, Node
 
 _node, _endpoint, _user, _peer = models.node.c, models.endpoint.c, models.user.c, models.peer.c
 
@@ -80,7 +80,7 @@ class EndpointView:
 
 
 def _address(row: Node) -> str:
-    if row.kind == "https":
+    if row.kind == HTTPS:
         return row.panel_url or ""
     return "this machine" if row.kind == "local" else f"{row.login}@{row.host}:{row.port}"
 

@@ -25,6 +25,10 @@ def _names(kind: Any) -> tuple[str, ...]:
     return tuple(each.name for each in fields(kind))
 
 
+HTTPS = "https"
+"""The kind of a node of which only its panel is reached; others are `ssh` and `local`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """A server."""

@@ -13,7 +13,7 @@ from vpnctl.remote.shell import Login, Shell
 from vpnctl.rules.observed import Observed
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node
+from vpnctl.store.rows import HTTPS, Node
 from vpnctl.store.vault import Vault
 
 
@@ -25,10 +25,6 @@ def login(tx: Tx, node: Node) -> Login:
         assert jump is not None  # noqa: S101 - a foreign key
         via = login(tx, jump)
     return Login(node.name, node.kind, node.host, node.port, node.login, node.host_key, via)
-
-
-HTTPS = "https"
-"""The kind of a node of which only its panel is reached."""
 
 
 @contextlib.contextmanager

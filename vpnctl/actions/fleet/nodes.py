@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import load
-from vpnctl.actions.fleet.driving import HTTPS, drive, look
+from vpnctl.actions.fleet.driving import drive, look
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
 from vpnctl.actions.outcome import stamp
@@ -24,7 +24,7 @@ from vpnctl.rules.changes import PEOPLE
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Endpoint, Node
+from vpnctl.store.rows import HTTPS, Endpoint, Node
 from vpnctl.store.vault import NIL
 
 MAX_CAPACITY = 1_000_000

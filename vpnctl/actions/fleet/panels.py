@@ -25,7 +25,7 @@ from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Endpoint, Node
+from vpnctl.store.rows import HTTPS, Endpoint, Node
 
 PROTOCOL = "3x-ui"
 _PORT = 443
@@ -99,7 +99,7 @@ def _new(app: App, name: str, given: Given) -> Node:
             f"a server: vpnctl node add {name} root@HOST   a panel alone: vpnctl node panel {name} https://HOST:PORT/PATH",
         )
     host = grammar.host(where.hostname or "")
-    return nodes.new_row(app, Login(name, driving.HTTPS, host, where.port or _PORT, "", ""), None, {})
+    return nodes.new_row(app, Login(name, HTTPS, host, where.port or _PORT, "", ""), None, {})
 
 
 def _access(row: Node, given: Given, held: Access | None, shell: Shell | None) -> Access:
@@ -153,7 +153,7 @@ def _save(tx: Tx, app: App, row: Node, access: Access, held: Access | None) -> N
     sealed = app.vault.seal(driving.PANEL, row.id, access.secret)
     values = {"panel_url": access.url, "panel_login": access.login, "panel_certificate": access.certificate}
     where = {"host": urlsplit(access.url).hostname, "port": urlsplit(access.url).port or _PORT}
-    moved = where if row.kind == driving.HTTPS else {}
+    moved = where if row.kind == HTTPS else {}
     tx.update(Node, models.node.c.id == row.id, **values, **moved, panel_secret_sealed=sealed)
     before = {"url": held.url, "login": held.login, "certificate": held.certificate} if held else None
     after = {"url": access.url, "login": access.login, "certificate": access.certificate}
@@ -196,7 +196,7 @@ def serves(app: App, name: str, protocols: Sequence[str]) -> bool:
     with app.store.read() as tx:
         row = find.node(tx, name)
         others = any(each.protocol != PROTOCOL for each in find.endpoints(tx, row))
-    if row.kind == driving.HTTPS and protocols:
+    if row.kind == HTTPS and protocols:
         raise InvalidInput(f"of {name}, only its panel is reached", "leave --protocol out")
     return row.panel_url is not None and not protocols and not others
 

@@ -175,15 +175,10 @@ def _presence(one: WantedEndpoint, peer: Peer, found: SeenPeer | None, settled: 
     Present and absent are proofs: live state and file must both say so, or a reboot would say otherwise.
     """
     want = one.peers.get(peer.identity)
-    if want is not None and found is not None:
-        right = (
-            found.enabled
-            and not found.odd
-            and want.allowed_ips == found.allowed_ips
-            and not shared_differs(want.shared, found.shared, file_is_ours=settled)
+    if want is not None and found is not None and found.enabled and not found.odd:
+        right = want.allowed_ips == found.allowed_ips and not shared_differs(
+            want.shared, found.shared, file_is_ours=settled
         )
-        if not found.enabled:
-            return "lost" if peer.present_at is not None else ""
         return "present" if settled and right and peer.present_at is None else ""
     if want is None and found is None:
         return "absent" if settled and peer.absent_at is None else ""

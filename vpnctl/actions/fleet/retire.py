@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from vpnctl.actions.fleet import endpoints, nodes
-from vpnctl.actions.fleet.driving import HTTPS
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled, stamp
@@ -17,7 +16,7 @@ from vpnctl.remote import enroll
 from vpnctl.remote.panel.door import LEFT
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import events, find, models
-from vpnctl.store.rows import Node
+from vpnctl.store.rows import HTTPS, Node
 
 
 def retire(app: App, name: str, *, revoke: bool = False, destroyed: bool = False) -> tuple[Node, Settled]:

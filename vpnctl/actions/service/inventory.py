@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from vpnctl.actions.fleet import endpoints, nodes
-from vpnctl.actions.fleet.driving import HTTPS
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.sales import plans
 from vpnctl.actions.service.inventory_form import EndpointEntry, Inventory, NodeEntry, UserEntry
@@ -21,7 +20,7 @@ from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node, User
+from vpnctl.store.rows import HTTPS, Node, User
 
 MOST_USERS = 10_000
 """Each is compared and changed by itself, twice with the preview: more would keep the database for minutes."""

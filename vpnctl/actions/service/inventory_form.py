@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vpnctl.actions.fleet.driving import HTTPS
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
 from vpnctl.protocols import plugin
@@ -14,7 +13,7 @@ from vpnctl.protocols.interface import BadOption, MissingOption
 from vpnctl.rules import grammar, sizes, yamldoc
 from vpnctl.store import find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Endpoint, Node, Plan, User
+from vpnctl.store.rows import HTTPS, Endpoint, Node, Plan, User
 
 
 class _Strict(BaseModel):

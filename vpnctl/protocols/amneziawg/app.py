@@ -61,7 +61,7 @@ READERS = {
         "AmneziaVPN 5.0.1.5 or later",
         "AmneziaWG 3.1.20260814 (Android), 3.1.0 (Windows), 3.1.3 (Apple) or later",
     ),
-    "3.0": ("AmneziaVPN 5.0.1.5 or later",),
+    "3.0": ("an app of AmneziaWG 3.0",),
     "2.0": ("AmneziaWG 2.0.0 or later", "AmneziaVPN 4.8.12.9 or later", "mihomo 1.19.14 or later"),
     "1.0": ("AmneziaWG", "AmneziaVPN", "mihomo"),
 }

@@ -19,6 +19,8 @@ from vpnctl.rules.secret import Secret
 
 BYTES = {"2022-blake3-aes-128-gcm": 16, "2022-blake3-aes-256-gcm": 32}
 """Methods of Shadowsocks with a key per person: how long that is. Others take any password."""
+NAMES = tuple(name for name in Outside.__dataclass_fields__ if name != "password")
+"""What is kept of a look as options; the password is a secret."""
 _OLD_METHODS = ("aes-256-gcm", "aes-128-gcm", "chacha20-poly1305", "chacha20-ietf-poly1305", "xchacha20-poly1305")
 
 
@@ -110,11 +112,7 @@ def _public(private: object) -> str | None:
 
 
 def _options(look: Outside) -> dict[str, Any]:
-    names = (
-        "scheme", "network", "guard", "server_name", "fingerprint", "public_key", "short_id", "path", "host", "flow",
-        "method",
-    )  # fmt: skip
-    return {name: getattr(look, name) for name in names}
+    return {name: getattr(look, name) for name in NAMES}
 
 
 def _dialled(stream: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +30,6 @@ class PanelRequest:
 
     path: str
     body: Any = field(default=None, repr=False)
-    form: bool = False
-    """Whether the body is sent as a form, not as JSON."""
 
 
 LIST = PanelRequest(f"{_OLD}/list")
@@ -71,7 +70,8 @@ def requests(
     for identity in resting:
         client = {**homes[identity].clients[identity], "enable": False}
         said.append(_update(homes[identity], identity, client, hwids, apart=apart))
-    leaving = [each for each in (*gone, *lacking) if each in homes]
+    moved = [each for each in lacking if each in homes] if seen.options else []
+    leaving = gone + moved
     left = {homes[each].number: homes[each] for each in leaving}.values()
     empty = [home for home in left if not apart and home.clients.keys() <= set(leaving)]
     said += [_add(home, [_keeper(home)], apart=False) for home in empty]  # it would not let the last one go
@@ -105,9 +105,7 @@ def _client(seen: Inbound, peer: WantedPeer) -> dict[str, Any]:
 def _keeper(seen: Inbound) -> dict[str, Any]:
     """Return a client that may not connect."""
     name = f"{KEEPER}{seen.number}"
-    secret = hashlib.sha256(f"{name} {sorted(seen.clients)}".encode()).hexdigest()
-    as_id = f"{secret[:8]}-{secret[8:12]}-4{secret[13:16]}-8{secret[17:20]}-{secret[20:32]}"
-    return {"email": name, held(seen.protocol): as_id, "enable": False, "comment": "vpnctl"}
+    return {"email": name, held(seen.protocol): str(uuid.uuid4()), "enable": False, "comment": "vpnctl"}
 
 
 def _add(seen: Inbound, clients: list[dict[str, Any]], *, apart: bool) -> PanelRequest:

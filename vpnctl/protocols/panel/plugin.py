@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,52 +12,40 @@ from vpnctl.errors import InvalidInput
 from vpnctl.protocols.interface import (
     AlienSpec,
     BadOption,
-    ClientKind,
     Credentials,
     EndpointSpec,
-    Entry,
     MissingOption,
     PeerSpec,
-    Pools,
-    Server,
-    Suited,
-    Supports,
 )
 from vpnctl.protocols.panel import inbounds
-from vpnctl.protocols.xray import entries, links, outside, records
-from vpnctl.protocols.xray.app import APPS, readers
+from vpnctl.protocols.panel.looks import NAMES
+from vpnctl.protocols.xray import outside
+from vpnctl.protocols.xray.app import readers
 from vpnctl.protocols.xray.outside import Outside, XrayClient
+from vpnctl.protocols.xray.plugin import Xray
 from vpnctl.rules.desired import Archive, File, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
 
-_TEXTS = (
-    "scheme", "network", "guard", "server_name", "fingerprint", "public_key", "short_id", "path", "host", "flow",
-    "method", "dial_host",
-)  # fmt: skip
+_TEXTS = (*NAMES, "dial_host")
 _NUMBERS = ("inbound", "dial_port")
 
 
-class Panel:
-    """The plug-in; see `ProtocolPlugin`."""
+class Panel(Xray):
+    """The plug-in; see `ProtocolPlugin`. People, links and apps are Xray's; all else is the panel's own."""
 
     name = "3x-ui"
     title = "3x-ui"
-    supports = Supports(handshakes=False, client_secret=False, server_secret=True)
-    transport = "tcp"
     driver = "panel"
     script: tuple[str, ...] = ()
     fragment = ""
     name_prefix = "in"
-    default_port = 443
     packages: tuple[tuple[str, str], ...] = ()
     archives: tuple[Archive, ...] = ()
     renews_clients = frozenset({"port", *_TEXTS, "dial_port"})
     must_match = frozenset({"port", *_TEXTS, "dial_port"})
     fixed = frozenset({"inbound"})
-    suffix = ".txt"
-    apps = APPS
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return options as they are: they are read from the panel, and nobody else sets them."""
@@ -98,10 +85,6 @@ class Panel:
         """Return those that say something."""
         return {name: value for name, value in given.items() if value}
 
-    def suited(self, _server: Server) -> Suited:
-        """Return none: nothing of it depends on the server."""
-        return Suited({})
-
     def readers(self, given: Mapping[str, Any]) -> tuple[str, ...]:
         """See `app.readers`."""
         return readers(given["network"] == outside.XHTTP)
@@ -110,23 +93,9 @@ class Panel:
         """Return more for what hides better: REALITY before TLS before neither."""
         return {"reality": 2, "tls": 1}.get(given["guard"], 0)
 
-    def newer(self, _given: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return None: there are no generations of an inbound."""
-        return None
-
-    def pools(self, _given: Mapping[str, Any]) -> Pools:
-        """Return none: people have no addresses in it."""
-        return Pools()
-
     def server(self) -> Credentials:
         """Return a name for it; its keys are the panel's."""
         return Credentials(f"inbound-{secrets.token_hex(10)}")
-
-    def issue(self, identity: str | None = None) -> Credentials:
-        """Return the name of a client and a UUID; what the inbound needs is made of it."""
-        if identity is not None:
-            raise InvalidInput(f"{self.title} has no keys of the user's own", "leave --public-key out")
-        return Credentials(f"p-{secrets.token_hex(10)}", None, Secret(str(uuid.uuid4())))
 
     def wanted(
         self, endpoint: EndpointSpec, peers: Sequence[PeerSpec], _aliens: Sequence[AlienSpec], cut: frozenset[str]
@@ -155,35 +124,18 @@ class Panel:
             inbound=endpoint.options["inbound"],
         )
 
-    def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None) -> Secret:
-        """Return the link, as a line."""
-        return Secret(links.link(_client(endpoint, public_host, peer)).reveal() + "\n")
-
-    def client_forms(
-        self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
-    ) -> Mapping[str, Secret]:
-        """Return the link, the older form of VMess links, and a config for the core."""
-        return links.forms(_client(endpoint, public_host, peer))
-
-    def entry(
-        self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
-    ) -> Entry | None:
-        """See `entries.entry`."""
-        return entries.entry(kind, _client(endpoint, public_host, peer))
+    def client(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> XrayClient:
+        """Return a device as its apps need it."""
+        if peer.shared is None:
+            raise ValueError("a client needs its credentials")
+        set_to = endpoint.options
+        look = Outside(**{name: set_to[name] for name in NAMES}, password=endpoint.secret)
+        host, port = set_to["dial_host"] or public_host, set_to["dial_port"] or endpoint.port
+        return XrayClient(host, port, inbounds.secret_of(set_to, peer.shared).reveal(), peer.title, look)
 
     def observe(self, _said: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """Raise ValueError: no node script speaks of it."""
         raise ValueError("a panel is not read by the node script")
-
-    def named(self, text: str) -> Secret:
-        """Return somebody's credentials that a panel named."""
-        return records.credentials(text)
-
-    def conversation(
-        self, _server_identity: str, _own: Credentials, _given: Mapping[str, Any], _secret: Secret | None = None
-    ) -> None:
-        """Return None: that a connection opens is all that is tried from here."""
-        return
 
 
 def head(port: int, options: Mapping[str, Any], password: Secret | None) -> File:
@@ -192,15 +144,6 @@ def head(port: int, options: Mapping[str, Any], password: Secret | None) -> File
     text = json.dumps({"port": port, **options, "password": held}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return File(f"inbound {options['inbound']} of the panel", "", Secret(text), digest)
-
-
-def _client(endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> XrayClient:
-    if peer.shared is None:
-        raise ValueError("a client needs its credentials")
-    set_to = endpoint.options
-    look = Outside(**{name: set_to[name] for name in _TEXTS if name != "dial_host"}, password=endpoint.secret)
-    host, port = set_to["dial_host"] or public_host, set_to["dial_port"] or endpoint.port
-    return XrayClient(host, port, inbounds.secret_of(set_to, peer.shared).reveal(), peer.title, look)
 
 
 PLUGIN = Panel()

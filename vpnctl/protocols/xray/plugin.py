@@ -23,6 +23,7 @@ from vpnctl.protocols.interface import (
 )
 from vpnctl.protocols.xray import clients, entries, links, options, records, server
 from vpnctl.protocols.xray.app import APPS, readers
+from vpnctl.protocols.xray.outside import XrayClient
 from vpnctl.rules.desired import Archive, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
@@ -146,21 +147,25 @@ class Xray:
             tested=True,
         )
 
+    def client(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec) -> XrayClient:
+        """Return a device as its apps need it."""
+        return clients.client(endpoint, public_host, peer)
+
     def client_config(self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None) -> Secret:
         """Return the link, as a line."""
-        return Secret(links.link(clients.client(endpoint, public_host, peer)).reveal() + "\n")
+        return Secret(links.link(self.client(endpoint, public_host, peer)).reveal() + "\n")
 
     def client_forms(
         self, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
     ) -> Mapping[str, Secret]:
         """Return the link, the older form of VMess links, and a config for the core."""
-        return links.forms(clients.client(endpoint, public_host, peer))
+        return links.forms(self.client(endpoint, public_host, peer))
 
     def entry(
         self, kind: ClientKind, endpoint: EndpointSpec, public_host: str, peer: PeerSpec, _secret: Secret | None
     ) -> Entry | None:
         """See `entries.entry`."""
-        return entries.entry(kind, clients.client(endpoint, public_host, peer))
+        return entries.entry(kind, self.client(endpoint, public_host, peer))
 
     def observe(self, said: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
         """See `records.observe`."""

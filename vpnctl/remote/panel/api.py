@@ -14,7 +14,7 @@ from vpnctl.protocols.panel.inbounds import Inbound
 from vpnctl.protocols.panel.orders import LIST, PanelRequest
 from vpnctl.remote.panel.door import Access, Cut, Door, Exchanged, Guard, Reply, Sent
 
-_OK, _ANSWERED = 200, 500
+_OK = 200
 _AJAX = {"X-Requested-With": "XMLHttpRequest", "Accept": "application/json"}
 """Without the first one, older panels answer with a redirect, and newer ones as if nothing were there."""
 OTHER_API = (404, 405)
@@ -29,6 +29,8 @@ class PanelSaid:
     exchanged: Exchanged
     taken: Sequence[bool]
     found: Sequence[Inbound]
+    whole: bool = True
+    """False: it was ended before the list was read."""
 
 
 class Api:
@@ -55,7 +57,7 @@ class Api:
         """
         exchanged = self.ask([*requests, LIST], guard, still, cuts)
         if exchanged.refused or len(exchanged.replies) <= len(requests):
-            return PanelSaid(exchanged, (), ())
+            return PanelSaid(exchanged, (), (), whole=False)
         *written, listed = exchanged.replies
         try:
             found = inbounds.read(self._object(listed))
@@ -81,11 +83,7 @@ class Api:
 
     def _object(self, reply: Reply) -> Any:
         body = _body(reply)
-        if reply.status == 0:
-            raise NodeFailed(
-                f"{self._node}: nothing answers where its panel should be",
-                f"on the server: x-ui status; or another address: vpnctl node panel {self._node} URL",
-            )
+        self._refuse_silence(reply)
         if reply.status in _LOCKED_OUT:
             raise NodeFailed(
                 f"{self._node}: the panel lets us in nowhere (HTTP {reply.status}): its path or our token is wrong",
@@ -97,6 +95,13 @@ class Api:
         if body.get("success") is not True:
             raise self._odd("it could not say which inbounds it has")
         return body.get("obj")
+
+    def _refuse_silence(self, reply: Reply) -> None:
+        if reply.status == 0:
+            raise NodeFailed(
+                f"{self._node}: nothing answers where its panel should be",
+                f"on the server: x-ui status; or another address: vpnctl node panel {self._node} URL",
+            )
 
     def _logged_in(self) -> dict[str, str]:
         if self._headers is None:
@@ -116,8 +121,7 @@ class Api:
         message = Sent(f"{self._access.url}/login", {**_AJAX, **kind, **marks, **_jar(cookies)}, body)
         reply = self._one(message)
         cookies |= reply.cookies
-        if reply.status == 0:
-            self._object(reply)
+        self._refuse_silence(reply)
         if _body(reply).get("success") is not True or not cookies:
             raise NodeFailed(
                 f"{self._node}: the panel does not let {self._access.login} log in",
@@ -155,8 +159,9 @@ def _body(reply: Reply) -> dict[str, Any]:
 
 def _mark(reply: Reply) -> dict[str, str]:
     token = _body(reply).get("obj") if reply.status == _OK else None
-    good = isinstance(token, str) and token.isascii() and token.isprintable()
-    return {"X-CSRF-Token": token} if isinstance(token, str) and good else {}
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
+        return {}
+    return {"X-CSRF-Token": token}
 
 
 def _jar(cookies: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from vpnctl.errors import NodeFailed
@@ -49,7 +50,7 @@ class PanelDriver:
         asked = Query(query.scope, facts=query.facts, health=query.health)
         server = self._server.look(Desired((), (), ()), asked)
         facts = {name: value for name, value in server.facts.items() if name in ("health", "os", "systemd", "apt")}
-        return Observed(**{**vars(seen), "facts": facts})
+        return replace(seen, facts=facts)
 
     def apply(self, order: ChangeOrder, _query: Query, _waits: Callable[[], object] = lambda: None) -> Applied:
         """See `Driver.apply`."""
@@ -58,10 +59,10 @@ class PanelDriver:
         told = self._send(order, hwids, guard, apart=self._apart(order.desired))
         if told.exchanged.refused:
             return Applied(order.observed, told.exchanged.refused)
-        if len(told.taken) and not any(told.taken) and self._unknown(told):
+        if told.taken and not any(told.taken) and self._unknown(told):
             guard = Guard(order.fresh, order.fresh) if self.fences else None
             told = self._send(order, hwids, guard, apart=not self._apart(order.desired))
-        if not told.exchanged.replies or (not told.found and not told.taken and self._found):
+        if not told.whole:
             return Applied(order.observed, failed="that took longer than it may")
         missed = len(told.taken) - sum(told.taken)
         failed = f"the panel did not take {missed} of {len(told.taken)} requests" if missed else ""

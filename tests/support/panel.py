@@ -1,6 +1,6 @@
 """A 3x-ui panel for the tests: the shapes and the quirks of four generations, in memory, and over TLS on loopback.
 
-Modelled on MHSanaei/3x-ui v2.9.4 and v3.6.0, both of which were run beside it; tests/lab/test_panel.py runs the former.
+Modelled on MHSanaei/3x-ui v2.9.4 and v3.6.0, both of which were run beside it; tests/lab/test_journey.py runs the former.
 """
 
 from __future__ import annotations

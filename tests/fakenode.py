@@ -78,6 +78,7 @@ class FakeNode:
     links: dict[str, Live] = field(default_factory=dict)
     units: dict[str, tuple[str, str]] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
+    repositories: list[str] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
     host_key: str = ""
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -301,7 +302,7 @@ class _Run:
             self._as_observed(seen) and self._steps({"cut"}, seen)
         ):
             return
-        if self._steps({"package", "fetch", "file"}, seen) and self._as_observed(seen):
+        if self._steps({"repository", "package", "fetch", "file"}, seen) and self._as_observed(seen):
             late = {"fresh", "publish", "repair", "remove", "reload", "sysctl", "start", "stop", "sync"}
             if self._steps(late, seen):
                 self.say("applied")
@@ -330,6 +331,9 @@ class _Run:
             if verb == "cut":
                 seen[args[2]] = _digest(self.node.all_keys(args[2]))
         return True
+
+    def do_repository(self, name: str, *_where: str) -> None:
+        self.node.repositories.append(name)
 
     def do_package(self, names: str) -> None:
         self.node.packages |= set(names.split())

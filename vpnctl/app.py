@@ -17,7 +17,7 @@ from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
-    from vpnctl.protocols.interface import Conversation
+    from vpnctl.protocols.conversation import Conversation
     from vpnctl.remote.probe import Handshake, Stamp
     from vpnctl.remote.shell import Login, Shell
     from vpnctl.settings import Settings

@@ -47,6 +47,7 @@ def parse(key: str, text: str) -> Any:
         "approve_configs": lambda text: text == "yes",
         "bot_token": _token,
         "xray_archive": lambda text: _archive(text) if text else "",
+        "amneziawg_repository": lambda text: _repository(text) if text else "",
         "telegram_api_url": _url,
         "heartbeat_url": lambda text: _url(text) if text else "",
         "admin_ids": lambda text: tuple(
@@ -92,6 +93,13 @@ def _url(text: str) -> str:
 def _archive(text: str) -> str:
     if not re.fullmatch(r"(?:https?|file)://[^\s@]{1,400}#sha256=[0-9a-f]{64}", text, re.ASCII):
         raise InvalidInput("expected URL#sha256=HEX, with https://, http:// or file://, without a password")
+    return text
+
+
+def _repository(text: str) -> str:
+    address = r"(?:https?|file)://[^\s@]{1,400}"
+    if not re.fullmatch(rf"{address} {address} [0-9A-F]{{40}}", text, re.ASCII):
+        raise InvalidInput("expected URL KEY_URL FINGERPRINT: URLs without a password, 40 hex digits in capitals")
     return text
 
 

@@ -60,6 +60,11 @@ class Settings:
         "empty: the official release that this vpnctl was made for",
         "",
     )
+    amneziawg_repository: str = _setting(
+        "another source of AmneziaWG's packages for nodes, as `URL KEY_URL FINGERPRINT`: a copy of its makers' package "
+        "repository, and the key that signs it; `file://` is a path on the node; empty: the makers' own",
+        "",
+    )
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )
@@ -86,6 +91,14 @@ class Settings:
         """The operator's own sources of programs: name -> (URL, sha256 in hex)."""
         url, _, digest = self.xray_archive.partition("#sha256=")
         return {"xray": (url, digest)} if url else {}
+
+    @property
+    def repositories(self) -> dict[str, tuple[str, str, str]]:
+        """The operator's own sources of packages: name -> (URL, URL of the key, its fingerprint)."""
+        if not self.amneziawg_repository:
+            return {}
+        url, key, fingerprint = self.amneziawg_repository.split()
+        return {"amneziawg": (url, key, fingerprint)}
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -19,6 +19,7 @@ PACKAGES = {
     "ping": "iputils-ping",
     "zbarimg": "zbar-tools",
     "openssl": "openssl",
+    "gpg": "gpg",
     "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
     "gcc": "gcc",
     "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",

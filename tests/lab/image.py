@@ -20,7 +20,7 @@ from tests.lab.host import run
 SUITE, NEXT = "bookworm", "trixie"
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,wireguard-go"
 """wireguard-go stands in for the kernel module; what provisioning installs is left out."""
-OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron", "curl", "unzip", "v2ray")
+OFFERED = ("wireguard-tools", "nftables", "ufw", "iptables", "python3-minimal", "cron", "curl", "gpg", "unzip", "v2ray")
 RECIPE = 4
 
 

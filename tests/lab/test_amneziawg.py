@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import cannot
-from tests.lab import amneziawg
+from tests.lab import amneziawg, repository
 from tests.lab.network import FAR_V4, FAR_V6
 
 SET_BY_HAND = (
@@ -109,25 +109,67 @@ def test_the_first_generation_is_upgraded_beside_itself_and_nobody_is_cut(operat
 
 
 @pytest.fixture
-def lacking(operator, disguised, pool):
-    """A second server whose sources have no AmneziaWG; they get it back."""
+def lacking(operator, disguised, pool, tmp_path):
+    """A second server whose sources have no AmneziaWG, and its makers' repository in a folder there; it gets all back."""
     other = operator.take("de", pool[1])
     other.sh("apt-get -qq -y purge amneziawg-tools >/dev/null 2>&1; cp -a /srv/apt /srv/kept", check=False)
     other.sh("sed -i 's/^Package: amneziawg-tools/Package: something-else/' /srv/apt/Packages")
+    deb = next((other.root / "srv/apt").glob("amneziawg-tools_*.deb"))
+    fingerprint = repository.make(other.root / "srv/makers", deb, "jammy", tmp_path / "gpg")
+    operator.more["VPNCTL_AMNEZIAWG_REPOSITORY"] = f"file:///srv/makers file:///srv/makers/key.asc {fingerprint}"
     yield other
-    other.sh("rm -rf /srv/apt && mv /srv/kept /srv/apt && apt-get -qq update")
+    ours = "/etc/apt/keyrings/vpnctl-* /etc/apt/sources.list.d/vpnctl-* /etc/apt/preferences.d/vpnctl-*"
+    other.sh(f"rm -rf /srv/makers /srv/apt {ours} && mv /srv/kept /srv/apt && apt-get -qq update")
 
 
-def test_a_server_without_the_packages_is_told_what_lacks_and_serves_wireguard_on(operator, lacking, lab):
+def test_a_server_without_the_packages_gets_them_from_their_makers_whose_key_is_pinned(operator, lacking, lab):
+    operator("endpoint", "add", "de", "amneziawg")
+    phone = lab.client()
+    phone.connect(operator("peer", "add", "alice/tablet", "--node", "de", "--protocol", "amneziawg").out)
+    assert phone.ping(FAR_V4, 20)
+    phone.disconnect()
+    said = lacking.sh("apt-cache policy amneziawg-tools")
+    assert "1 file:/srv/makers jammy/main" in said, said
+    operator("node", "check", "de")
+
+
+def test_a_repository_brings_only_what_it_is_there_for(operator, lacking):
+    other = lacking.root / "srv/makers/dists/jammy/main/binary-amd64/Packages"
+    assert other.exists()
+    operator("endpoint", "add", "de", "amneziawg")
+    pin = (lacking.root / "etc/apt/preferences.d/vpnctl-amneziawg").read_text()
+    assert pin.endswith("Package: *\nPin: release o=LP-PPA-amnezia\nPin-Priority: 1\n")
+    said = lacking.sh("apt-cache policy")
+    assert "   1 file:/srv/makers jammy/main amd64 Packages" in said, said
+
+
+@pytest.mark.parametrize("whose", ["another", "one more"])
+def test_another_key_than_the_pinned_one_is_not_trusted_and_wireguard_serves_on(
+    operator, lacking, lab, tmp_path, whose
+):
+    public = lacking.root / "srv/makers/key.asc"
+    good = public.read_text()
+    repository.key(tmp_path / "other", public)
+    if whose == "one more":
+        public.write_text(good + public.read_text())
     said = operator("endpoint", "add", "de", "amneziawg", code=3)
-    assert "Unable to locate package amneziawg-tools" in said.err
-    assert "docs/protocols.md" in said.err
+    assert "is not the key" in said.err
+    assert "amneziawg_repository" in said.err
+    assert "No such file" in lacking.sh("ls /etc/apt/sources.list.d/vpnctl-amneziawg.sources 2>&1", check=False)
     phone = lab.client()
     phone.connect(operator("peer", "add", "alice/phone", "--node", "de", code=3).out)
     assert phone.ping(FAR_V4, 20), "the endpoint that is up serves"
     phone.disconnect()
     operator("endpoint", "remove", "de", "awg0", "--yes")
     operator("node", "check", "de")
+
+
+def test_a_repository_that_lacks_the_package_is_taken_away_again(operator, lacking):
+    packages = lacking.root / "srv/makers/dists/jammy"
+    packages.rename(packages.with_name("focal"))
+    said = operator("endpoint", "add", "de", "amneziawg", code=3)
+    assert "does not bring amneziawg-tools for jammy" in said.err
+    assert "No such file" in lacking.sh("ls /etc/apt/sources.list.d/vpnctl-amneziawg.sources 2>&1", check=False)
 
 
 def test_a_server_whose_programs_are_too_old_is_told_so_before_anything_is_applied(operator, disguised, lab):

@@ -301,7 +301,7 @@ def words(path):
 
 def test_nothing_outside_its_own_package_knows_wireguard():
     """AmneziaWG is built on it."""
-    knows = re.compile(r"wireguard(?!-go)|\bwg\d?\b|wg[-_]|pool_v4|persistent_keepalive", re.IGNORECASE)
+    knows = re.compile(r"wireguard(?!-go)|\bwg\d?\b|(?<!amnezia)wg[-_]|pool_v4|persistent_keepalive", re.IGNORECASE)
     found = {
         str(path.relative_to(ROOT))
         for folder in ("vpnctl", "bot")

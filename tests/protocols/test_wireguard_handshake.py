@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from vpnctl.protocols import keypair
-from vpnctl.protocols.interface import Heard
+from vpnctl.protocols.conversation import Heard
 from vpnctl.protocols.wireguard import handshake
 from vpnctl.protocols.wireguard.handshake import Identity, Sign
 from vpnctl.protocols.wireguard.session import Initiator

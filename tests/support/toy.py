@@ -51,9 +51,11 @@ class Toy:
     default_port = 8443
     packages = (("toy", "toy"),)
     archives = ()
+    repositories = ()
     renews_clients = frozenset({"port", "greeting"})
     must_match = frozenset({"port"})
     fixed = frozenset({"realm"})
+    client_options = frozenset({"greeting"})
     suffix = ".txt"
     apps = {"linux": ClientApp("Toy", "https://toy.example.org", ("toy open {file}",))}  # noqa: RUF012 - a constant
 

@@ -35,14 +35,14 @@ def hand_over(
     `form` is another form of them by name; the first where it is empty.
     What is noted comes after what is printed: killed between the two, a config counts as undelivered.
     """
-    from vpnctl.actions.people import peers
+    from vpnctl.actions.people import configs, peers
 
     rows = []
     several = len(issued) > 1
     if several and out is not None and not out.is_dir():
         out.mkdir(parents=True, mode=0o700)
     for each in issued:
-        config = peers.form(front.app, each, form) if form is not None else peers.config(front.app, each)
+        config = configs.form(front.app, each, form) if form is not None else configs.config(front.app, each)
         name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
         row = {
             "user": each.user.name,

@@ -96,18 +96,14 @@ _OWN = {
 
 
 def _named(further: list[str] | None) -> dict[str, str]:
-    """Return options given as NAME=VALUE; InvalidInput for what is no such thing, or given twice."""
+    """Return options given as NAME=VALUE; InvalidInput for what has a flag."""
+    from vpnctl.cli.pairs import named_options
     from vpnctl.errors import InvalidInput
-    from vpnctl.rules.grammar import clean
 
-    found: dict[str, str] = {}
-    for text in further or []:
-        name, mark, value = text.partition("=")
-        if not mark or not name or name in found:
-            raise InvalidInput(f"'{clean(text)}' is no NAME=VALUE, or its name is given twice", "--option jc=4")
+    found = named_options(further)
+    for name in found:
         if name in _OWN:
             raise InvalidInput(f"{name} has an option of its own", _OWN[name])
-        found[name] = value
     return found
 
 

@@ -33,6 +33,14 @@ PublicKey = Annotated[
     str | None,
     typer.Option("--public-key", metavar="KEY", help="The user's own public key; we never see the private one."),
 ]
+Own = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="An option of its endpoint, otherwise in this device's config (docs/protocols.md); may be repeated.",
+    ),
+]
 COLUMNS = ("user", "device", "node", "state", "online", "handshake_at", "received", "sent", "ipv4", "protocol")
 
 
@@ -64,6 +72,7 @@ def add(
         typer.Option("--endpoint", metavar="NAME", help="Which one on the node.", autocompletion=complete_interfaces),
     ] = None,
     public_key: PublicKey = None,
+    option: Own = None,
     out: Out = None,
     qr: Qr = False,
     png: Png = None,
@@ -75,6 +84,7 @@ def add(
     from vpnctl.actions.people import peers
     from vpnctl.actions.people.issue import Wanted
     from vpnctl.cli.lines import read_lines
+    from vpnctl.cli.pairs import named_options
     from vpnctl.errors import InvalidInput
     from vpnctl.rules import grammar
     from vpnctl.texts import handout
@@ -85,7 +95,10 @@ def add(
     if public_key and len(named) > 1:
         raise InvalidInput("a public key belongs to one device", "add them one by one")
     refs = [grammar.peer_ref(text) for text in named]
-    wanted = [Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key, endpoint) for ref in refs]
+    wanted = [
+        Wanted(ref.user, ref.device or device, ref.node or node, protocol, public_key, endpoint, named_options(option))
+        for ref in refs
+    ]
     front = current()
     if dry_run:
         return rehearsed(lambda trial: Done(made := peers.add(trial, wanted), [each.node.id for each in made]))
@@ -179,14 +192,29 @@ def _view(text: str) -> Any:
 
 @commands.command("set")
 def set_(
-    peer: Ref, device: Annotated[str, typer.Option("--device", metavar="NEW", help="A new name for the device.")]
+    peer: Ref,
+    device: Annotated[str | None, typer.Option("--device", metavar="NEW", help="A new name for the device.")] = None,
+    option: Own = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="NAME", help="Take an option of its own back; may be repeated."),
+    ] = None,
 ) -> int:
-    """Rename a device."""
+    """Rename a device, or give its config options of its own; then hand the config out again."""
     from vpnctl.actions.people import peers
+    from vpnctl.cli.pairs import named_options
+    from vpnctl.errors import InvalidInput
 
     front = current()
-    owner, row, _ = peers.change(front.app, peer, device)
-    return output.finish(front, [], f"changed: {owner.name}/{row.device}", peers=[by_id(row.id)])
+    given = {**named_options(option), **dict.fromkeys(unset or [])}
+    if device is None and not given:
+        raise InvalidInput("change what?", "--device NEW, --option NAME=VALUE, or --unset NAME")
+    changed = peers.change(front.app, peer, device, given)
+    name = f"{changed.user.name}/{changed.peer.device}"
+    code = output.finish(front, [], f"changed: {name}", peers=[by_id(changed.peer.id)])
+    if given and not front.json:
+        front.say(f"what it was given before works as before; for the new one: vpnctl peer config {name}")
+    return code
 
 
 @commands.command("config")

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from vpnctl.errors import InvalidInput
-from vpnctl.rules.desired import Archive, WantedEndpoint
+from vpnctl.protocols.conversation import Conversation
+from vpnctl.rules.desired import Archive, Repository, WantedEndpoint
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.path import Ways
@@ -156,40 +157,6 @@ class ClientKind(StrEnum):
 Entry = str | dict[str, Any]
 
 
-class Heard(StrEnum):
-    """What a packet from an endpoint says."""
-
-    OK = "ok"
-    WRONG_SECRET = "wrong secret"  # noqa: S105 - a verdict
-    AGAIN = "again"
-    """It wants the first packet once more."""
-    FOREIGN = "foreign"
-    """Not an answer to what we sent."""
-
-
-class Session(Protocol):
-    """What follows a conversation that ended well: IP packets in datagrams."""
-
-    def seal(self, packet: bytes) -> bytes:
-        """Return the datagram that carries an IP packet."""
-
-    def unseal(self, datagram: bytes) -> bytes | None:
-        """Return the IP packet in a datagram; None when there is none."""
-
-
-class Conversation(Protocol):
-    """A client's first words with an endpoint, as datagrams."""
-
-    def say(self, seconds: int, nanoseconds: int) -> bytes:
-        """Return the next packet to send; the time must be later than in any earlier one of this identity."""
-
-    def hear(self, packet: bytes) -> Heard:
-        """Return what a packet says about the last one that was sent."""
-
-    def session(self) -> Session:
-        """Return the session that an OK opened."""
-
-
 class ProtocolPlugin(Protocol):
     """The interface of a protocol."""
 
@@ -213,12 +180,16 @@ class ProtocolPlugin(Protocol):
     """(Debian package, program that it brings)."""
     archives: tuple[Archive, ...]
     """Programs that no package of Debian brings."""
+    repositories: tuple[Repository, ...]
+    """Where packages come from that Debian lacks."""
     renews_clients: frozenset[str]
     """Options that stand in what clients import: changing one means that people need it anew. `port` may be one."""
     must_match: frozenset[str]
     """Options that both sides must have alike: changing one cuts off whoever has an older file. `port` may be one."""
     fixed: frozenset[str]
     """Options that never change."""
+    client_options: frozenset[str]
+    """Options that only clients read, so that a device may have its own."""
     suffix: str
     """What ends the name of a client's file, such as `.conf`."""
     apps: Mapping[str, ClientApp]

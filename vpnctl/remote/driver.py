@@ -40,6 +40,8 @@ class Applied:
     refused: str = ""
     failed: str = ""
     """The step that failed and why, without secrets; or empty."""
+    failed_at: tuple[str, str] = ("", "")
+    """The kind of that step, and what it was about; empty where neither is known."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
 # Reading what a node is: the part of the node script that changes nothing. `look` reads what the plan asks for.
+# Whether a program is there; a part of this script may have a function of that name that finds out.
+installed() { case $(type -t "$1") in function) "$1" ;; *) command -v "$1" >/dev/null ;; esac; }
+
 facts() {
   local ID= VERSION_ID=
   [ -r /etc/os-release ] && . /etc/os-release
@@ -115,7 +118,7 @@ look() {
       look-program)
         [ -x "/usr/local/bin/$b" ] && [ -r "$state/$b.archive" ] && read -r word <"$state/$b.archive" &&
           [[ " $c " = *" $word "* ]] && say fact "pkg:$a" yes ;;
-      look-package) command -v "$b" >/dev/null && say fact "pkg:$a" yes ;;
+      look-package) installed "$b" && say fact "pkg:$a" yes ;;
       look-sysctl) [ -r "$a" ] && read -r word <"$a" && say fact "sysctl:$a" "$word" ;;
       look-key)
         [ -n "${sums[$c]:-}" ] && [ "${sums[$c]}" != "$d" ] && say fact "key:$c" "$("${a}_key" "$b" "$c" || echo unknown)" ;;

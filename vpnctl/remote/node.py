@@ -40,7 +40,8 @@ def script(protocols: frozenset[str] = frozenset(), *, path: bool = False) -> st
     fragments = {kind.fragment for kind in kinds}
     texts.append(f"fragments='{' '.join(sorted(fragments))}'")
     texts += [
-        resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii") for name in ("look.sh", "node.sh")
+        resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii")
+        for name in ("look.sh", "install.sh", "node.sh")
     ]
     return "\n".join(line for text in texts for line in text.splitlines() if not line.lstrip().startswith("# "))
 

@@ -5,7 +5,7 @@
 # stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
 # No private key is ever printed, and a preshared key only for a peer that our file does not know.
 # All of it is one function that is called on the last line, so that a script cut short runs nothing. Before it stand what
-# reads the node (look.sh) and the parts of the node's protocols (vpnctl/protocols/*/node.sh); their names, as `fragments`, begin their functions:
+# reads the node (look.sh), what installs (install.sh), and the parts of the node's protocols (vpnctl/protocols/*/node.sh); their names, as `fragments`, begin their functions:
 #   NAME_live TOOL ENDPOINT           the identities that are live, one a line
 #   NAME_up TOOL ENDPOINT             whether it runs
 #   NAME_look TOOL ENDPOINT FILE      its records: `link` or `served`, then "|" lines, `filed`
@@ -23,6 +23,7 @@
 #   NAME_why TEXT                     the cause in what a unit said; fails where it is none of its own
 #   NAME_check TOOL FILE              whether the program takes that file; only where the plan asks for it
 #   NAME_holds TOOL ENDPOINT          where it does not run: whether its port is taken by itself all the same; may be left out
+#   NAME_...                          what the plug-in names in place of a program that shows that a package is there
 #   NAME_prepare                      before packages are installed; may be left out
 main() {
   export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -82,28 +83,6 @@ main() {
       mv -T "$state/token.new" "$state/token" && sync "$state"
   }
 
-  # Servers update themselves at first boot, so apt may be in use: that is waited for, up to five minutes. Its own
-  # waiting does not cover the lock of the lists. Lists that cannot be fetched matter only if the packages are not there.
-  install_packages() {
-    local end=$((SECONDS + 300))
-    patiently update || [ $SECONDS -lt $end ] || return 1
-    patiently -y --no-install-recommends install "$@"
-  }
-
-  # Runs apt-get until it is not in use by others any more, or the time is over; says why it failed.
-  patiently() {
-    local said
-    until said=$(set -o pipefail; apt-get -qq "$@" 2>&1 </dev/null | at_most); do
-      case $said in
-        *"Could not get lock"* | *"Unable to lock"* | *"Unable to acquire"*) ;;
-        *) echo "$said"; return 1 ;;
-      esac
-      [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
-      say wait apt >&3
-      sleep 1
-    done
-  }
-
   # A file arrives beside its target, with its mode from the first byte and a name of this run's own. Nothing is
   # locked meanwhile: a line that stands still must not keep others from the node.
   stage() {
@@ -117,21 +96,6 @@ main() {
     esac
     [ -z "$5" ] || "${5% *}_check" "${5#* }" "$new" </dev/null || return 1
     sync "$new"
-  }
-
-  # A program in a zip archive, for this machine; arguments: its name, then "MACHINE SHA256 URL" each.
-  fetch_program() {
-    local name=$1 machine sum url work=/usr/local/bin/.$1.$$.$nonce end=$((SECONDS + 300))
-    shift
-    while read -r machine sum url; do [ "$machine" = "$(uname -m)" ] && break; done < <(printf '%s\n' "$@")
-    trap 'rm -rf "$work"' RETURN
-    [ -n "$machine" ] || { echo "there is no build of $name for $(uname -m)"; return 1; }
-    command -v curl >/dev/null && command -v unzip >/dev/null || install_packages curl unzip || return 1
-    mkdir -p "$work" /usr/local/bin
-    curl -fsSL --retry 2 --max-time 100 -o "$work/$name.zip" "$url" || { echo "it could not be fetched from $url"; return 1; }
-    [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { echo "what came from $url is not what was expected: its checksum differs"; return 1; }
-    unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && sync "$work/$name" || return 1
-    mkdir -p "$state" && echo "$sum" >"$state/$name.archive" && mv -T "$work/$name" "/usr/local/bin/$name" && sync /usr/local/bin
   }
 
   # What uploads that were cut off left behind goes with the next one that arrives.
@@ -213,7 +177,7 @@ main() {
       lock && as_observed && run_steps cut || { unlock; return; }
       unlock
     fi
-    run_steps package fetch file || { discard; return; }
+    run_steps repository package fetch file || { discard; return; }
     lock && as_observed && run_steps fresh publish repair remove reload sysctl start stop sync ufw-open ufw-close &&
       say applied
     discard
@@ -230,6 +194,7 @@ main() {
       IFS=$tab read -r verb a b c d e <<<"$line"
       [[ " $* " = *" $verb "* ]] || continue
       case $verb in
+        repository) step repository "$a" add_repository "$a" "$b" "$c" "$d" "$e" || return ;;
         package)
           for e in $fragments; do ! declare -F "${e}_prepare" >/dev/null || "${e}_prepare"; done
           step package "$a" install_packages $a || return ;;

@@ -24,7 +24,7 @@ from vpnctl.rules.changes import (
     RulesMissing,
     UnitOff,
 )
-from vpnctl.rules.desired import Archive, Desired, File, WantedEndpoint
+from vpnctl.rules.desired import Archive, Desired, File, Repository, WantedEndpoint
 from vpnctl.rules.difference import firewall_unit, ufw_closed, units
 from vpnctl.rules.observed import Observed
 
@@ -110,6 +110,7 @@ def apply(order: ChangeOrder) -> NodePlan:
     for want in desired.endpoints:
         lines += _cuts(want, observed)
     packages = [change.package for change in todo if isinstance(change, PackageMissing)]
+    lines += [line for each in desired.repositories for line in _repository(each, packages)]
     lines += [_line("package", " ".join(packages))] if packages else []
     lines += [_fetch(each) for each in desired.archives if ProgramMissing(each.program) in todo]
     tests = {want.config.path: f"{want.fragment} {want.tool}" for want in desired.endpoints if want.tested}
@@ -133,6 +134,14 @@ def _program(archive: Archive) -> tuple[str, str, str]:
 def _fetch(archive: Archive) -> str:
     builds = (f"{machine} {digest} {url}" for machine, url, digest in archive.builds)
     return _line("fetch", archive.program, *builds)
+
+
+def _repository(source: Repository, packages: Sequence[str]) -> tuple[str, ...]:
+    missing = " ".join(each for each in source.packages if each in packages)
+    key = f"{source.fingerprint} {source.key_url} {source.origin}"
+    suites = " ".join(f"{codename}={suite}" for codename, suite in source.suites)
+    line = _line("repository", source.name, source.url, key, suites, missing, " ".join(source.packages))
+    return (line,) if missing else ()
 
 
 def digest_of(identities: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vpnctl.protocols.interface import Conversation, Heard
+from vpnctl.protocols.conversation import Conversation, Heard
 
 TRIES = 3
 WAIT = 1.5

@@ -25,6 +25,8 @@ class ScriptAnswer:
     refused: str = ""
     failed: str = ""
     """The step that failed, in the node's words, or empty."""
+    failed_at: tuple[str, str] = ("", "")
+    """The kind of that step, and what it was about; empty where neither is known."""
     did: tuple[str, ...] = ()
 
 
@@ -50,7 +52,7 @@ _ODD_TOKEN = "?"  # noqa: S105 - what stands for a token that no vpnctl wrote
 
 
 _STEPS = frozenset(
-    "package fetch cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
+    "repository package fetch cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
 )
 
 
@@ -83,6 +85,7 @@ class Reader:
     did: list[str] = field(default_factory=list)
     refused: str = ""
     failed: str = ""
+    failed_at: tuple[str, str] = ("", "")
     _dump: list[str] | None = None
 
     def feed(self, line: str) -> None:
@@ -190,7 +193,9 @@ class Reader:
 
     def _on_failed(self, step: str, subject: str, reason: str) -> None:
         """The reason is the programs' own words, which hold keys by accident only; what looks like one is masked."""
-        where = f"{step} {subject}" if step in _STEPS and _PATH.fullmatch(subject) else "a step"
+        known = step in _STEPS and _PATH.fullmatch(subject)
+        self.failed_at = (step, subject) if known else ("", "")
+        where = f"{step} {subject}" if known else "a step"
         self.failed = f"{where}: {quoted(reason) or 'it gave no reason'}"
 
     def _on_refused(self, why: str) -> None:
@@ -216,7 +221,7 @@ class Reader:
             ways=ways,
             paths={link: tuple(found) for link, found in self.paths.items()},
         )
-        return ScriptAnswer(observed, self.refused, self.failed, tuple(self.did))
+        return ScriptAnswer(observed, self.refused, self.failed, self.failed_at, tuple(self.did))
 
     def _endpoint(self, name: str) -> SeenEndpoint:
         identity, port, peers = plugin(self.protocols[name]).observe(self.dumps[name])

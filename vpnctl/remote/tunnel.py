@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from vpnctl.protocols.interface import Session
+from vpnctl.protocols.conversation import Session
 
 PAYLOAD = 1300
 """Bytes of UDP data in a packet; with all headers it fits into every usual MTU."""

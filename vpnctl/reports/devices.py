@@ -41,6 +41,8 @@ class PeerView:
     created_at: datetime
     expires_at: datetime | None
     delivered_at: datetime | None
+    options: dict[str, Any]
+    """What it has otherwise than its endpoint."""
     id: str
 
 
@@ -102,5 +104,6 @@ def _peer_view(
         created_at=peer.created_at,
         expires_at=peer.expires_at,
         delivered_at=peer.delivered_at,
+        options=peer.options or {},
         id=peer.id,
     )

@@ -32,6 +32,23 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class Repository:
+    """A package repository of a program's makers, for packages that the sources of a server lack."""
+
+    name: str
+    """Of its files on the server."""
+    packages: tuple[str, ...]
+    url: str
+    suites: tuple[tuple[str, str], ...]
+    """(code name of a Debian, suite for it); an Ubuntu has its own name there."""
+    key_url: str
+    fingerprint: str
+    """Of the key that signs it: 40 hex digits, capitals."""
+    origin: str
+    """What it calls itself in its Release file."""
+
+
+@dataclass(frozen=True)
 class WantedPeer:
     """One peer as the node's live state must have it."""
 
@@ -112,7 +129,9 @@ class Desired:
     endpoints: tuple[WantedEndpoint, ...]
     system_files: tuple[File, ...]
     packages: tuple[tuple[str, str], ...]
-    """(Debian package, program that it brings); what counts is that the program is there."""
+    """(Debian package, program that it brings); what counts is that the program is there. In place of a program a
+    function of the protocol's part of the node script may be named, which finds out."""
     archives: tuple[Archive, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     sealed: tuple[str, ...] = ()
     """Devices (`user/device`) whose secrets do not open: they are left out, and named."""

@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0007"
+SCHEMA = "0008"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -144,6 +144,7 @@ peer = sa.Table(
     sa.Column("handshake_at", Utc),
     sa.Column("rx", sa.BigInteger, nullable=False),
     sa.Column("tx", sa.BigInteger, nullable=False),
+    sa.Column("options", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("endpoint_id", "identity", name="uq_peer_identity"),
     sa.UniqueConstraint("endpoint_id", "ipv4", name="uq_peer_ipv4"),
     sa.UniqueConstraint("endpoint_id", "ipv6", name="uq_peer_ipv6"),

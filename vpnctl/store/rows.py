@@ -167,6 +167,8 @@ class Peer:
     handshake_at: datetime | None = None
     rx: int = 0
     tx: int = 0
+    options: dict[str, Any] | None = None
+    """What its client has otherwise than the endpoint's options say."""
 
 
 @dataclass(frozen=True, kw_only=True)

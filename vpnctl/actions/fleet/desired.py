@@ -13,7 +13,7 @@ from vpnctl.errors import StateTrouble
 from vpnctl.protocols import host, plugin
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
 from vpnctl.rules.access import Reason, why_not
-from vpnctl.rules.desired import Archive, Desired
+from vpnctl.rules.desired import Archive, Desired, Repository
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import node_limits, persons, standing
@@ -99,13 +99,20 @@ def desired(app: App, view: View, keep: frozenset[str] = frozenset(), *, ipv6: b
     system = host.system_files() if packages else ()
     served = {each.protocol for each in view.endpoints if each.removed_at is None}
     archives = tuple(_archive(app, each) for name in sorted(served) for each in plugin(name).archives)
-    return Desired(tuple(endpoints), system, tuple(sorted(packages)), archives, tuple(sorted(sealed)))
+    sources = tuple(_repository(app, each) for name in sorted(served) for each in plugin(name).repositories)
+    return Desired(tuple(endpoints), system, tuple(sorted(packages)), archives, sources, tuple(sorted(sealed)))
 
 
 def _archive(app: App, official: Archive) -> Archive:
     """Return where a program comes from: the operator's own source for it, else the official one."""
     own = app.settings.archives.get(official.program)
     return official if own is None else replace(official, builds=tuple((each[0], *own) for each in official.builds))
+
+
+def _repository(app: App, official: Repository) -> Repository:
+    """Return where packages come from: the operator's own copy of the repository, else the makers'."""
+    own = app.settings.repositories.get(official.name)
+    return official if own is None else replace(official, url=own[0], key_url=own[1], fingerprint=own[2])
 
 
 def _openable(app: App, view: View, peer: Peer, sealed: list[str]) -> PeerSpec | None:

@@ -15,7 +15,8 @@ from vpnctl.actions.people.peers import place, reinstate, revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import names, plugin
-from vpnctl.protocols.interface import ProtocolPlugin
+from vpnctl.protocols.interface import BadOption, ProtocolPlugin
+from vpnctl.protocols.own import own
 from vpnctl.rules import grammar
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
@@ -172,11 +173,29 @@ def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any
     columns: dict[str, Any] = {name: new[name] for name in ("port", "forward_rule") if name in new}
     options = {name: value for name, value in new.items() if name not in columns}
     columns["options"] = kind.fitting(row.options | options)
+    _refuse_unfitting(tx, row, columns["options"])
     columns |= {"clients_changed_at": now} if renews else {}
     tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=now, proven_at=None, **columns)
     before = {name: was.get(name) for name in new}
     events.record(tx, stamp(app), "endpoint.set", ("endpoint", row.id, f"{node.name} {row.name}"), before, new)
     return new, _devices(tx, row) if renews else []
+
+
+def _refuse_unfitting(tx: Tx, row: Endpoint, options: Mapping[str, Any]) -> None:
+    """Options of an endpoint must fit what devices on it have of their own."""
+    table = models.peer.c
+    live = (table.endpoint_id == row.id, table.revoked_at.is_(None), table.options.is_not(None))
+    for peer in tx.all(Peer, *live, order=table.device):
+        try:
+            own(plugin(row.protocol), options, peer.options or {})
+        except BadOption as error:
+            owner = tx.one(User, models.user.c.id == peer.user_id)
+            name = f"{owner.name if owner else peer.user_id}/{peer.device}"
+            theirs = [error.option] if error.option in (peer.options or {}) else sorted(peer.options or {})
+            raise Conflict(
+                f"that would not fit what {name} has of its own ({', '.join(theirs)}): {error.option}: {error.why}",
+                f"vpnctl peer set {name} {' '.join(f'--unset {each}' for each in theirs)}",
+            ) from None
 
 
 def remove(app: App, node_name: str, name: str, *, revoke: bool = False) -> Done[Endpoint]:

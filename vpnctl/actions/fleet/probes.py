@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from vpnctl.app import App
 from vpnctl.protocols import plugin
-from vpnctl.protocols.interface import Conversation, Credentials
+from vpnctl.protocols.conversation import Conversation
+from vpnctl.protocols.interface import Credentials
 from vpnctl.remote.probe import Handshake
 from vpnctl.store import models
 from vpnctl.store.rows import Endpoint, Node

@@ -197,6 +197,17 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
+def _mend(applied: Applied) -> str:
+    """Return what to do about the step that failed."""
+    step, subject = applied.failed_at
+    if step in ("fetch", "repository"):
+        setting = f"{subject}_{'archive' if step == 'fetch' else 'repository'}"
+        return f"let the node reach that address, or set {setting} (docs/configuration.md)"
+    if "Unable to locate package" in applied.failed:  # as apt says it; its language is C there
+        return "give the server a source of that package (docs/protocols.md)"
+    return "mend that on the node"
+
+
 @dataclass(frozen=True)
 class _Round:
     """One node as it was read, what is wanted of it, and the difference: what applying needs."""
@@ -222,9 +233,7 @@ class _Round:
         read = proof.Read(want, applied.observed, scope, fresh, self.way.fences)
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
-            lacks = "Unable to locate package" in applied.failed  # as apt says it; its language is C there
-            mend = "give the server a source of that package (docs/protocols.md)" if lacks else "mend that on the node"
-            raise NodeFailed(f"{name}: {applied.failed}", f"{mend}, then: vpnctl node sync {name}")
+            raise NodeFailed(f"{name}: {applied.failed}", f"{_mend(applied)}, then: vpnctl node sync {name}")
         check_up(name, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import repeat
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from vpnctl.actions.people.placing import Place, of_protocol, spare
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, LimitReached
 from vpnctl.protocols import plugin
+from vpnctl.protocols.own import own
 from vpnctl.rules import access, addresses, grammar
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models, periods, pooled
@@ -42,6 +44,8 @@ class Wanted:
     """Of the user's own pair."""
     endpoint: str | None = None
     """By name, on the named node."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the device has otherwise than the endpoint."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
         device = grammar.name(wish.device, "device name")
         room.claim(owner, device)
         where = room.endpoint(wish)
-        issued.append(mint(app, owner, device, where, room.addresses(where[0]), wish.public_key))
+        made = mint(app, owner, device, where, room.addresses(where[0]), wish.public_key)
+        options = own(plugin(where[0].protocol), where[0].options, wish.options) or None
+        issued.append(replace(made, peer=replace(made.peer, options=options)))
     refuse_known_keys(tx, [each for each, wish in zip(issued, wanted, strict=True) if wish.public_key])
     tx.insert_all([each.peer for each in issued])
     events.record_all(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vpnctl.actions.people.configs import entry
 from vpnctl.actions.people.issue import Issued
-from vpnctl.actions.people.peers import entry, opened
+from vpnctl.actions.people.peers import opened
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, StateTrouble
 from vpnctl.protocols.interface import ClientKind, Entry

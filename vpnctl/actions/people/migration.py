@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,6 +20,7 @@ from vpnctl.actions.people.placing import Place
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.protocols import plugin
+from vpnctl.protocols.own import carried
 from vpnctl.rules.access import Reason, why_not
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
@@ -202,8 +204,11 @@ def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destinat
     own_key = old.identity if old.own_key else None
     wish = Wanted(owner.name, old.device, target.node, protocol, own_key, endpoint)
     new = issue(tx, app, [wish])[0]
-    kept = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
-    peer = replace(new.peer, **kept)  # type: ignore[arg-type]
+    kept: dict[str, Any] = {"replaces_id": in_use.id, "suspended_at": old.suspended_at, "expires_at": old.expires_at}
+    same = new.endpoint.protocol == was.protocol
+    options = carried(plugin(was.protocol), new.endpoint.options, old.options) if same else None
+    kept |= {"options": options}
+    peer = replace(new.peer, **kept)
     tx.update(Peer, models.peer.c.id == peer.id, **kept)
     before, after = {"node": node.name}, {"node": target.node, "replaces": in_use.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.fleet.desired import endpoint_spec, peer_spec
+from vpnctl.actions.fleet.desired import peer_spec
 from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refuse_known_keys
 from vpnctl.app import App
-from vpnctl.errors import Conflict, InvalidInput
+from vpnctl.errors import Conflict
 from vpnctl.protocols import plugin
-from vpnctl.protocols.interface import ClientKind, EndpointSpec, Entry, PeerSpec
+from vpnctl.protocols.own import carried, own
 from vpnctl.rules import grammar
-from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import expect_change, fence
@@ -25,6 +25,7 @@ from vpnctl.store.queue import wanted as may_connect
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 _CHUNK = 500
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ def regen(app: App, text: str, *, public_key: str | None = None, overlap: bool =
             revoke_rows(tx, app, older, owner.name)
         new = mint(app, owner, old.device, (endpoint, node), pair, public_key)
         peer = replace(
-            new.peer, replaces_id=replaced.id, suspended_at=current.suspended_at, expires_at=current.expires_at
+            new.peer,
+            replaces_id=replaced.id,
+            suspended_at=current.suspended_at,
+            expires_at=current.expires_at,
+            options=carried(plugin(endpoint.protocol), endpoint.options, current.options),
         )
         refuse_known_keys(tx, [new] if public_key else [])
         tx.insert(peer)
@@ -159,16 +164,28 @@ def revoke_rows(tx: Tx, app: App, peers: Sequence[Peer], owner: str, *, release:
         events.record(tx, stamp(app), "peer.revoke", ("peer", peer.id, f"{owner}/{peer.device}"))
 
 
-def change(app: App, text: str, device: str) -> tuple[User, Peer, Node]:
-    """Rename a device."""
+def change(app: App, text: str, device: str | None = None, options: Mapping[str, Any] = _NOTHING) -> OwnedPeer:
+    """Rename a device, or give it options of its own; None takes one back: then it has its endpoint's.
+
+    BadOption for one that is not a client's business, or does not fit the others.
+    """
     with app.store.write() as tx:
         owner, peer = find.peer(tx, text)
-        if device != peer.device:
+        endpoint, _ = place(tx, peer)
+        had = peer.options or {}
+        whole = {name: value for name, value in {**had, **options}.items() if value is not None}
+        new: dict[str, Any] = {}
+        if device is not None and device != peer.device:
             Room(tx, app).free_name(owner, grammar.name(device, "device name"))
-            tx.update(Peer, models.peer.c.id == peer.id, device=device)
-            before, after = {"device": peer.device}, {"device": device}
-            events.record(tx, stamp(app), "peer.set", ("peer", peer.id, f"{owner.name}/{device}"), before, after)
-        return owner, _again(tx, peer), place(tx, peer)[1]
+            new["device"] = device
+        if options:
+            asked = own(plugin(endpoint.protocol), endpoint.options, whole)
+            new |= {"options": asked or None} if asked != had else {}
+        if new:
+            tx.update(Peer, models.peer.c.id == peer.id, **new)
+            before, name = {key: getattr(peer, key) for key in new}, f"{owner.name}/{new.get('device', peer.device)}"
+            events.record(tx, stamp(app), "peer.set", ("peer", peer.id, name), before, new)
+        return OwnedPeer(owner, _again(tx, peer))
 
 
 def reveal(app: App, text: str) -> Issued:
@@ -198,40 +215,6 @@ def opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
             f"vpnctl peer regen {owner.name}/{peer.device}",
         )
     return issued
-
-
-def config(app: App, issued: Issued) -> Secret:
-    """Return what the client imports."""
-    return plugin(issued.endpoint.protocol).client_config(*_rendered(app, issued))
-
-
-def forms(app: App, issued: Issued) -> Mapping[str, Secret]:
-    """Return by name what apps import otherwise; the first is one that is pasted or opened."""
-    return plugin(issued.endpoint.protocol).client_forms(*_rendered(app, issued))
-
-
-def form(app: App, issued: Issued, name: str = "") -> Secret:
-    """Return what an app imports otherwise; the first without a name. InvalidInput where there is no such thing."""
-    found = forms(app, issued)
-    if name not in found and (name or not found):
-        title = plugin(issued.endpoint.protocol).title
-        known = f"one of: {', '.join(found)}" if found else "hand out the file: leave --link and --form out"
-        what = f"form '{grammar.clean(name)}'" if name else "link"
-        raise InvalidInput(f"for this device there is no {what} of {title}", known)
-    return Secret(found[name or next(iter(found))].reveal().rstrip("\n") + "\n")
-
-
-def entry(app: App, issued: Issued, kind: ClientKind) -> Entry | None:
-    """Return a device as one entry of what an app of that kind reads; None where that cannot carry it."""
-    return plugin(issued.endpoint.protocol).entry(kind, *_rendered(app, issued))
-
-
-def _rendered(app: App, issued: Issued) -> tuple[EndpointSpec, str, PeerSpec, Secret | None]:
-    """Return what a client's config is rendered from; with the server's secret only where part of it is needed."""
-    peer, node = issued.peer, issued.node
-    vault = app.vault if plugin(issued.endpoint.protocol).supports.server_secret else None
-    spec = PeerSpec(peer.id, peer.identity, issued.shared, peer.ipv4, peer.ipv6, f"{node.name} {peer.device}")
-    return endpoint_spec(issued.endpoint, vault), node.public_host, spec, issued.secret
 
 
 def delivered(app: App, peer_ids: Sequence[str], how: str) -> None:

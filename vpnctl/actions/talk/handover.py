@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from vpnctl.actions.people import peers
+from vpnctl.actions.people import configs, peers
 from vpnctl.actions.people.issue import Issued
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
@@ -70,7 +70,7 @@ def delayed(app: App, node_id: str) -> None:
 def package(app: App, kind: str, peer_id: str) -> Part:
     """Return what a notice carries. Conflict when there is nothing (any more) to send."""
     issued = peers.reveal_id(app, peer_id)
-    config = peers.config(app, issued)
+    config = configs.config(app, issued)
     name = handout.file_name(issued.endpoint.protocol, issued.user.name, issued.peer.device, peer_id)
     if kind == FILE:
         return Part("document", name, "application/octet-stream", config.reveal().encode())

@@ -10,7 +10,7 @@ import os
 import secrets
 
 from vpnctl.protocols.amneziawg.parameters import Parameters
-from vpnctl.protocols.interface import Heard
+from vpnctl.protocols.conversation import Heard
 from vpnctl.protocols.wireguard.handshake import COOKIE, RESPONSE, Identity, Kinds
 from vpnctl.protocols.wireguard.session import Initiator, TransportSession
 from vpnctl.rules.secret import Secret

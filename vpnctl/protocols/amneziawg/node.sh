@@ -6,6 +6,11 @@ awg_key() { wg_key "$@"; }
 awg_shared() { wg_shared "$@"; }
 awg_clear() { wg_clear; }
 
+# Whether something here makes its links, or no package could: a container has its host's kernel.
+awg_links() {
+  command -v amneziawg-go >/dev/null || [ -d /sys/module/amneziawg ] || modinfo amneziawg >/dev/null 2>&1 || systemd-detect-virt -qc
+}
+
 # Why it does not come up, where what was said tells it.
 awg_why() {
   case $1 in

@@ -25,6 +25,8 @@ from vpnctl.rules.grammar import Network
 GENERATION = "generation"
 USUAL_MTU = 1376
 """As AmneziaVPN sets it: with the longest S4 it fits every line that carries WireGuard's usual 1420."""
+OF_CLIENTS = frozenset({"jc", "jmin", "jmax", "i1", "i2", "i3", "i4", "i5"})
+"""What is sent before a first message: the server ignores it."""
 MUST_MATCH = frozenset({"s1", "s2", "s3", "s4", "h1", "h2", "h3", "h4", "random_trailers"})
 
 

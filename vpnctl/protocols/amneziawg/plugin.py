@@ -10,10 +10,10 @@ from vpnctl.protocols.amneziawg import files, options
 from vpnctl.protocols.amneziawg.app import APPS, READERS
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator
 from vpnctl.protocols.amneziawg.parameters import GENERATIONS, NAMES, PROTECTED, header_key
+from vpnctl.protocols.conversation import Conversation
 from vpnctl.protocols.interface import (
     AlienSpec,
     ClientKind,
-    Conversation,
     Credentials,
     EndpointSpec,
     Entry,
@@ -25,9 +25,21 @@ from vpnctl.protocols.interface import (
 )
 from vpnctl.protocols.wireguard.options import OVERHEAD, avoidable
 from vpnctl.protocols.wireguard.plugin import WireGuard, keys
-from vpnctl.rules.desired import WantedEndpoint
+from vpnctl.rules.desired import Repository, WantedEndpoint
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.secret import Secret
+
+REPOSITORY = Repository(
+    "amneziawg",
+    ("amneziawg-tools", "amneziawg-dkms"),
+    "https://ppa.launchpadcontent.net/amnezia/ppa/ubuntu",
+    (("bookworm", "jammy"), ("trixie", "noble")),
+    "https://keyserver.ubuntu.com/pks/lookup?op=get&options=mr&search=0x75C9DD72C799870E310542E24166F2C257290828",
+    "75C9DD72C799870E310542E24166F2C257290828",
+    "LP-PPA-amnezia",
+)
+"""Its makers' repository; the key as Launchpad names it. For each Debian the newest suite whose C library is not newer
+than its own: `focal`, which their documentation names for Debian 12, has tools of 3.0 alone."""
 
 
 class AmneziaWG(WireGuard):
@@ -40,10 +52,16 @@ class AmneziaWG(WireGuard):
     fragment = "awg"
     name_prefix = "awg"
     default_port = 51821
-    packages = (("amneziawg-tools", "awg"), ("nftables", "nft"))
+    packages: tuple[tuple[str, str], ...] = (
+        ("amneziawg-tools", "awg"),
+        ("amneziawg-dkms", "awg_links"),
+        ("nftables", "nft"),
+    )
+    repositories = (REPOSITORY,)
     renews_clients = WireGuard.renews_clients | frozenset(NAMES)
     must_match = WireGuard.must_match | options.MUST_MATCH
     fixed = WireGuard.fixed | {options.GENERATION}
+    client_options = WireGuard.client_options | options.OF_CLIENTS
     apps = APPS
     tool = "awg"
     quick = "awg-quick"

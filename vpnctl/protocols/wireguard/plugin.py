@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vpnctl.protocols import keypair
+from vpnctl.protocols.conversation import Conversation
 from vpnctl.protocols.interface import (
     AlienSpec,
     ClientKind,
-    Conversation,
     Credentials,
     EndpointSpec,
     Entry,
@@ -27,7 +27,7 @@ from vpnctl.protocols.wireguard.app import APPS
 from vpnctl.protocols.wireguard.handshake import Identity
 from vpnctl.protocols.wireguard.session import Initiator
 from vpnctl.rules import grammar
-from vpnctl.rules.desired import Archive, Interface, WantedEndpoint, WantedPeer
+from vpnctl.rules.desired import Archive, Interface, Repository, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
@@ -45,11 +45,13 @@ class WireGuard:
     fragment = "wg"
     name_prefix = "wg"
     default_port = 51820
-    packages = (("wireguard-tools", "wg"), ("nftables", "nft"))
+    packages: tuple[tuple[str, str], ...] = (("wireguard-tools", "wg"), ("nftables", "nft"))
     archives: tuple[Archive, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     renews_clients = frozenset({"port", "dns", "mtu", "allowed_ips", "keepalive"})
     must_match = frozenset({"port"})
     fixed = frozenset({"pool_v4", "pool_v6"})
+    client_options: frozenset[str] = frozenset({"dns", "mtu", "allowed_ips", "keepalive"})
     suffix = ".conf"
     apps = APPS
     tool = "wg"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 
-from vpnctl.protocols.interface import Heard
+from vpnctl.protocols.conversation import Heard
 from vpnctl.protocols.wireguard import handshake
 from vpnctl.protocols.wireguard.handshake import PLAIN, Answer, Identity, Initiation, Kinds, Sign
 

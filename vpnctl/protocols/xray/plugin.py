@@ -24,7 +24,7 @@ from vpnctl.protocols.interface import (
 from vpnctl.protocols.xray import clients, entries, links, options, records, server
 from vpnctl.protocols.xray.app import APPS, readers
 from vpnctl.protocols.xray.outside import XrayClient
-from vpnctl.rules.desired import Archive, WantedEndpoint, WantedPeer
+from vpnctl.rules.desired import Archive, Repository, WantedEndpoint, WantedPeer
 from vpnctl.rules.grammar import Network
 from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
@@ -58,9 +58,11 @@ class Xray:
     default_port = 443
     packages: tuple[tuple[str, str], ...] = (("ca-certificates", "update-ca-certificates"), ("curl", "curl"))
     archives: tuple[Archive, ...] = (ARCHIVE,)
+    repositories: tuple[Repository, ...] = ()
     renews_clients = frozenset({"port", "server_name", "short_id", "path", "fingerprint"})
     must_match = frozenset({"port", "server_name", "short_id", "path"})
     fixed = frozenset({"inbound"})
+    client_options: frozenset[str] = frozenset({"fingerprint"})
     suffix = ".txt"
     apps = APPS
     core = server.Core("xray", "/usr/local/bin/xray run -format json")

@@ -1,0 +1,14 @@
+"""Options that a device has otherwise than its endpoint."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """See the module."""
+    op.add_column("peer", sa.Column("options", sa.JSON))

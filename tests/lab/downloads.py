@@ -29,7 +29,7 @@ async def download(number: int) -> str:
         await reader.readuntil(b"\r\n\r\n")
         digest, left = hashlib.sha256(), SIZE
         while left:
-            part = await asyncio.wait_for(reader.read(min(left, SIZE // 40)), 10)
+            part = await asyncio.wait_for(reader.read(min(left, SIZE // 40)), 30)
             if not part:
                 return "broken"
             digest.update(part)

@@ -193,14 +193,15 @@ def test_a_device_is_an_entry_of_every_link_that_can_carry_it(inbound, kind):
 
 def test_what_a_node_says_that_is_no_record_is_refused():
     head = f"{PAIR.identity}\t443"
-    assert PLUGIN.observe([head, "p-1\t(same)\t1\t2"])[2]["p-1"].tx == 2
+    assert PLUGIN.observe([head, "p-1\t(same)\t1\t2\t-"])[2]["p-1"].tx == 2
     for odd in (
         [],
         ["x"],
         [head, "p-1\t(same)\t1"],
-        [head, "p-1\t(same)\t1\tx"],
+        [head, "p-1\t(same)\t1\tx\t-"],
+        [head, "p-1\t(same)\t1\t2\tnow"],
         ["x\t443"],
-        [head, "p 1\x07\t(same)\t1\t2"],
+        [head, "p 1\x07\t(same)\t1\t2\t-"],
     ):
         with pytest.raises(ValueError):
             PLUGIN.observe(odd)
@@ -232,7 +233,7 @@ printf 'user\\tp-1\\tx\\ntraffic\\tp-1\\t{number}\\t{number}\\n' | xray_people x
 """
     done = subprocess.run(["bash", "-c", script], input=stats, capture_output=True, text=True, check=True)
     xray, v2ray, record = done.stdout.splitlines()
-    assert (xray, v2ray, record) == (f"p-1\t{number}\t{number}", f"p-1\t{number}\t0", f"|p-1\tx\t{number}\t{number}")
+    assert (xray, v2ray, record) == (f"p-1\t{number}\t{number}", f"p-1\t{number}\t0", f"|p-1\tx\t{number}\t{number}\t-")
 
 
 def test_open_connections_of_people_who_are_gone_are_told_from_all_others():
@@ -249,10 +250,10 @@ def test_open_connections_of_people_who_are_gone_are_told_from_all_others():
     opened = "".join(f"ESTAB 0 0 [::ffff:10.9.9.9]:443 [::ffff:{each}\\n" for each in there)
     opened += "CLOSE-WAIT 0 0 [2001:db8::9]:443 [2001:db8::1]:2000\\n"
     script = f"""{PARTS[0].read_text()}
-xray_users() {{ printf 'p-live\\tsecret\\n'; }}
+
 ss() {{ printf '{opened}'; }}
 sed() {{ if [ "$1" = 's/^/line\\t/' ]; then printf '{access}{again}' | command sed "$1"; else command sed "$@"; fi; }}
-xray_lingering xray bash 443
+xray_lingering xray bash 443 p-live
 """
     made = script.replace('"/run/vpnctl-cores/$2.kept" "/run/vpnctl-$2/access.1" "/run/vpnctl-$2/access"', "/dev/null").replace("[ ! -f \"$each\" ] ||", "")  # fmt: skip
     done = subprocess.run(["bash", "-c", made], capture_output=True, text=True, check=True)
@@ -466,3 +467,13 @@ def test_a_live_change_takes_one_connection_and_two_calls(fi, cli, monkeypatch, 
     fi.calls = 0
     assert cli("peer", verb, "alice").code == 0
     assert (len(opened), fi.calls) == (1, 2)
+
+
+def test_who_has_something_open_is_online_without_traffic_and_one_whose_core_does_not_tell_is_not(fi, cli, clock):
+    cli("peer", "add", "alice/phone", "--protocol", "xray")
+    cli("peer", "add", "bob/phone", "--protocol", "xray")
+    tag = cli("peer", "show", "alice/phone", "--json").json["public_key"]
+    fi.parts["xray"].open = {tag}
+    clock.forward(hours=1)
+    rows = cli("peer", "list", "--live", "--json").json
+    assert {row["user"]: row["online"] for row in rows if row["protocol"] == "xray"} == {"alice": True, "bob": False}

@@ -22,6 +22,8 @@ class XrayPart:
         self.epoch = 0
         self.ends = 0
         """When the certificate ends; 0: there is none."""
+        self.open: set[str] = set()
+        """Who has a connection open; a core that does not tell has nobody here."""
         self.deaf = False
         """Says that it did everything, and does nothing."""
 
@@ -75,7 +77,7 @@ class XrayPart:
         said = [f"served\t{name}\t{epoch}", f"|{own['identity']}\t{own['port']}"]
         for tag, (secret, up, down) in people.items():
             shown = secret if tag not in known else "(same)" if known[tag] == secret else "(other)"
-            said.append(f"|{tag}\t{shown}\t{up}\t{down}")
+            said.append(f"|{tag}\t{shown}\t{up}\t{down}\t{self.node.now() if tag in self.open else '-'}")
         said += [f"filed\t{name}\t{tag}" for tag in known if tag not in people]
         said += [f"other\t{name}\tsettings"] if head != self.head(path) else []
         return said + ([f"ends\t{name}\t{self.ends}"] if self.ends else [])

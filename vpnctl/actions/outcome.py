@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from vpnctl.app import App
@@ -29,6 +30,16 @@ class Done(Generic[T_co]):
     node_ids: Sequence[str]
 
 
+class Reach(StrEnum):
+    """How much of a change was seen on a node that is not as it should be."""
+
+    NOT = "no"
+    """It is saved, and pending."""
+    ELSEWHERE = "elsewhere"
+    """All but what concerns an endpoint that does not run: that is pending."""
+    ALL = "yes"
+
+
 @dataclass(frozen=True)
 class Settled:
     """How one node came out. `code` is 0 (seen to agree), 3 (saved, pending), 6 (brake) or 7 (trust)."""
@@ -41,6 +52,8 @@ class Settled:
     hint: str = ""
     notes: tuple[Change, ...] = ()
     """What is not as it should be there and is not vpnctl's to change, each with its advice."""
+    done: Reach = Reach.NOT
+    """Where `error` says that something is wrong: how much was seen as it is wanted all the same."""
 
 
 def stamp(app: App) -> Stamp:

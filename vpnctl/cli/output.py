@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from vpnctl.actions.outcome import Settled
+from vpnctl.actions.outcome import Reach, Settled
 from vpnctl.cli.front import Front, paint, wrapped
 from vpnctl.errors import InvalidInput, StateTrouble, worst
 from vpnctl.rules import money
@@ -86,11 +86,18 @@ def finish(
     for each in pending:
         error = each.error.removeprefix(f"{each.node}: ")
         word = {6: "stopped", 7: "not trusted", 9: "not all was done"}.get(each.code, "saved, but pending")
-        warn(f"{word} on {each.node}: {clean(error)}", each.hint)
+        rest = _REST.get(each.done, "")
+        warn(f"{each.node}: {clean(error)}{rest}" if rest else f"{word} on {each.node}: {clean(error)}", each.hint)
     said = saved if pending else what
     if said:
         front.say(said)
     return code
+
+
+_REST = {
+    Reach.ELSEWHERE: "; what concerns it is saved and pending, all else there is done",
+    Reach.ALL: "; what was asked is done there",
+}
 
 
 def show_preview(front: Front, settled: Sequence[Settled], *, drift: bool = False) -> int:
@@ -162,7 +169,7 @@ def _dump(value: Any) -> None:
 
 
 def _pending(each: Settled) -> dict[str, Any]:
-    return {"node": each.node, "code": each.code, "error": each.error, "hint": each.hint}
+    return {"node": each.node, "code": each.code, "error": each.error, "hint": each.hint, "done": each.done}
 
 
 def _cell(front: Front, name: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -35,7 +36,12 @@ def plugin(name: str) -> ProtocolPlugin:
     """Return the plug-in of that protocol; InvalidInput when there is none."""
     if name not in PLUGINS:
         raise InvalidInput(f"'{clean(name)}' is not a protocol", f"one of: {', '.join(names())}")
-    return cast("ProtocolPlugin", import_module(PLUGINS[name]).PLUGIN)
+    return _loaded(PLUGINS[name])
+
+
+@cache
+def _loaded(package: str) -> ProtocolPlugin:
+    return cast("ProtocolPlugin", import_module(package).PLUGIN)
 
 
 def fetched() -> list[tuple[str, str]]:

@@ -80,34 +80,44 @@ def split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[
 
 def where_up(name: str, found: Comparison) -> Comparison:
     """Leave out what concerns endpoints that are down: they keep nobody's change on the others from being made."""
-    # Who is in an inbound that is switched off can be told all the same.
-    down = {
-        change.name
-        for change in found.changes
-        if isinstance(change, EndpointDown) and not isinstance(change, InboundOff)
-    }
-    files = {each.config.path for each in found.want.endpoints if each.name in down}
-    rest = tuple(
-        change
-        for change in found.changes
-        if not (isinstance(change, OfEndpoint) and (change.name in down or isinstance(change, InboundOff)))
-        and not (isinstance(change, FileDiffers) and change.path in files)
-    )
-    check_up(name, found.changes if not rest else ())
+    rest = elsewhere(found.want, found.changes)
+    if not rest:
+        check_up(name, found.want, found.changes)
     return replace(found, changes=rest)
 
 
-def check_up(name: str, changes: Iterable[Change]) -> None:
+def elsewhere(want: Desired, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the changes that are about no endpoint that is down."""
+    every = tuple(changes)
+    # Who is in an inbound that is switched off can be told all the same.
+    down = {each.name for each in every if isinstance(each, EndpointDown) and not isinstance(each, InboundOff)}
+    files = {each.config.path for each in want.endpoints if each.name in down}
+    return tuple(
+        change
+        for change in every
+        if not (isinstance(change, OfEndpoint) and (change.name in down or isinstance(change, InboundOff)))
+        and not (isinstance(change, FileDiffers) and change.path in files)
+    )
+
+
+class EndpointIsDown(NodeFailed):
+    """What concerns an endpoint that does not run is pending; all else on the node was seen as wanted."""
+
+
+def check_up(name: str, want: Desired, changes: Iterable[Change]) -> None:
     """People's business needs a running endpoint; starting one is the business of provision and sync."""
-    down = next((change for change in changes if isinstance(change, EndpointDown)), None)
+    every = tuple(changes)
+    down = next((change for change in every if isinstance(change, EndpointDown)), None)
+    if down is None:
+        return
+    kind = NodeFailed if elsewhere(want, every) else EndpointIsDown
     if isinstance(down, InboundOff):
-        raise NodeFailed(
+        raise kind(
             f"{name}: the panel has {down.name} no more, or switched it off, or made of it what we do not speak",
             f"vpnctl node panel {name} shows it; bring it back there, or: vpnctl endpoint remove {name} {down.name}",
         )
-    if down is not None:
-        how = "not up" if isinstance(down, InterfaceMissing) else "not running"
-        raise NodeFailed(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")
+    how = "not up" if isinstance(down, InterfaceMissing) else "not running"
+    raise kind(f"{name}: {down.name} is {how}", f"vpnctl node sync {name}")
 
 
 def alien_identities(view: View) -> list[str]:

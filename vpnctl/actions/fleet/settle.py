@@ -17,10 +17,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vpnctl.actions.fleet import aliens, clock, lease, node_lock, paths, proof, trust
-from vpnctl.actions.fleet.comparison import Comparison, alien_identities, check_up, compare, split, where_up
+from vpnctl.actions.fleet.comparison import (
+    Comparison,
+    EndpointIsDown,
+    alien_identities,
+    check_up,
+    compare,
+    split,
+    where_up,
+)
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
-from vpnctl.actions.outcome import Settled
+from vpnctl.actions.outcome import Reach, Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
 from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
@@ -108,7 +116,8 @@ def _settle(app: App, node_id: str, wish: Wish) -> Settled:
     except VpnctlError as error:
         proof.failed(app, node_id, error)
         code = error.code if error.code in _TELLING else PENDING
-        return Settled(node_id, name, code, error=error.what, hint=error.hint)
+        far = Reach.ELSEWHERE if isinstance(error, EndpointIsDown) else Reach.NOT
+        return Settled(node_id, name, code, error=error.what, hint=error.hint, done=far)
     except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being settled
         return Settled(node_id, name, 1, error=f"{name}: {bug(error)}", hint="please report this line")
 
@@ -193,7 +202,7 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
     if lost:
         ordered = sorted(notes, key=lambda each: isinstance(each, PacketsLost))  # a cause says more than what it causes
         hint = next((each.advice for each in ordered), f"vpnctl node check {name}")
-        return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes)
+        return Settled(node_id, name, PENDING, found.changes, f"{name}: {lost}", hint, notes, Reach.ALL)
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
@@ -234,7 +243,7 @@ class _Round:
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
             raise NodeFailed(f"{name}: {applied.failed}", f"{_mend(applied)}, then: vpnctl node sync {name}")
-        check_up(name, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
+        check_up(name, want, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
         return applied.observed

@@ -84,8 +84,10 @@ def issue(tx: Tx, app: App, wanted: Sequence[Wanted]) -> list[Issued]:
         room.claim(owner, device)
         where = room.endpoint(wish)
         made = mint(app, owner, device, where, room.addresses(where[0]), wish.public_key)
-        options = own(plugin(where[0].protocol), where[0].options, wish.options) or None
-        issued.append(replace(made, peer=replace(made.peer, options=options)))
+        if wish.options:
+            options = own(plugin(where[0].protocol), where[0].options, wish.options)
+            made = replace(made, peer=replace(made.peer, options=options))
+        issued.append(made)
     refuse_known_keys(tx, [each for each, wish in zip(issued, wanted, strict=True) if wish.public_key])
     tx.insert_all([each.peer for each in issued])
     events.record_all(
@@ -113,6 +115,7 @@ class Room:
         self._free: dict[str, tuple[Iterator[str | None], Iterator[str | None]]] = {}
         self._terms: dict[str, Subscription | None] = {}
         self._closed: set[str] | None = None
+        self._named: dict[str, Node] = {}
 
     def prepare(self, names: Sequence[str]) -> None:
         """Read many users and their devices at once; a single one is read when it is asked for."""
@@ -214,7 +217,9 @@ class Room:
             if wish.endpoint is not None:
                 raise InvalidInput("an endpoint is on a node", "--node NODE --endpoint NAME")
             return [pair for pair in self._endpoints if pair[1].draining_at is None]
-        node = find.node(self._tx, wish.node)
+        if wish.node not in self._named:
+            self._named[wish.node] = find.node(self._tx, wish.node)
+        node = self._named[wish.node]
         if wish.endpoint is None:
             return [pair for pair in self._endpoints if pair[1].id == node.id]
         one = find.endpoint(self._tx, node, wish.endpoint)

@@ -20,7 +20,9 @@ v2ray_why() { xray_why "$@"; }
 # stdin: a config that notes nobody.
 v2ray_test() { v2ray -test -format json -config stdin:; }
 
-v2ray_answers() { v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.GetSysStats '' 2>/dev/null | grep -q Sys; }
+v2ray_answers() { v2ctl api --server="unix:///run/vpnctl-$1/api" StatsService.GetSysStats '' 2>/dev/null | grep -q Sys && xray_seen=$(v2ray_users "$1"); }
+
+v2ray_online() { :; }
 
 # Who is live is kept in a folder of root's, by when the core began: it knows nobody from before.
 v2ray_people() {

@@ -1,5 +1,6 @@
 # Xray's part of the node script. Arguments: the core (xray, v2ray), endpoint, more. A core's own tool is behind the functions
-# CORE_answers, CORE_users, CORE_traffic, CORE_add, CORE_remove, CORE_test. What a tool says of success proves nothing: it exits
+# CORE_answers (which leaves who is live in xray_seen), CORE_users, CORE_traffic, CORE_online, CORE_add, CORE_remove, CORE_test. Each
+# call of a tool costs tens of milliseconds, so who is live is asked once and handed on. What a tool says of success proves nothing: it exits
 # with 0 when it failed.
 xray_unit() { echo "vpnctl-$1@$2.service"; }
 
@@ -34,31 +35,32 @@ xray_said() {
 xray_as_begun() { xray_head "$2" | cmp -s - <(xray_head "/run/vpnctl-$1/begun"); }
 
 xray_look() {
-  local pid start open users
-  users=$("$1_users" "$2") || return 0
+  local pid start open users=$xray_seen
   pid=$(systemctl show -p MainPID --value "$(xray_unit "$1" "$2")")
   start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
   say served "$2" "$((start % 1000000000))"
   xray_said "$2" "$3" 's/.*"identity": "\([^"]*\)", "port": \([0-9]*\)}.*/|\1\t\2/p'
-  { [ -z "$users" ] || sed 's/^/user\t/' <<<"$users"; "$1_traffic" "$2" | sed 's/^/traffic\t/'; } | xray_people "$2" "$3"
+  { [ -z "$users" ] || sed 's/^/user\t/' <<<"$users"; "$1_traffic" "$2" | sed 's/^/traffic\t/'; "$1_online" "$2" | sed 's/^/online\t/'; } | xray_people "$2" "$3"
   xray_as_begun "$2" "$3" || say other "$2" settings
-  open=$(xray_lingering "$1" "$2" "$(xray_said "$2" "$3" 's/.*"port": \([0-9]*\)}.*/\1/p')" | grep -c .)
+  open=$(xray_lingering "$1" "$2" "$(xray_said "$2" "$3" 's/.*"port": \([0-9]*\)}.*/\1/p')" "$users" | grep -c .)
   [ "$open" = 0 ] || say lingering "$2" "$open"
   xray_ends "$2" "$3"
 }
 
-# Who is live, with secrets compared with our file's and only named when the file does not know them, and who is only filed.
+# Who is live, with secrets compared with our file's and only named when the file does not know them, whether they have anything
+# open, and who is only filed.
 xray_people() {
-  awk -F'\t' -v file="$2" -v name="$1" '
+  awk -F'\t' -v file="$2" -v name="$1" -v now="$(date +%s)" '
     BEGIN {
       while ((getline line < file) > 0) if (line ~ /^..email/) { split(line, part, "\""); filed[part[4]] = part[8] }
     }
+    $1 == "online" { online[$2]; next }
     $1 == "user" { secret[$2] = $3; next }
     $1 == "traffic" { up[$2] = $3; down[$2] = $4 }
     END {
       for (tag in secret) {
         shown = tag in filed ? (filed[tag] == secret[tag] ? "(same)" : "(other)") : secret[tag]
-        printf "|%s\t%s\t%.0f\t%.0f\n", tag, shown, up[tag], down[tag]
+        printf "|%s\t%s\t%.0f\t%.0f\t%s\n", tag, shown, up[tag], down[tag], tag in online ? now : "-"
       }
       for (tag in filed) if (!(tag in secret)) print "filed\t" name "\t" tag
     }'
@@ -109,28 +111,29 @@ xray_target() {
 xray_test() { xray run -test -format json -config stdin:; }
 
 xray_cut() {
-  local tool=$1 name=$2
+  local tool=$1 name=$2 left
   shift 2
   [ $# -gt 0 ] && xray_up "$tool" "$name" || return 0
   printf '%s\n' "$@" | xargs -n 500 | while read -r line; do "${tool}_remove" "$name" $line; done >/dev/null 2>&1
-  xray_hang_up "$tool" "$name"
+  left=$("${tool}_users" "$name") || return 0
+  xray_hang_up "$tool" "$name" "$left"
 }
 
-# Ends the open connections of everybody who is not live any more, and of nobody else: the core noted which address and port
+# Ends the open connections of everybody who is not live any more (third argument: who is), and of nobody else: the core noted which address and port
 # each came from. It may write that a moment later than the connection began, so this looks twice. Read again; the
 # tool's word is no proof. Whoever is found later, in any look, is `lingering` and ended by the next sync.
 xray_hang_up() {
   local tool=$1 name=$2 port open= wait line
   port=$(xray_said "$name" - 's/.*"port": \([0-9]*\)}.*/\1/p')
   for wait in 0.1 0.1 0.3 0.5 0; do
-    open=$(xray_lingering "$tool" "$name" "$port")
+    open=$(xray_lingering "$tool" "$name" "$port" "$3")
     [ -z "$open" ] && [ "$wait" != 0.1 ] && break
     [ -z "$open" ] || printf '%s\n' "$open" | xargs -n 40 | while read -r line; do
       ss -K -Htn "( sport = :$port ) and ( $(xray_ends_at $line) )" >/dev/null 2>&1
     done
     sleep "$wait"
   done
-  [ -z "$(xray_lingering "$tool" "$name" "$port")" ] ||
+  [ -z "$(xray_lingering "$tool" "$name" "$port" "$3")" ] ||
     { echo "this kernel does not end connections that are open (CONFIG_INET_DIAG_DESTROY): who was cut off keeps them"; return 1; }
 }
 
@@ -148,11 +151,11 @@ xray_ends_at() {
   done
 }
 
-# The other ends, as ADDRESS]PORT, of open connections that the core gave to somebody who is not live.
+# The other ends, as ADDRESS]PORT, of open connections that the core gave to somebody who is not live. Arguments: tool, name, port,
+# who is live.
 xray_lingering() {
-  local users each
-  users=$("$1_users" "$2") || return 0
-  { sed 's/^/live\t/' <<<"$users"
+  local each
+  { sed 's/^/live\t/' <<<"$4"
     ss -Htn state established state close-wait "sport = :$3" 2>/dev/null | sed 's/^/open\t/'
     for each in "/run/vpnctl-cores/$2.kept" "/run/vpnctl-$2/access.1" "/run/vpnctl-$2/access"; do
       [ ! -f "$each" ] || sed 's/^/line\t/' "$each"
@@ -174,11 +177,18 @@ xray_lingering() {
 # What the file says of people is told to the running core: who is gone or has another secret first, with all that they
 # have open, then who is new. A change of anything else is only taken by a core that begins again.
 xray_sync() {
-  local tool=$1 name=$2 file=$3 gone
+  local tool=$1 name=$2 file=$3 gone users new port
   xray_as_begun "$name" "$file" || { systemctl -q restart "$(xray_unit "$tool" "$name")"; return; }
-  gone=$("${tool}_users" "$name" | xray_differing "$file" gone)
-  if [ -n "$gone" ]; then xray_cut "$tool" "$name" $gone; else xray_hang_up "$tool" "$name"; fi || return 1
-  [ -z "$("${tool}_users" "$name" | xray_differing "$file" new)" ] || "${tool}_users" "$name" | xray_differing "$file" new | "${tool}_add" "$name" "$file" >/dev/null 2>&1
+  users=$("${tool}_users" "$name") || { echo "the core does not say who is live"; return 1; }
+  gone=$(xray_differing "$file" gone <<<"$users")
+  port=$(xray_said "$name" "$file" 's/.*"port": \([0-9]*\)}.*/\1/p')
+  if [ -n "$gone" ]; then
+    xray_cut "$tool" "$name" $gone && users=$("${tool}_users" "$name") || return 1
+  elif [ -n "$(xray_lingering "$tool" "$name" "$port" "$users")" ]; then
+    xray_hang_up "$tool" "$name" "$users" || return 1
+  fi
+  new=$(xray_differing "$file" new <<<"$users")
+  [ -z "$new" ] || "${tool}_add" "$name" "$file" <<<"$new" >/dev/null 2>&1
 }
 
 # stdin: who is live. Says who must go, or the lines of the file that are not live as written.
@@ -207,8 +217,10 @@ xray_why() {
 
 xray_api() { local verb=$1 name=$2; shift 2; xray api "$verb" --server="unix:///run/vpnctl-$name/api" "$@" 2>/dev/null; }
 
-# In its first second it has no uptime, which is left out like every zero.
-xray_answers() { xray_api statssys "$1" | grep -q Sys; }
+xray_answers() { xray_seen=$(xray_users "$1"); }
+
+# Who has a connection open; an older core does not tell.
+xray_online() { xray_api statsgetallonlineusers "$1" | sed -n 's/.*user>>>\(.*\)>>>online".*/\1/p'; }
 
 xray_users() {
   xray_api inbounduser "$1" -tag="$1" | awk -F'"' '  # fails where nothing was said: that is no empty list

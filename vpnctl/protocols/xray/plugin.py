@@ -65,7 +65,7 @@ class Xray:
     client_options: frozenset[str] = frozenset({"fingerprint"})
     suffix = ".txt"
     apps = APPS
-    core = server.Core("xray", "/usr/local/bin/xray run -format json")
+    core = server.Core("xray", "/usr/local/bin/xray run -format json", tells_online=True)
     inbounds: tuple[str, ...] = options.INBOUNDS
     """Kinds of endpoints that the core has; people get the first one who name none."""
 

@@ -12,19 +12,24 @@ from vpnctl.rules.secret import Secret
 
 _TAG = re.compile(r"[\x21-\x7e\u00a0-\uffff ]{1,44}")
 _HELD = re.compile(r"[\x21-\x7e]{1,128}")
-_HEAD, _FIELDS = 2, 4
+_HEAD, _FIELDS = 2, 5
 
 
 def observe(said: Sequence[str]) -> tuple[str, int, dict[str, SeenPeer]]:
-    """Return (identity, port, peers): first the endpoint itself, then people: tag, secret or word, received, sent."""
+    """Return (identity, port, peers): first the endpoint itself, then people.
+
+    These are: tag, secret or word, received, sent, when the node saw that they had something open or `-`.
+    """
     rows = [line.split("\t") for line in said]
     if not rows or len(rows[0]) != _HEAD or any(len(row) != _FIELDS for row in rows[1:]):
         raise ValueError("a record that is none")
     peers = {}
-    for tag, held, up, down in rows[1:]:
+    for tag, held, up, down, at in rows[1:]:
         if not _TAG.fullmatch(tag):
             raise ValueError("a tag that is none")
-        peers[tag] = SeenPeer(tag, _shared(held), frozenset(), None, counter(up), counter(down))
+        peers[tag] = SeenPeer(
+            tag, _shared(held), frozenset(), counter(at) if at != "-" else None, counter(up), counter(down)
+        )
     identity, port = rows[0]
     try:
         return grammar.key(identity), int(port[:5]), peers

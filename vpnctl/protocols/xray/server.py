@@ -44,6 +44,8 @@ class Core:
 
     name: str
     command: str
+    tells_online: bool = False
+    """Whether it tells who has a connection open."""
 
 
 def runtime(name: str) -> str:
@@ -86,11 +88,12 @@ def config_file(endpoint: EndpointSpec, people: Mapping[str, Secret], core: Core
     lines = ",\n".join(rows) + ("\n" if rows else "")  # the head is the same whether there is anybody or not
     before, after = json.dumps(_inbound(endpoint, set_to, core)).split('"clients": []', 1)
     log = {"loglevel": "warning", "access": f"{runtime(endpoint.name)}/access"}
+    online = {"statsUserOnline": True} if core.tells_online else {}
     head = {
         "vpnctl": {"endpoint": endpoint.id, "identity": endpoint.identity, "port": endpoint.port},
         "log": log,
         "stats": {},
-        "policy": {"levels": {"0": {"statsUserUplink": True, "statsUserDownlink": True}}},
+        "policy": {"levels": {"0": {"statsUserUplink": True, "statsUserDownlink": True, **online}}},
         "api": {"tag": "api", "services": ["HandlerService", "StatsService", "LoggerService"]},
         "routing": _routing(set_to),
         "outbounds": [

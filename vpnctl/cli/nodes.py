@@ -151,6 +151,14 @@ def set_(
         str | None, typer.Option("--traffic-action", help="What follows when it is used up: warn, close, stop.")
     ] = None,
     rent_due: RentDue = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="What new devices get there unless told; none: the first one served.",
+            autocompletion=complete_protocols,
+        ),
+    ] = None,
 ) -> int:
     """Change details of a node."""
     from vpnctl.actions.fleet import nodes
@@ -165,6 +173,7 @@ def set_(
         "traffic_limit": traffic_limit,
         "traffic_action": traffic_action,
         "rent_due": rent_due,
+        "protocol": protocol,
     }
     if target is not None:
         where = grammar.target(target)

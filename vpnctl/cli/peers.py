@@ -63,7 +63,7 @@ def add(
         str | None,
         typer.Option(
             "--protocol",
-            help="The node's first one unless told.",
+            help="That of the plan, else of the node, unless told.",
             autocompletion=complete_protocols,
         ),
     ] = None,

@@ -22,6 +22,7 @@ COLUMNS = (
     "traffic_period",
     "node_traffic",
     "locations",
+    "protocol",
     "prices",
     "trial",
     "on_sale",

@@ -33,6 +33,8 @@ class NodeView:
     address: str
     public_host: str
     protocols: str
+    protocol: str | None
+    """What new devices get there unless told; None: the first one."""
     peers: int
     online: int
     capacity: int | None
@@ -138,6 +140,7 @@ def _node_view(
         online=count[1],
         capacity=row.capacity,
         traffic_limit=row.traffic_limit,
+        protocol=row.protocol or None,
         rent_due=row.rent_due,
         health=health,
         used=outlook.traffic_month if outlook else 0,

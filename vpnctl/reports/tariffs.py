@@ -31,6 +31,7 @@ class PlanView:
     traffic_period: str
     node_traffic: int | None
     locations: list[str]
+    protocol: str | None
     prices: dict[str, int]
     trial: bool
     on_sale: bool

@@ -39,6 +39,7 @@ node = sa.Table(
     sa.Column("rent_due", sa.Date),
     sa.Column("traffic_limit", sa.BigInteger),
     sa.Column("traffic_action", sa.String(5), nullable=False, server_default="warn"),
+    sa.Column("protocol", sa.String(16)),
     sa.Column("token", sa.String(40)),
     sa.Column("boot_id", sa.String(40)),
     sa.Column("seen_at", Utc),

@@ -50,6 +50,8 @@ class Node:
     """Bytes a month that the provider lets pass; None: nobody counts."""
     traffic_action: str = "warn"
     """What follows when they are used up: `warn`, `close` (to new devices), `stop` (nobody may connect there)."""
+    protocol: str | None = None
+    """What new devices get there unless told; None or empty: the first one that is served."""
     token: str | None = None
     boot_id: str | None = None
     seen_at: datetime | None = None
@@ -201,6 +203,8 @@ class Plan:
     node_traffic: int | None = None
     """Bytes a period on each node."""
     locations: list[str]
+    protocol: str | None = None
+    """What a new device gets where it is served; None: as the node says."""
     prices: dict[str, int]
     trial: bool
     on_sale: bool
@@ -223,6 +227,8 @@ class Subscription:
     node_traffic: int | None = None
     """Bytes a period on each node."""
     locations: list[str]
+    protocol: str | None = None
+    """What a new device gets where it is served; None: as the node says."""
     prices: dict[str, int]
     source: str
     """`trial`, `payment` or `grant`."""

@@ -16,6 +16,7 @@ from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, InvalidInput
+from vpnctl.protocols import plugin
 from vpnctl.remote import enroll
 from vpnctl.remote.driver import Query
 from vpnctl.remote.shell import Login
@@ -146,16 +147,22 @@ def checked_details(details: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"a capacity is a number of peers, up to {MAX_CAPACITY}", "for example 200")
     if values.get("traffic_action", "warn") not in TRAFFIC_ACTIONS:
         raise InvalidInput("that is not what can follow used up traffic", f"one of: {', '.join(TRAFFIC_ACTIONS)}")
+    if values.get("protocol") == "none":
+        values["protocol"] = ""
+    elif "protocol" in values:
+        plugin(values["protocol"])
     if values.get("traffic_limit") is not None:
         values["traffic_limit"] = sizes.size(str(values["traffic_limit"]))
     if isinstance(values.get("rent_due"), str):
-        try:
-            values["rent_due"] = date.fromisoformat(values["rent_due"])
-        except ValueError:
-            raise InvalidInput(
-                f"'{grammar.clean(values['rent_due'])}' is not a date", "for example 2027-01-31"
-            ) from None
+        values["rent_due"] = _day(values["rent_due"])
     return values
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"'{grammar.clean(text)}' is not a date", "for example 2027-01-31") from None
 
 
 def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None = None) -> Node:

@@ -39,7 +39,7 @@ class Wanted:
     device: str = "main"
     node: str | None = None
     protocol: str | None = None
-    """None: that of the endpoint, else the first one that is served where it may go."""
+    """None: that of the endpoint, else of the plan, of the node, or the first one that is served where it may go."""
     public_key: str | None = None
     """Of the user's own pair."""
     endpoint: str | None = None
@@ -187,7 +187,8 @@ class Room:
                     f"a node there: vpnctl node set NODE --region {shlex.quote(terms.locations[0])}   "
                     "or another plan: vpnctl plan list",
                 )
-        choices = of_protocol(self._open(there, wish), wish.protocol, wish.node)
+        planned = terms.protocol if terms is not None and wish.endpoint is None else None
+        choices = of_protocol(self._open(there, wish), wish.protocol, wish.node, planned)
         # A node through which packets were not seen to pass comes last: it takes somebody only when there is no other.
         best = max(
             choices,

@@ -10,12 +10,16 @@ Place = tuple[Endpoint, Node]
 """Where a peer lives."""
 
 
-def of_protocol(there: list[Place], named: str | None, node: str | None) -> list[Place]:
-    """Return one endpoint of each node, of the protocol that is wanted, or else of the first that is served there."""
+def of_protocol(there: list[Place], named: str | None, node: str | None, planned: str | None = None) -> list[Place]:
+    """Return one endpoint of each node, of the protocol that is wanted: the one that is named or, where it is served
+    at all, that of the plan. Else of the node's own, or of the first that is served on any."""
     served = {endpoint.protocol for endpoint, _ in there}
-    protocol = named or next((name for name in names() if name in served), usual())
+    told = named or (planned if planned in served else None)
+    protocol = told or next((name for name in names() if name in served), usual())
     plugin(protocol)
-    choices = _preferred([pair for pair in there if pair[0].protocol == protocol])
+    on = {(place.id, endpoint.protocol) for endpoint, place in there}
+    own = {place.id: place.protocol for _, place in there if not told and (place.id, place.protocol) in on}
+    choices = _preferred([pair for pair in there if pair[0].protocol == own.get(pair[1].id, protocol)])
     if not choices and node:
         raise Conflict(f"node {node} does not serve {protocol}", f"vpnctl node provision {node} --protocol {protocol}")
     if not choices:

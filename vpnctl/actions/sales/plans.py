@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
+from vpnctl.protocols import plugin
 from vpnctl.rules import grammar, sizes
 from vpnctl.rules.months import PERIODS
 from vpnctl.store import events, models
@@ -78,6 +79,8 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
             raise InvalidInput(f"{key} {values[key]} is out of range", f"from {low} to {high}")
     if values["traffic_period"] not in PERIODS:
         raise InvalidInput(f"'{grammar.clean(values['traffic_period'])}' is no period", f"one of: {', '.join(PERIODS)}")
+    if values["protocol"] is not None:
+        plugin(values["protocol"])
     return {
         **values,
         "name": grammar.name(values["name"], "plan name"),

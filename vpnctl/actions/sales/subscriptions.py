@@ -107,7 +107,7 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
         raise InvalidInput(f"{days} days are out of range", f"1 to {plans.MAX_DAYS}")
     if plan is not None:
         return replace(plans.for_sale(tx, plan), days=days)
-    copied = ("devices", "traffic", "traffic_period", "node_traffic", "locations", "prices", "created_at")
+    copied = ("devices", "traffic", "traffic_period", "node_traffic", "locations", "protocol", "prices", "created_at")
     same: dict[str, Any] = {key: getattr(last, key) for key in copied}
     return Plan(id="", name=last.plan, title="", days=days, trial=False, on_sale=True, **same)
 
@@ -162,6 +162,7 @@ def _period(
         traffic_period=terms.traffic_period,
         node_traffic=terms.node_traffic,
         locations=terms.locations,
+        protocol=terms.protocol,
         prices=terms.prices,
         source=TRIAL if sale.trial else PAYMENT if sale.paid else GRANT,
         payment=sale.paid.reference if sale.paid else None,

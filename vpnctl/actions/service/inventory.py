@@ -96,6 +96,7 @@ def _node(tx: Tx, app: App, entry: NodeEntry, lines: list[str]) -> set[str]:
             "rent_due": entry.rent_due,
             "traffic_limit": entry.traffic_limit,
             "traffic_action": entry.traffic_action,
+            "protocol": entry.protocol,
         }
     )
     if row is None and entry.panel is not None:

@@ -52,6 +52,7 @@ class NodeEntry(_Strict):
     rent_due: str | None = None
     traffic_limit: int | str | None = None
     traffic_action: str | None = None
+    protocol: str | None = None
     endpoints: list[EndpointEntry] = Field(default_factory=list)
 
 
@@ -79,6 +80,7 @@ class PlanEntry(_Strict):
     traffic_period: str = "month"
     node_traffic: int | str | None = None
     locations: list[str] = Field(default_factory=list)
+    protocol: str | None = None
     prices: dict[str, int] = Field(default_factory=dict)
     trial: bool = False
     on_sale: bool = True
@@ -162,6 +164,7 @@ def _node_entry(tx: Tx, row: Node, names: dict[str, str]) -> dict[str, Any]:
         "rent_due": row.rent_due.isoformat() if row.rent_due else None,
         "traffic_limit": _amount(row.traffic_limit),
         "traffic_action": row.traffic_action if row.traffic_action != "warn" else None,
+        "protocol": row.protocol or None,
         "endpoints": [_endpoint_entry(each) for each in find.endpoints(tx, row)],
     }
     return {key: value for key, value in entry.items() if value not in (None, "")}

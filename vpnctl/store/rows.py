@@ -228,7 +228,6 @@ class Subscription:
     """Bytes a period on each node."""
     locations: list[str]
     protocol: str | None = None
-    """What a new device gets where it is served; None: as the node says."""
     prices: dict[str, int]
     source: str
     """`trial`, `payment` or `grant`."""

@@ -323,7 +323,7 @@ def _request(query: str, kind: str, body: bytes) -> tuple[dict[str, Any], dict[s
                 params[name] = content.decode()
             else:
                 files[name] = (file, content)
-    for key in ("reply_markup", "link_preview_options", "commands", "scope", "allowed_updates"):
+    for key in ("reply_markup", "link_preview_options", "commands", "scope", "allowed_updates", "caption_entities"):
         if isinstance(params.get(key), str):
             params[key] = json.loads(params[key])
     return params, files

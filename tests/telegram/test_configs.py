@@ -5,12 +5,19 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import pytest
+
+from tests import fakenode
+from tests.support.xray_core import XrayPart
 from tests.telegram.conftest import make_bot
 from tests.telegram.phone import connect, notices
 from tests.telegram.test_journeys import devices, offer
 from vpnctl import jobs
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.sales import subscriptions
 from vpnctl.actions.talk import delivery
+from vpnctl.rules.changes import SYSTEM
 from vpnctl.store import models
 from vpnctl.store.rows import Peer
 
@@ -39,6 +46,31 @@ def test_a_lockdown_stops_a_config_that_was_chosen_already(inside, ivan, monkeyp
     monkeypatch.setattr(delivery, "_waiting", locked_after_the_choice)
     inside.care()
     assert ivan.files("document") == []
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    monkeypatch.setitem(fakenode.PARTS, "xray", XrayPart)
+
+
+def test_a_link_stands_under_its_picture_to_be_copied_by_a_tap_and_a_file_does_not(cores, inside, ivan, api):
+    endpoints.add(inside.app, "fi", "xray", {})
+    assert settle(inside.app, [inside.node.id], Wish(scope=SYSTEM, always=True))[0].code == 0
+    connect(inside, ivan)
+    inside.press(ivan, "Xray")
+    sent = [call for call in api.calls if call.method == "sendPhoto"][-1]
+    link = next(iter(ivan.files("document")))[1].decode().strip()
+    assert link.startswith("vless://")
+    assert sent.params["caption"].endswith(f"paste it into the app:\n{link}")
+    (entity,) = sent.params["caption_entities"]
+    whole = sent.params["caption"].encode("utf-16-le")
+    start, end = 2 * entity["offset"], 2 * (entity["offset"] + entity["length"])
+    assert (entity["type"], whole[start:end].decode("utf-16-le")) == ("code", link)
+    connect(inside, ivan, "💻")
+    inside.press(ivan, "WireGuard")
+    sent = [call for call in api.calls if call.method == "sendPhoto"][-1]
+    assert "PrivateKey" not in sent.params["caption"]
+    assert "caption_entities" not in sent.params
 
 
 def test_a_key_that_is_not_to_be_kept_is_forgotten_also_when_the_picture_was_refused(shop, api, serve, ivan, admin):

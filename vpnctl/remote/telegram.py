@@ -70,10 +70,19 @@ def document(account: Account, chat: int, part: Part, caption: str) -> Outcome:
     return _call(account, "sendDocument", lambda url: http.upload(url, fields, part))
 
 
-def photo(account: Account, chat: int, part: Part, caption: str) -> Outcome:
-    """Send a picture to a chat; see `send`."""
+def photo(account: Account, chat: int, part: Part, caption: str, code: str = "") -> Outcome:
+    """Send a picture to a chat; see `send`. The caption ends with `code`, which a tap copies, where there is room."""
     fields = {"chat_id": str(chat), "caption": caption[:CAPTION]}
+    whole = f"{caption}\n{code}"
+    if code and _units(whole) <= CAPTION:
+        entity = {"type": "code", "offset": _units(whole) - _units(code), "length": _units(code)}
+        fields |= {"caption": whole, "caption_entities": json.dumps([entity])}
     return _call(account, "sendPhoto", lambda url: http.upload(url, fields, part))
+
+
+def _units(text: str) -> int:
+    """Return the length of a text as Telegram counts it: UTF-16 code units."""
+    return len(text.encode("utf-16-le")) // 2
 
 
 def whoami(account: Account) -> tuple[str, Outcome]:

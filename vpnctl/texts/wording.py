@@ -136,6 +136,11 @@ def _file(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
     return words.say("{device}, server {node}. Import it in the app {app}; /help says how.", **values)
 
 
+def tap(words: Words) -> str:
+    """Return what is said before a link that a tap copies."""
+    return words.say("Or tap this to copy it, and paste it into the app:")
+
+
 def _picture(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
     values = {key: details[key] for key in ("device", "app")}
     return words.say("{device}: scan it in the app {app}. Who has this picture is you: show it to nobody.", **values)

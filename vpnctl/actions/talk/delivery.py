@@ -158,7 +158,7 @@ def _send(app: App, notice: Notice, person: Recipient) -> Outcome:
     account = Account(app.settings.telegram_api_url, app.settings.bot_token)
     letter = wording.letter(notice.kind, notice.details, app.settings.zone, Words(person.locale))
     if notice.kind in (handover.FILE, handover.QR):
-        return _send_config(app, account, notice, person.chat, letter.text)
+        return _send_config(app, account, notice, person.chat, letter.text, Words(person.locale))
     chat, keyboard = _chat_now(app, person.chat), _keyboard(app, person.chat, letter)
     outcome = telegram.send(account, chat, letter.text, keyboard)
     if outcome.fate is not Fate.MOVED:
@@ -174,17 +174,19 @@ def _chat_now(app: App, chat: int) -> int:
         return int(tx.meta(f"{CHAT_MOVED}{chat}") or chat)
 
 
-def _send_config(app: App, account: Account, notice: Notice, chat: int, caption: str) -> Outcome:
+def _send_config(app: App, account: Account, notice: Notice, chat: int, caption: str, words: Words) -> Outcome:
     """Look once more: since it was chosen the bot may have been locked, or the device cut."""
     with app.store.read() as tx:
         if all(notice.id != each.id for each, _ in _waiting(tx, app.clock(), notice.id)):
             return Outcome(Fate.LATER, "held back")
     try:
         part = handover.package(app, notice.kind, notice.subject_id)
+        link = handover.pasted(app, notice.subject_id)
     except Conflict as error:
         return Outcome(Fate.REFUSED, error.what)
-    way = telegram.document if notice.kind == handover.FILE else telegram.photo
-    return way(account, chat, part, caption)
+    if notice.kind == handover.FILE:
+        return telegram.document(account, chat, part, caption)
+    return telegram.photo(account, chat, part, f"{caption}\n\n{wording.tap(words)}" if link else caption, link)
 
 
 def _keyboard(app: App, chat: int, letter: wording.Letter) -> list[list[dict[str, str]]]:

@@ -80,6 +80,13 @@ def package(app: App, kind: str, peer_id: str) -> Part:
         raise Conflict(error.what, error.hint) from None
 
 
+def pasted(app: App, peer_id: str) -> str:
+    """Return the link that people paste into an app in place of a picture of it; empty where the config is none."""
+    issued = peers.reveal_id(app, peer_id)
+    config = configs.config(app, issued).reveal().strip()
+    return config if "\n" not in config else ""
+
+
 def note_outcome(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:
     """Note what came of a notice: its peer's config arrived; its key is needed no more when nothing is open."""
     if kind == FILE and arrived:

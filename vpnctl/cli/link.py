@@ -39,14 +39,16 @@ def link(
     devices = [each.peer.device for each in found.peers]
     if found.ended is not None:
         front.say(f"note: {name} has no access ({found.ended}); the text says so")
-    elif not devices:
+    elif not devices and not found.closed:
         front.say(f"note: no device of {name} can be carried by that app; vpnctl peer list --user {name}")
     if found.left_out:
         front.say(
             f"note: not in it, for the app cannot carry them or their key is not kept: {', '.join(found.left_out)}"
         )
+    if found.closed:
+        front.say(f"note: not in it, for they may not connect now: {', '.join(found.closed)}")
     peers.delivered(front.app, [each.peer.id for each in found.peers], "link")
     if front.json:
-        output.dump({"user": name, "format": form, "devices": devices, "left_out": found.left_out,
+        output.dump({"user": name, "format": form, "devices": devices, "left_out": found.left_out, "closed": found.closed,
                      "ended": found.ended, "text": None if out else found.text.reveal()})  # fmt: skip
     return 0

@@ -24,12 +24,16 @@ from vpnctl.texts.words import Words
 
 @dataclass(frozen=True)
 class Link:
-    """The text, the devices in it, those that are left out of it, and why there may be none at all."""
+    """The text, the devices in it, those that are left out of it, and why there may be none at all.
+
+    Left out: `closed` may not connect now, `left_out` the app cannot carry, or their key is not kept.
+    """
 
     text: Secret
     peers: tuple[Issued, ...]
     left_out: tuple[str, ...]
     ended: Reason | None
+    closed: tuple[str, ...] = ()
 
 
 def written(app: App, name: str, form: str) -> Link:
@@ -43,6 +47,7 @@ def written(app: App, name: str, form: str) -> Link:
     now = app.clock()
     taken: list[tuple[Issued, Entry]] = []
     left_out: list[str] = []
+    closed: list[str] = []
     titles: set[tuple[str, str]] = set()
     with app.store.read() as tx:
         owner = find.user(tx, name)
@@ -53,6 +58,7 @@ def written(app: App, name: str, form: str) -> Link:
         limits = node_limits(tx, {owner.id: who}, now)
         for peer in [] if ended else in_use(rows):
             if why_not(standing(who, peer, limits), now) is not None:
+                closed.append(peer.device)
                 continue
             try:
                 issued = opened(tx, app, owner, peer)
@@ -66,7 +72,7 @@ def written(app: App, name: str, form: str) -> Link:
                 taken.append((issued, made))
     said = str(why(Words(owner.locale), ended)) if ended else ""
     text = link.written(kind, [made for _, made in taken], said)
-    return Link(text, tuple(issued for issued, _ in taken), tuple(dict.fromkeys(left_out)), ended)
+    return Link(text, tuple(issued for issued, _ in taken), tuple(dict.fromkeys(left_out)), ended, tuple(closed))
 
 
 def in_use(rows: Sequence[Peer]) -> list[Peer]:

@@ -49,6 +49,7 @@ def link(
         front.say(f"note: not in it, for they may not connect now: {', '.join(found.closed)}")
     peers.delivered(front.app, [each.peer.id for each in found.peers], "link")
     if front.json:
+        text = None if out else found.text.reveal()
         output.dump({"user": name, "format": form, "devices": devices, "left_out": found.left_out,
-                     "closed": found.closed, "ended": found.ended, "text": None if out else found.text.reveal()})  # fmt: skip
+                     "closed": found.closed, "ended": found.ended, "text": text})  # fmt: skip
     return 0

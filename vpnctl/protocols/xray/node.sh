@@ -179,7 +179,8 @@ xray_lingering() {
 xray_sync() {
   local tool=$1 name=$2 file=$3 gone users new port
   xray_as_begun "$name" "$file" || { systemctl -q restart "$(xray_unit "$tool" "$name")"; return; }
-  users=$("${tool}_users" "$name") || { echo "the core does not say who is live"; return 1; }
+  xray_up "$tool" "$name" || { echo "the core does not say who is live"; return 1; }
+  users=$xray_seen
   gone=$(xray_differing "$file" gone <<<"$users")
   port=$(xray_said "$name" "$file" 's/.*"port": \([0-9]*\)}.*/\1/p')
   if [ -n "$gone" ]; then

@@ -354,7 +354,9 @@ def test_one_of_two_hundred_is_cut_and_all_other_downloads_arrive_whole(service,
         core.wait()
     got = json.loads(results.read_text())
     whole = hashlib.sha256(bytes(range(256)) * (BLOB // 256)).hexdigest()
-    assert {number: got[str(number)] for number in range(PEOPLE) if got[str(number)] != whole} == {7: "broken"}
+    others = {number: got[str(number)] for number in range(PEOPLE) if got[str(number)] != whole}
+    assert others.pop(7, "").startswith("broken")
+    assert others == {}
     service("user", "remove", "crowd-7", "--yes")
 
 

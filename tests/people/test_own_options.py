@@ -99,5 +99,27 @@ def test_a_link_for_an_app_has_them_too(phone, service):
     assert "jc: 9" in proxies
 
 
+def test_a_device_that_is_being_replaced_keeps_nobody_from_changing_the_endpoint(phone, service):
+    service("peer", "set", "alice/phone", "--option", "jmin=40")
+    service("peer", "regen", "alice/phone", "--overlap")
+    service("peer", "set", "alice/phone", "--unset", "jmin")
+    assert service("endpoint", "set", "fi", "awg0", "--option", "jmax=30", "--option", "jmin=5").code == 0
+
+
+def test_what_it_has_not_of_its_own_cannot_be_taken_back(phone, service):
+    said = service("peer", "set", "alice/phone", "--unset", "jmni")
+    assert (said.code, "none of its own" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["v2ray", "3x-ui"])
+def test_protocols_without_options_of_clients_have_none(name):
+    from vpnctl.protocols import plugin
+    from vpnctl.protocols.interface import BadOption
+    from vpnctl.protocols.own import own
+
+    with pytest.raises(BadOption, match="has none"):
+        own(plugin(name), {}, {"fingerprint": "ios"})
+
+
 def test_nothing_to_change_is_a_mistake(phone, service):
     assert service("peer", "set", "alice/phone").code == 2

@@ -49,17 +49,21 @@ add_repository() {
   for each in $4; do [ "${each%%=*}" != "$VERSION_CODENAME" ] || suite=${each#*=}; done
   [ "$ID" != ubuntu ] || suite=$VERSION_CODENAME
   [ -n "$suite" ] || { echo "$url has nothing for $ID $VERSION_CODENAME"; return 1; }
-  command -v curl >/dev/null && command -v gpg >/dev/null || patiently -y --no-install-recommends install curl gpg || return 1
+  command -v curl >/dev/null && command -v gpg >/dev/null && command -v update-ca-certificates >/dev/null ||
+    patiently -y --no-install-recommends install curl gpg ca-certificates || return 1
   work=$(mktemp -d) || return 1
   trap 'rm -rf "$work"' RETURN
   download "$work/key" "$from" || return 1
-  [ "$(prints_of "$work")" = "$print" ] || { echo "what came from $from is not the key that signs $url"; return 1; }
+  grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$work/key" && [ "$(prints_of "$work")" = "$print" ] || { echo "what came from $from is not the key that signs $url"; return 1; }
   install -d -m 755 /etc/apt/keyrings && install -m 644 "$work/key" "$key" || return 1
   printf '%s\n' "Types: deb" "URIs: $url" "Suites: $suite" "Components: main" "Signed-By: $key" >"$work/list"
   printf '%s\n' "Package: ${5#*"$tab"}" "Pin: release o=$origin" "Pin-Priority: 500" '' "Package: *" "Pin: release o=$origin" "Pin-Priority: 1" >"$work/pin"
   install -m 644 "$work/pin" "$pin" && install -m 644 "$work/list" "$list" || return 1
   said=$(patiently update)
-  offered "$lacks" || { rm -f "$list" "$pin" "$key"; echo "$url does not bring $lacks for $suite${said:+: $said}"; return 1; }
+  offered "$lacks" && said= || said="$url does not bring $lacks for $suite${said:+: $said}"
+  [ -n "$said" ] || apt-get indextargets --format '$(SOURCESENTRY) $(ORIGIN)' | grep -qxF "$list:1 $origin" ||
+    said="$url does not call itself $origin in its Release file, so what else it brings could replace the system's packages"
+  [ -z "$said" ] || { rm -f "$list" "$pin" "$key"; echo "$said"; return 1; }
 }
 
 # Arguments: file, URL. Each attempt says the same when it fails: the last one tells.

@@ -26,6 +26,8 @@ LOADER = (
 
 APPLY_SECONDS = 420.0
 """Packages may have to be installed, and apt to be waited for (five minutes, in the script)."""
+BUILD_SECONDS = 1500.0
+"""Where a repository is added too: apt may be waited for twice, and a kernel module be built on one slow processor."""
 
 
 @cache
@@ -73,7 +75,8 @@ def call(
     body = script(frozenset(target.protocols.values()), path=tries).encode()
     header = f"{len(body)}\n{len(lines)}\n{nonce}\n".encode()
     files = b"".join(file.text.reveal().encode() for file in plan.files)
-    seconds = APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
+    builds = any(line.startswith("repository\t") for line in plan.lines)
+    seconds = BUILD_SECONDS if builds else APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
 
     def hear(part: bytes) -> None:
         if b"wait\tapt\n" in part:

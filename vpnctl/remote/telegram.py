@@ -70,10 +70,13 @@ def document(account: Account, chat: int, part: Part, caption: str) -> Outcome:
     return _call(account, "sendDocument", lambda url: http.upload(url, fields, part))
 
 
-def photo(account: Account, chat: int, part: Part, caption: str, code: str = "") -> Outcome:
-    """Send a picture to a chat; see `send`. The caption ends with `code`, which a tap copies, where there is room."""
+def photo(account: Account, chat: int, part: Part, caption: str, before: str = "", code: str = "") -> Outcome:
+    """Send a picture to a chat; see `send`. Where there is room, the caption ends with `code`, which a tap copies.
+
+    `before` is said before that.
+    """
     fields = {"chat_id": str(chat), "caption": caption[:CAPTION]}
-    whole = f"{caption}\n{code}"
+    whole = f"{caption}\n\n{before}\n{code}"
     if code and _units(whole) <= CAPTION:
         entity = {"type": "code", "offset": _units(whole) - _units(code), "length": _units(code)}
         fields |= {"caption": whole, "caption_entities": json.dumps([entity])}

@@ -81,7 +81,7 @@ def split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[
 def where_up(name: str, found: Comparison) -> Comparison:
     """Leave out what concerns endpoints that are down: they keep nobody's change on the others from being made."""
     rest = elsewhere(found.want, found.changes)
-    if not rest:
+    if not rest and not found.held:
         check_up(name, found.want, found.changes)
     return replace(found, changes=rest)
 

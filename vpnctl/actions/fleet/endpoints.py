@@ -184,7 +184,12 @@ def revise(tx: Tx, app: App, node: Node, row: Endpoint, values: Mapping[str, Any
 def _refuse_unfitting(tx: Tx, row: Endpoint, options: Mapping[str, Any]) -> None:
     """Options of an endpoint must fit what devices on it have of their own."""
     table = models.peer.c
-    live = (table.endpoint_id == row.id, table.revoked_at.is_(None), table.options.is_not(None))
+    live = (
+        table.endpoint_id == row.id,
+        table.revoked_at.is_(None),
+        table.retiring_at.is_(None),  # nobody gets a new config of one that is being replaced
+        table.options.is_not(None),
+    )
     for peer in tx.all(Peer, *live, order=table.device):
         try:
             own(plugin(row.protocol), options, peer.options or {})

@@ -21,6 +21,7 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
+from vpnctl.protocols import plugin
 from vpnctl.remote.driver import Query
 from vpnctl.remote.probe import Handshake, Verdict
 from vpnctl.rules import health, vitals
@@ -153,15 +154,20 @@ def _observe(app: App, view: View) -> Observed:
 def _online(view: View, observed: Observed) -> int:
     """Count live sessions by the node's own clock. Our probe's do not count: it never sends a packet.
 
-    Peers of whom a node does not tell when it heard of them are not counted.
+    Only sessions that last for minutes are counted: who has a connection open in a moment says nothing of a block.
     """
     since = observed.clock - ONLINE.total_seconds()
-    ours = {endpoint.name: endpoint.probe_identity for endpoint in view.endpoints}
+    ours = {
+        endpoint.name: endpoint.probe_identity
+        for endpoint in view.endpoints
+        if plugin(endpoint.protocol).supports.handshakes
+    }
     return sum(
         (peer.handshake or 0) >= since
         for name, seen in observed.endpoints.items()
+        if name in ours
         for identity, peer in seen.peers.items()
-        if identity != ours.get(name)
+        if identity != ours[name]
     )
 
 

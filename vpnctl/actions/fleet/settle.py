@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -206,10 +207,14 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
+_SOURCE = re.compile("could not be fetched|does not bring|does not call itself|is not the key|checksum differs")
+"""What our own script says where another source is the cure."""
+
+
 def _mend(applied: Applied) -> str:
     """Return what to do about the step that failed."""
     step, subject = applied.failed_at
-    if step in ("fetch", "repository"):
+    if step in ("fetch", "repository") and _SOURCE.search(applied.failed):
         setting = f"{subject}_{'archive' if step == 'fetch' else 'repository'}"
         return f"let the node reach that address, or set {setting} (docs/configuration.md)"
     if "Unable to locate package" in applied.failed:  # as apt says it; its language is C there

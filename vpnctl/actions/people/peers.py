@@ -16,6 +16,7 @@ from vpnctl.actions.people.issue import Issued, Room, Wanted, issue, mint, refus
 from vpnctl.app import App
 from vpnctl.errors import Conflict
 from vpnctl.protocols import plugin
+from vpnctl.protocols.interface import BadOption
 from vpnctl.protocols.own import carried, own
 from vpnctl.rules import grammar
 from vpnctl.store import events, find, models
@@ -173,6 +174,9 @@ def change(app: App, text: str, device: str | None = None, options: Mapping[str,
         owner, peer = find.peer(tx, text)
         endpoint, _ = place(tx, peer)
         had = peer.options or {}
+        unknown = [name for name, value in options.items() if value is None and name not in had]
+        if unknown:
+            raise BadOption(unknown[0], "it has none of its own of that name")
         whole = {name: value for name, value in {**had, **options}.items() if value is not None}
         new: dict[str, Any] = {}
         if device is not None and device != peer.device:

@@ -181,12 +181,12 @@ def _send_config(app: App, account: Account, notice: Notice, chat: int, caption:
             return Outcome(Fate.LATER, "held back")
     try:
         part = handover.package(app, notice.kind, notice.subject_id)
-        link = handover.pasted(app, notice.subject_id)
+        link = handover.pasted(app, notice.subject_id) if notice.kind == handover.QR else ""
     except Conflict as error:
         return Outcome(Fate.REFUSED, error.what)
     if notice.kind == handover.FILE:
         return telegram.document(account, chat, part, caption)
-    return telegram.photo(account, chat, part, f"{caption}\n\n{wording.tap(words)}" if link else caption, link)
+    return telegram.photo(account, chat, part, caption, wording.tap(words), link)
 
 
 def _keyboard(app: App, chat: int, letter: wording.Letter) -> list[list[dict[str, str]]]:

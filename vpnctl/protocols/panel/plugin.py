@@ -43,6 +43,7 @@ class Panel(Xray):
     name_prefix = "in"
     packages: tuple[tuple[str, str], ...] = ()
     archives: tuple[Archive, ...] = ()
+    client_options: frozenset[str] = frozenset()
     renews_clients = frozenset({"port", *_TEXTS, "dial_port"})
     must_match = frozenset({"port", *_TEXTS, "dial_port"})
     fixed = frozenset({"inbound"})

@@ -18,6 +18,7 @@ class V2Ray(Xray):
     default_port = 8443
     packages = (("curl", "curl"), ("v2ray", "v2ray"))
     archives: tuple[Archive, ...] = ()
+    client_options: frozenset[str] = frozenset()
     core = server.Core("v2ray", "/usr/bin/v2ray -format json")
     inbounds = (options.VMESS_RAW,)
     """Over WebSocket it believes anybody about where a connection comes from, so nobody could be cut off."""

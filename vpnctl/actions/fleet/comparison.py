@@ -81,8 +81,8 @@ def split(changes: list[Change], scope: str) -> tuple[tuple[Change, ...], tuple[
 def where_up(name: str, found: Comparison) -> Comparison:
     """Leave out what concerns endpoints that are down: they keep nobody's change on the others from being made."""
     rest = elsewhere(found.want, found.changes)
-    if not rest and not found.held:
-        check_up(name, found.want, found.changes)
+    if not rest:
+        check_up(name, found, found.changes)
     return replace(found, changes=rest)
 
 
@@ -104,13 +104,16 @@ class EndpointIsDown(NodeFailed):
     """What concerns an endpoint that does not run is pending; all else on the node was seen as wanted."""
 
 
-def check_up(name: str, want: Desired, changes: Iterable[Change]) -> None:
-    """People's business needs a running endpoint; starting one is the business of provision and sync."""
+def check_up(name: str, found: Comparison, changes: Iterable[Change]) -> None:
+    """People's business needs a running endpoint; starting one is the business of provision and sync.
+
+    EndpointIsDown where nothing else is left to do; a cut that the brake holds is left to do.
+    """
     every = tuple(changes)
     down = next((change for change in every if isinstance(change, EndpointDown)), None)
     if down is None:
         return
-    kind = NodeFailed if elsewhere(want, every) else EndpointIsDown
+    kind = NodeFailed if found.held or elsewhere(found.want, every) else EndpointIsDown
     if isinstance(down, InboundOff):
         raise kind(
             f"{name}: the panel has {down.name} no more, or switched it off, or made of it what we do not speak",

@@ -248,7 +248,7 @@ class _Round:
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
             raise NodeFailed(f"{name}: {applied.failed}", f"{_mend(applied)}, then: vpnctl node sync {name}")
-        check_up(name, want, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
+        check_up(name, self.found, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")
         return applied.observed

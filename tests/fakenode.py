@@ -292,7 +292,7 @@ class _Run:
         if self.node.steps == self.node.die_at_step:
             raise Died
         problem = work()
-        self.say("failed", verb, subject, problem) if problem else self.say("did", verb, subject)
+        self.say("failed", verb, subject, "", problem) if problem else self.say("did", verb, subject)
         self.node.writes += 1
         return not problem
 

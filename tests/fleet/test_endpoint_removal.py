@@ -62,3 +62,12 @@ def test_no_pool_left_is_said(service):
     assert service("endpoint", "add", "fi", "wireguard", "--pool", "10.0.0.0/8", "--interface", "wga").code == 0
     run = service("endpoint", "add", "fi", "wireguard")
     assert (run.code, "no pool is left" in run.err) == (5, True)
+
+
+def test_an_endpoint_that_never_came_up_is_tried_again_and_not_added_twice(service, fleet):
+    fleet["fi.example.org"].die_at_step = fleet["fi.example.org"].steps + 1
+    assert service("endpoint", "add", "fi", "amneziawg").code == 3
+    again = service("endpoint", "add", "fi", "amneziawg")
+    assert (again.code, "vpnctl node sync fi" in again.err) == (5, True)
+    assert len(service("endpoint", "list", "fi", "--json").json) == 2
+    assert service("endpoint", "add", "fi", "amneziawg", "--interface", "awg7").code == 0

@@ -73,7 +73,7 @@ def test_a_reason_that_holds_a_broken_up_key_is_not_shown(app, serve):
     users.add(app, ["alice"])
     issued = peers.add(app, [Wanted("alice")])[0]
     psk = issued.shared.reveal()
-    node.fake.answer = lambda out: out.replace(b"applied", f"failed\tsync\twg0\tbad {psk[:20]} {psk[20:]}".encode())
+    node.fake.answer = lambda out: out.replace(b"applied", f"failed\tsync\twg0\t\tbad {psk[:20]} {psk[20:]}".encode())
     found = settle(app, [node.id])[0]
     assert psk[:12] not in found.error
     assert psk[20:32] not in found.error

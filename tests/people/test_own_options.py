@@ -61,9 +61,16 @@ def test_they_go_with_the_device_through_new_keys_and_a_move(phone, service):
 
 def test_what_does_not_fit_elsewhere_stays_behind(phone, service):
     service("endpoint", "add", "fi", "amneziawg", "--option", "generation=1.0")
-    moved = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1").out
-    assert "I1" not in lines(moved)
+    moved = service("user", "migrate", "alice", "--to", "fi", "--endpoint", "awg1")
+    assert "I1" not in lines(moved.out)
+    assert "alice/phone keeps no i1, jc, mtu of its own there" in moved.err
     assert lines(service("user", "migrate", "alice", "--to", "fi", "--protocol", "wireguard").out)["MTU"] == "1420"
+
+
+def test_one_option_is_not_set_and_taken_back_at_once(phone, service):
+    said = service("peer", "set", "alice/phone", "--option", "jc=7", "--unset", "jc")
+    assert (said.code, "jc cannot be set and taken back" in said.err) == (2, True)
+    assert lines(service("peer", "config", "alice/phone").out)["Jc"] == "9"
 
 
 @pytest.mark.parametrize(

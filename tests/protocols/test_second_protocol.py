@@ -244,7 +244,7 @@ def test_a_taken_port_is_one_of_the_same_transport(fi, cli):
 def test_a_reason_that_holds_part_of_a_secret_is_not_shown(fi, cli):
     link = add(cli, "alice")
     fi.answer = lambda out: out.replace(b"did\tsync", b"failed\tsync").replace(
-        b"failed\tsync\ttoy0", f"failed\tsync\ttoy0\tuser {link['secret'][:20]} is odd".encode()
+        b"failed\tsync\ttoy0", f"failed\tsync\ttoy0\t\tuser {link['secret'][:20]} is odd".encode()
     )
     said = cli("peer", "add", "bob", "--protocol", "toy")
     assert link["secret"][:12] not in said.err

@@ -38,7 +38,7 @@ def planted(out: bytes, canaries, where: int, how: str) -> bytes:
         parts[where % len(parts)] = words[where % len(words)]
         return b"\n".join([*lines[:at], b"\t".join(parts), *lines[at + 1 :]])
     if how == "reason":
-        return b"\n".join([*lines[:at], b"failed\tsync\twg0\tError: " + many, *lines[at:]])
+        return b"\n".join([*lines[:at], b"failed\tsync\twg0\t\tError: " + many, *lines[at:]])
     if how == "path":
         return b"\n".join([*lines[:at], b"path\twg0\t4\tsetup\t" + many, *lines[at:]])
     if how == "escape":

@@ -30,6 +30,9 @@ Password = Annotated[bool, typer.Option("--password-stdin", help="Read the passw
 Agent = Annotated[bool, typer.Option("--agent", help="Use the SSH agent for the first login.")]
 
 
+TRIES = 3
+
+
 def means_of(identity: Path | None, password_stdin: bool, agent: bool) -> Any:
     """Return the way in that was named; InvalidInput for several. A password is read from stdin."""
     from vpnctl.errors import InvalidInput
@@ -60,11 +63,17 @@ def ask_host_key(fingerprint: str) -> bool:
     if not sys.stdin.isatty():
         return False
     front.say(f"The server shows the host key {fingerprint}\nCompare it with your provider's console.")
-    sys.stderr.write("Type its last 6 characters to trust it: ")
-    sys.stderr.flush()
-    typed = sys.stdin.readline().strip()
-    if typed and typed != fingerprint[-6:]:
-        raise Distrust(
-            f"'{clean(typed)}' is not its last 6 characters; nothing was saved", "compare all of it, and type those 6"
-        )
-    return bool(typed)
+    wrong = ""
+    for _ in range(TRIES):
+        sys.stderr.write("Type its last 6 characters to trust it: ")
+        sys.stderr.flush()
+        typed = sys.stdin.readline().strip()
+        if typed == fingerprint[-6:]:
+            return True
+        if not typed:
+            break
+        wrong = typed
+        front.say(f"'{clean(wrong)}' is not its last 6 characters")
+    if wrong:
+        raise Distrust("the host key is not trusted; nothing was saved", "compare all of it, and type its last 6")
+    return False

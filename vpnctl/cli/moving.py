@@ -105,8 +105,10 @@ def _hand_over(
     if out is not None:
         out.mkdir(mode=0o700, exist_ok=True)
     for each in moved:
+        device = f"{each.new.user.name}/{each.new.peer.device}"
+        if each.dropped:
+            front.say(f"note: {device} keeps no {', '.join(each.dropped)} of its own there: vpnctl peer show {device}")
         if each.new.forgotten:
-            device = f"{each.new.user.name}/{each.new.peer.device}"
             front.say(f"note: the key of {device} was not kept here: its file of before, or vpnctl peer regen {device}")
     rows = hand_over(front, [each.new for each in moved if not each.new.forgotten], out=out)
     settle(front.app, [each.old_node.id for each in moved])  # the grace runs from the handing out on: they are told

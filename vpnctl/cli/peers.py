@@ -116,7 +116,7 @@ def list_(
         str | None, typer.Option("--node", help="Only on this node.", autocompletion=complete_nodes)
     ] = None,
     revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones too.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Read the nodes first.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Settle the nodes first, and so read them.")] = False,
     pending: Annotated[bool, typer.Option("--pending", help="Only those not seen as they should be.")] = False,
     orphaned: Annotated[
         bool, typer.Option("--orphaned", help="Only those whose person has no subscription and is not unlimited.")
@@ -202,11 +202,11 @@ def set_(
 ) -> int:
     """Rename a device, or give its config options of its own; then hand the config out again."""
     from vpnctl.actions.people import peers
-    from vpnctl.cli.pairs import named_options
+    from vpnctl.cli.pairs import changed_options
     from vpnctl.errors import InvalidInput
 
     front = current()
-    given = {**named_options(option), **dict.fromkeys(unset or [])}
+    given = changed_options(option, unset)
     if device is None and not given:
         raise InvalidInput("change what?", "--device NEW, --option NAME=VALUE, or --unset NAME")
     changed = peers.change(front.app, peer, device, given)

@@ -45,6 +45,8 @@ class Supports:
     """Secrets that only the client needs. It may keep one to itself, and name only the identity to us."""
     server_secret: bool = False
     """Whether part of the server's secret stands in what clients import."""
+    link: bool = False
+    """What clients import is a link, which people paste."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,19 @@ class Query:
 
 
 @dataclass(frozen=True)
+class FailedStep:
+    """Which step of changing a node failed; empty where that is not known."""
+
+    kind: str = ""
+    subject: str = ""
+    cause: str = ""
+    """`source`: what was to be fetched is not there, or not what it should be. `package`: no source brings it."""
+
+
+NO_STEP = FailedStep()
+
+
+@dataclass(frozen=True)
 class Applied:
     """What came of changing a node. `refused` is empty, `moved` (it is not as observed any more) or `busy`."""
 
@@ -40,8 +53,7 @@ class Applied:
     refused: str = ""
     failed: str = ""
     """The step that failed and why, without secrets; or empty."""
-    failed_at: tuple[str, str] = ("", "")
-    """The kind of that step, and what it was about; empty where neither is known."""
+    step: FailedStep = NO_STEP
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-# Installing what a node needs: packages, repositories of packages, programs in archives. `say` and `$state` are node.sh's.
+# Installing what a node needs: packages, repositories of packages, programs in archives. `say`, `$state`, `$no_source` and
+# `$no_package` are node.sh's.
 
 # Servers update themselves at first boot, so apt may be in use: that is waited for, up to five minutes. Its own
 # waiting does not cover the lock of the lists. Lists that cannot be fetched matter only if the packages are not there.
@@ -9,12 +10,13 @@ install_packages() {
   patiently -y --no-install-recommends install "$@"
 }
 
-# Runs apt-get until it is not in use by others any more, or the time is over; says why it failed.
+# Runs apt-get until it is not in use by others any more, or the time is over; says why it failed. Its language is C here.
 patiently() {
   local said
   until said=$(set -o pipefail; apt-get -qq "$@" 2>&1 </dev/null | at_most); do
     case $said in
       *"Could not get lock"* | *"Unable to lock"* | *"Unable to acquire"*) ;;
+      *"Unable to locate package"*) echo "$said"; return "$no_package" ;;
       *) echo "$said"; return 1 ;;
     esac
     [ $SECONDS -lt $end ] || { echo "$said"; return 1; }
@@ -48,13 +50,13 @@ add_repository() {
   . /etc/os-release
   for each in $4; do [ "${each%%=*}" != "$VERSION_CODENAME" ] || suite=${each#*=}; done
   [ "$ID" != ubuntu ] || suite=$VERSION_CODENAME
-  [ -n "$suite" ] || { echo "$url has nothing for $ID $VERSION_CODENAME"; return 1; }
+  [ -n "$suite" ] || { echo "$url has nothing for $ID $VERSION_CODENAME"; return "$no_source"; }
   command -v curl >/dev/null && command -v gpg >/dev/null && command -v update-ca-certificates >/dev/null ||
     patiently -y --no-install-recommends install curl gpg ca-certificates || return 1
   work=$(mktemp -d) || return 1
   trap 'rm -rf "$work"' RETURN
-  download "$work/key" "$from" || return 1
-  grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$work/key" && [ "$(prints_of "$work")" = "$print" ] || { echo "what came from $from is not the key that signs $url"; return 1; }
+  download "$work/key" "$from" || return
+  grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$work/key" && [ "$(prints_of "$work")" = "$print" ] || { echo "what came from $from is not the key that signs $url"; return "$no_source"; }
   install -d -m 755 /etc/apt/keyrings && install -m 644 "$work/key" "$key" || return 1
   printf '%s\n' "Types: deb" "URIs: $url" "Suites: $suite" "Components: main" "Signed-By: $key" >"$work/list"
   printf '%s\n' "Package: ${5#*"$tab"}" "Pin: release o=$origin" "Pin-Priority: 500" '' "Package: *" "Pin: release o=$origin" "Pin-Priority: 1" >"$work/pin"
@@ -63,7 +65,7 @@ add_repository() {
   offered "$lacks" && said= || said="$url does not bring $lacks for $suite${said:+: $said}"
   [ -n "$said" ] || apt-get indextargets --format '$(SOURCESENTRY) $(ORIGIN)' | grep -qxF "$list:1 $origin" ||
     said="$url does not call itself $origin in its Release file, so what else it brings could replace the system's packages"
-  [ -z "$said" ] || { rm -f "$list" "$pin" "$key"; echo "$said"; return 1; }
+  [ -z "$said" ] || { rm -f "$list" "$pin" "$key"; echo "$said"; return "$no_source"; }
 }
 
 # Arguments: file, URL. Each attempt says the same when it fails: the last one tells.
@@ -71,7 +73,7 @@ download() {
   local said
   said=$(curl -fsSL --retry 2 --max-time 100 -o "$1" "$2" 2>&1) && return
   echo "$2 could not be fetched: ${said##*$'\n'}"
-  return 1
+  return "$no_source"
 }
 
 # The fingerprints of all keys in a file: whatever else is in it would be trusted too.
@@ -89,8 +91,8 @@ fetch_program() {
   [ -n "$machine" ] || { echo "there is no build of $name for $(uname -m)"; return 1; }
   command -v curl >/dev/null && command -v unzip >/dev/null || install_packages curl unzip || return 1
   mkdir -p "$work" /usr/local/bin
-  download "$work/$name.zip" "$url" || return 1
-  [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { echo "what came from $url is not what was expected: its checksum differs"; return 1; }
+  download "$work/$name.zip" "$url" || return
+  [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { echo "what came from $url is not what was expected: its checksum differs"; return "$no_source"; }
   unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && sync "$work/$name" || return 1
   mkdir -p "$state" && echo "$sum" >"$state/$name.archive" && mv -T "$work/$name" "/usr/local/bin/$name" && sync /usr/local/bin
 }

@@ -75,8 +75,7 @@ def call(
     body = script(frozenset(target.protocols.values()), path=tries).encode()
     header = f"{len(body)}\n{len(lines)}\n{nonce}\n".encode()
     files = b"".join(file.text.reveal().encode() for file in plan.files)
-    builds = any(line.startswith("repository\t") for line in plan.lines)
-    seconds = BUILD_SECONDS if builds else APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
+    seconds = BUILD_SECONDS if plan.builds else APPLY_SECONDS if plan.lines or tries else COMMAND_SECONDS
 
     def hear(part: bytes) -> None:
         if b"wait\tapt\n" in part:

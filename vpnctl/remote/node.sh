@@ -51,7 +51,7 @@ main() {
     said=$(masked "$3")
     said=${said//[$'\n\t\r']/ }
     [ ${#said} -gt 300 ] && said=${said: -300}
-    say failed "$1" "$2" "$said"
+    say failed "$1" "$2" "${4:-}" "$said"
   }
 
   # The end of what stdin says, where the reason stands; a flood is read on but not kept, and cut off after 64 MB. What
@@ -67,13 +67,16 @@ main() {
     printf %s "$said"
   }
 
-  # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards.
+  # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards. A step that
+  # ends with one of these says what is the matter: its source is none, or no source of the server has the package.
+  no_source=41 no_package=42
   step() {
-    local said
+    local said cause=
     if said=$( (trap - PIPE; "${@:3}") 2>&1 </dev/null | at_most; exit "${PIPESTATUS[0]}"); then
       say did "$1" "$2"
     else
-      fail "$1" "$2" "$said"
+      case $? in "$no_source") cause=source ;; "$no_package") cause=package ;; esac
+      fail "$1" "$2" "$said" "$cause"
       return 1
     fi
   }

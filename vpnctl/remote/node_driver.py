@@ -30,7 +30,7 @@ class NodeDriver:
         """See `Driver.apply`."""
         answer = self._call(plan.apply(order), order.desired, query, waits)
         files = [want.config for want in order.desired.endpoints]
-        return Applied(answer.observed, answer.refused, node.scrubbed(answer.failed, files), answer.failed_at)
+        return Applied(answer.observed, answer.refused, node.scrubbed(answer.failed, files), answer.step)
 
     def close(self) -> None:
         """Nothing of its own is open."""

@@ -35,6 +35,8 @@ class NodePlan:
 
     lines: tuple[str, ...]
     files: tuple[File, ...] = ()
+    builds: bool = False
+    """Whether a repository is added: then packages may have to be built on the node."""
 
 
 def look(desired: Desired, scope: str, known: Mapping[str, str | None] = MappingProxyType({})) -> tuple[str, ...]:
@@ -110,7 +112,8 @@ def apply(order: ChangeOrder) -> NodePlan:
     for want in desired.endpoints:
         lines += _cuts(want, observed)
     packages = [change.package for change in todo if isinstance(change, PackageMissing)]
-    lines += [line for each in desired.repositories for line in _repository(each, packages)]
+    sources = [line for each in desired.repositories for line in _repository(each, packages)]
+    lines += sources
     lines += [_line("package", " ".join(packages))] if packages else []
     lines += [_fetch(each) for each in desired.archives if ProgramMissing(each.program) in todo]
     tests = {want.config.path: f"{want.fragment} {want.tool}" for want in desired.endpoints if want.tested}
@@ -118,7 +121,7 @@ def apply(order: ChangeOrder) -> NodePlan:
     lines.append(_line("fresh", order.fresh))
     lines += [_line("publish", file.path) for file in files]
     lines += _live(desired, todo, {file.path for file in files})
-    return NodePlan(tuple(lines), tuple(files))
+    return NodePlan(tuple(lines), tuple(files), bool(sources))
 
 
 def _file(file: File, test: str) -> str:

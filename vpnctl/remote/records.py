@@ -10,6 +10,7 @@ from datetime import datetime
 
 from vpnctl.errors import VpnctlError
 from vpnctl.protocols import plugin
+from vpnctl.remote.driver import NO_STEP, FailedStep
 from vpnctl.rules import firewall, grammar
 from vpnctl.rules.grammar import clean, quoted
 from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface
@@ -25,8 +26,7 @@ class ScriptAnswer:
     refused: str = ""
     failed: str = ""
     """The step that failed, in the node's words, or empty."""
-    failed_at: tuple[str, str] = ("", "")
-    """The kind of that step, and what it was about; empty where neither is known."""
+    step: FailedStep = NO_STEP
     did: tuple[str, ...] = ()
 
 
@@ -54,6 +54,7 @@ _ODD_TOKEN = "?"  # noqa: S105 - what stands for a token that no vpnctl wrote
 _STEPS = frozenset(
     "repository package fetch cut stage token publish repair remove reload sysctl start stop sync ufw".split()  # noqa: SIM905
 )
+_CAUSES = ("source", "package")
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Reader:
     did: list[str] = field(default_factory=list)
     refused: str = ""
     failed: str = ""
-    failed_at: tuple[str, str] = ("", "")
+    step: FailedStep = NO_STEP
     _dump: list[str] | None = None
 
     def feed(self, line: str) -> None:
@@ -191,10 +192,10 @@ class Reader:
     def _on_did(self, *words: str) -> None:
         self.did.append(clean(" ".join(words), 200))
 
-    def _on_failed(self, step: str, subject: str, reason: str) -> None:
+    def _on_failed(self, step: str, subject: str, cause: str, reason: str) -> None:
         """The reason is the programs' own words, which hold keys by accident only; what looks like one is masked."""
         known = step in _STEPS and _PATH.fullmatch(subject)
-        self.failed_at = (step, subject) if known else ("", "")
+        self.step = FailedStep(step, subject, cause if cause in _CAUSES else "") if known else NO_STEP
         where = f"{step} {subject}" if known else "a step"
         self.failed = f"{where}: {quoted(reason) or 'it gave no reason'}"
 
@@ -221,7 +222,7 @@ class Reader:
             ways=ways,
             paths={link: tuple(found) for link, found in self.paths.items()},
         )
-        return ScriptAnswer(observed, self.refused, self.failed, self.failed_at, tuple(self.did))
+        return ScriptAnswer(observed, self.refused, self.failed, self.step, tuple(self.did))
 
     def _endpoint(self, name: str) -> SeenEndpoint:
         identity, port, peers = plugin(self.protocols[name]).observe(self.dumps[name])

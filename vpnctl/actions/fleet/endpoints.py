@@ -45,6 +45,7 @@ def add(
     new = NewEndpoint(protocol, general(given), plugin(protocol).checked(_options(given)), avoid)
     with app.store.write() as tx:
         node = find.node(tx, node_name)
+        _refuse_twice(node, find.endpoints(tx, node), new)
         return Done(create(tx, app, node, new), [node.id])
 
 
@@ -85,6 +86,16 @@ def protocols() -> tuple[str, ...]:
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None and name not in GENERAL}
+
+
+def _refuse_twice(node: Node, there: list[Endpoint], new: NewEndpoint) -> None:
+    """Where one was added that never came up, trying again is a sync: a second one would stand beside it."""
+    for other in there:
+        if other.protocol == new.protocol and other.proven_at is None and not new.general.get("interface"):
+            raise Conflict(
+                f"{node.name} has {other.name} of {plugin(other.protocol).title} already, which was never seen to work",
+                f"vpnctl node sync {node.name} tries that again; a second one: --interface NAME",
+            )
 
 
 def create(tx: Tx, app: App, node: Node, new: NewEndpoint) -> Endpoint:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +31,7 @@ from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.outcome import Reach, Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
-from vpnctl.remote.driver import Applied, ChangeOrder, Driver, Query
+from vpnctl.remote.driver import Applied, ChangeOrder, Driver, FailedStep, Query
 from vpnctl.rules.changes import PEOPLE, InboundOff
 from vpnctl.rules.difference import difference
 from vpnctl.rules.notes import PacketsLost
@@ -207,17 +206,12 @@ def _outcome(view: View, found: Comparison, observed: Observed, scope: str) -> S
     return Settled(node_id, name, 0, found.changes, notes=notes)
 
 
-_SOURCE = re.compile("could not be fetched|does not bring|does not call itself|is not the key|checksum differs")
-"""What our own script says where another source is the cure."""
-
-
-def _mend(applied: Applied) -> str:
+def _mend(step: FailedStep) -> str:
     """Return what to do about the step that failed."""
-    step, subject = applied.failed_at
-    if step in ("fetch", "repository") and _SOURCE.search(applied.failed):
-        setting = f"{subject}_{'archive' if step == 'fetch' else 'repository'}"
+    if step.cause == "source":
+        setting = f"{step.subject}_{'archive' if step.kind == 'fetch' else 'repository'}"
         return f"let the node reach that address, or set {setting} (docs/configuration.md)"
-    if "Unable to locate package" in applied.failed:  # as apt says it; its language is C there
+    if step.cause == "package":
         return "give the server a source of that package (docs/protocols.md)"
     return "mend that on the node"
 
@@ -247,7 +241,7 @@ class _Round:
         read = proof.Read(want, applied.observed, scope, fresh, self.way.fences)
         proof.record(app, view, read, agreed=not left and not applied.failed)
         if applied.failed:
-            raise NodeFailed(f"{name}: {applied.failed}", f"{_mend(applied)}, then: vpnctl node sync {name}")
+            raise NodeFailed(f"{name}: {applied.failed}", f"{_mend(applied.step)}, then: vpnctl node sync {name}")
         check_up(name, self.found, left if scope == PEOPLE else [each for each in left if isinstance(each, InboundOff)])
         if left:
             raise NodeFailed(f"{name} still differs after the change: {left[0]}", f"vpnctl node check {name}")

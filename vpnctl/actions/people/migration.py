@@ -35,6 +35,8 @@ class Moved:
     new: Issued
     old: Peer
     old_node: Node
+    dropped: tuple[str, ...] = ()
+    """Options of its own that it does not keep: the target's endpoint knows no such, or they do not fit there."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ def _move(tx: Tx, app: App, owner: User, old: Peer, node: Node, target: Destinat
     tx.update(Peer, models.peer.c.id == peer.id, **kept)
     before, after = {"node": node.name}, {"node": target.node, "replaces": in_use.id}
     events.record(tx, stamp(app), "peer.migrate", ("peer", peer.id, f"{owner.name}/{old.device}"), before, after)
-    return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node)
+    dropped = tuple(sorted(set(old.options or {}) - set(options or {})))
+    return Moved(replace(new, peer=peer, elsewhere=elsewhere), in_use, node, dropped)
 
 
 def _alike(tx: Tx, was: Endpoint, target: Destination) -> str | None:

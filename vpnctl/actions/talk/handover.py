@@ -17,6 +17,7 @@ from vpnctl.actions.people import configs, peers
 from vpnctl.actions.people.issue import Issued
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
+from vpnctl.protocols import plugin
 from vpnctl.remote.http import Part
 from vpnctl.store import models, outbox
 from vpnctl.store.engine import Tx
@@ -83,8 +84,8 @@ def package(app: App, kind: str, peer_id: str) -> Part:
 def pasted(app: App, peer_id: str) -> str:
     """Return the link that people paste into an app in place of a picture of it; empty where the config is none."""
     issued = peers.reveal_id(app, peer_id)
-    config = configs.config(app, issued).reveal().strip()
-    return config if "\n" not in config else ""
+    link = plugin(issued.endpoint.protocol).supports.link
+    return configs.config(app, issued).reveal().strip() if link else ""
 
 
 def note_outcome(tx: Tx, app: App, kind: str, peer_id: str, *, arrived: bool) -> None:

@@ -49,7 +49,7 @@ class Xray:
 
     name = "xray"
     title = "Xray"
-    supports = Supports(handshakes=False, client_secret=False, server_secret=True)
+    supports = Supports(handshakes=False, client_secret=False, server_secret=True, link=True)
     transport = "tcp"
     driver = "node"
     script: tuple[str, ...] = ("vpnctl.protocols.xray",)

@@ -46,6 +46,7 @@ def parse(key: str, text: str) -> Any:
         "extend_once": lambda text: text == "yes",
         "approve_configs": lambda text: text == "yes",
         "bot_token": _token,
+        "dns_command": lambda text: str(_path(text)) if text else "",
         "xray_archive": lambda text: _archive(text) if text else "",
         "amneziawg_repository": lambda text: _repository(text) if text else "",
         "telegram_api_url": _url,

@@ -65,6 +65,10 @@ class Settings:
         "repository, and the key that signs it; `file://` is a path on the node; empty: the makers' own",
         "",
     )
+    dns_command: str = _setting(
+        "a program that `node rebuild` runs to change a DNS record, with the arguments NODE NAME ADDRESS; empty: none",
+        "",
+    )
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )

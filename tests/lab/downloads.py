@@ -1,6 +1,7 @@
 """Many downloads at once through SOCKS ports from 20000 on, each slow enough to last; says the hash of each, or what went wrong.
 
-Arguments: how many, the address of the far side, how many bytes its page has, where to write the results.
+Arguments: how many, the address of the far side, how many bytes its page has, where to write the results. When the page of
+each has begun, a file beside the results, `.begun`, says so, and all go on.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ async def begun(number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     raise AssertionError
 
 
-async def download(number: int) -> str:
+async def download(number: int, together: asyncio.Barrier) -> str:
     """Return the hash of what came, `never begun`, or `broken` and where it ended too early."""
     try:
         reader, _writer = await begun(number)
     except (OSError, asyncio.IncompleteReadError):
+        await together.wait()
         return "never begun"
+    if await together.wait() == 0:
+        Path(f"{sys.argv[4]}.begun").touch()
     digest, left, start = hashlib.sha256(), SIZE, time.monotonic()
     while left:
         try:
@@ -59,7 +63,8 @@ async def download(number: int) -> str:
 async def main() -> None:
     """Run them side by side."""
     count = int(sys.argv[1])
-    found = await asyncio.gather(*(download(number) for number in range(count)))
+    together = asyncio.Barrier(count)
+    found = await asyncio.gather(*(download(number, together) for number in range(count)))
     Path(sys.argv[4]).write_text(json.dumps(dict(enumerate(found))))
 
 

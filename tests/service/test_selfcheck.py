@@ -73,11 +73,11 @@ def test_an_unconfirmed_recovery_key_a_full_disk_and_a_jumped_clock_are_named(ap
 
 def test_a_name_that_does_not_resolve_or_leads_elsewhere_is_named(app, serve, monkeypatch):
     node = serve()
-    monkeypatch.setattr(selfcheck, "_resolve", lambda _name: set())
+    monkeypatch.setattr(selfcheck, "addresses", lambda _name: set())
     assert "does not resolve" in found(app)["fi"]
     with app.store.write() as tx:
         tx.update(Node, models.node.c.id == node.id, host="8.8.8.8")
-    monkeypatch.setattr(selfcheck, "_resolve", lambda _name: {"9.9.9.9"})
+    monkeypatch.setattr(selfcheck, "addresses", lambda _name: {"9.9.9.9"})
     assert "leads to 9.9.9.9, not to 8.8.8.8" in found(app)["fi"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import date
@@ -54,25 +55,29 @@ def add(app: App, new: NewNode, confirm: Confirm) -> Node:
     details = checked_details(new.details)
     with app.store.read() as tx:
         _refuse_taken(tx, name)
+    if new.target is None and "public_host" not in details:
+        raise InvalidInput("clients must know how to reach this machine", "give --public-host NAME_OR_ADDRESS")
+    login, jump = enter(app, new, confirm)
+    with app.store.write() as tx:
+        return save(tx, app, login, jump, details)
+
+
+def enter(app: App, new: NewNode, confirm: Confirm) -> tuple[Login, Node | None]:
+    """Get into a server, pin its host key, install our key, check for root; return how, and through which node."""
+    with app.store.read() as tx:
         jump = find.node(tx, new.jump) if new.jump else None
         via = login_of(tx, jump) if jump else None
     if new.target is None:
-        login = Login(name, "local", "localhost", 0, "root", "", known=False)
-        if "public_host" not in details:
-            raise InvalidInput("clients must know how to reach this machine", "give --public-host NAME_OR_ADDRESS")
+        login = Login(new.name, "local", "localhost", 0, "root", "", known=False)
     else:
         where = grammar.target(new.target)
-        login = Login(name, "ssh", where.host, where.port, where.login, "", via, known=False)
+        login = Login(new.name, "ssh", where.host, where.port, where.login, "", via, known=False)
         login = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
         if new.means:
             enroll.install_key(login, new.means, public_line(app), ssh_key(app))
-    shell = app.connect(login)
-    try:
+    with contextlib.closing(app.connect(login)) as shell:
         enroll.check_root(shell, login)
-    finally:
-        shell.close()
-    with app.store.write() as tx:
-        return save(tx, app, login, jump, details)
+    return login, jump
 
 
 def save(tx: Tx, app: App, login: Login, jump: Node | None, details: dict[str, Any]) -> Node:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vpnctl.actions.fleet.desired import endpoint_spec
+from vpnctl.actions.people import peers
 from vpnctl.actions.people.issue import Issued
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
@@ -13,6 +14,8 @@ from vpnctl.protocols import plugin
 from vpnctl.protocols.interface import ClientKind, EndpointSpec, Entry, PeerSpec
 from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
+from vpnctl.store import models
+from vpnctl.store.rows import Peer, User
 
 
 def config(app: App, issued: Issued) -> Secret:
@@ -39,6 +42,20 @@ def form(app: App, issued: Issued, name: str = "") -> Secret:
 def entry(app: App, issued: Issued, kind: ClientKind) -> Entry | None:
     """Return a device as one entry of what an app of that kind reads; None where that cannot carry it."""
     return plugin(issued.endpoint.protocol).entry(kind, *_rendered(app, issued))
+
+
+def kept(app: App, peer_ids: Sequence[str]) -> tuple[list[Issued], list[str]]:
+    """Return live peers with their secrets, and the devices (USER/DEVICE) whose client's secret was not kept."""
+    issued, lost = [], []
+    with app.store.read() as tx:
+        for peer_id in peer_ids:
+            peer = tx.one(Peer, models.peer.c.id == peer_id, models.peer.c.revoked_at.is_(None))
+            owner = tx.one(User, models.user.c.id == peer.user_id) if peer else None
+            if peer is not None and owner is not None:
+                one = peers.unsealed(tx, app, owner, peer)
+                issued += [] if one.forgotten else [one]
+                lost += [f"{owner.name}/{peer.device}"] if one.forgotten else []
+    return issued, lost
 
 
 def _rendered(app: App, issued: Issued) -> tuple[EndpointSpec, str, PeerSpec, Secret | None]:

@@ -208,11 +208,16 @@ def reveal_id(app: App, peer_id: str) -> Issued:
         return opened(tx, app, owner, peer)
 
 
-def opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
-    """Return a peer with its secrets. Conflict when its private key is not kept here."""
+def unsealed(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
+    """Return a peer with its secrets, as far as they are kept here."""
     endpoint, node = place(tx, peer)
     secret = app.vault.open("peer.secret", peer.id, peer.secret_sealed) if peer.secret_sealed else None
-    issued = Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
+    return Issued(owner, peer, endpoint, node, secret, peer_spec(app.vault, peer).shared)
+
+
+def opened(tx: Tx, app: App, owner: User, peer: Peer) -> Issued:
+    """Return a peer with its secrets. Conflict when its private key is not kept here."""
+    issued = unsealed(tx, app, owner, peer)
     if issued.forgotten:
         raise Conflict(
             f"the private key of {owner.name}/{peer.device} was not kept",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from vpnctl import filelock
 from vpnctl.actions.fleet import clock
 from vpnctl.app import SSH_KEY, App
 from vpnctl.errors import StateTrouble, VpnctlError
+from vpnctl.remote.names import addresses
 from vpnctl.reports.status import Attention
 from vpnctl.rules import grammar
 from vpnctl.store import models
@@ -184,14 +184,7 @@ def _names(nodes: list[Node]) -> Iterator[Attention]:
 
 
 def _ask(name: str, answers: dict[str, set[str]]) -> None:
-    answers[name] = _resolve(name)
-
-
-def _resolve(name: str) -> set[str]:
-    try:
-        return {str(each[4][0]) for each in socket.getaddrinfo(name, None, proto=socket.IPPROTO_UDP)}
-    except (OSError, UnicodeError):
-        return set()
+    answers[name] = addresses(name)
 
 
 def _is_address(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from vpnctl.remote.http import Part
 from vpnctl.store import models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import Peer
+from vpnctl.store.rows import Peer, User
 from vpnctl.texts import handout
 
 FILE, QR = "config_file", "config_qr"
@@ -48,6 +48,37 @@ def send(tx: Tx, app: App, issued: Sequence[Issued]) -> None:
         until = app.clock() + VALID
         messages += [Message(USER, kind, each.peer.id, key, details, each.user.id, valid_until=until) for kind in kinds]
     outbox.enqueue(tx, messages, app.clock())
+
+
+def send_anew(app: App, peer_ids: Sequence[str]) -> list[str]:
+    """Enqueue the configs of devices whose people the bot can write to, each once; return the ids of these devices.
+
+    Nothing where there is no bot. A config whose key was not kept cannot be sent.
+    """
+    if not app.settings.bot_token:
+        return []
+    queued = []
+    with app.store.write() as tx:
+        for peer_id in peer_ids:
+            peer = tx.one(Peer, models.peer.c.id == peer_id, models.peer.c.revoked_at.is_(None))
+            owner = (
+                tx.one(User, models.user.c.id == peer.user_id, models.user.c.telegram_id.is_not(None)) if peer else None
+            )
+            if peer is None or owner is None:
+                continue
+            issued = peers.unsealed(tx, app, owner, peer)
+            if issued.forgotten:
+                continue
+            if not _on_its_way(tx, peer_id, issued.endpoint.clients_changed_at):
+                send(tx, app, [issued])
+            queued.append(peer_id)
+    return queued
+
+
+def _on_its_way(tx: Tx, peer_id: str, since: datetime | None) -> bool:
+    same = (_notice.subject_id == peer_id, _notice.kind == FILE, _notice.failed_at.is_(None))
+    newer = () if since is None else (_notice.created_at >= since,)
+    return tx.execute(sa.select(_notice.id).where(*same, *newer).limit(1)).first() is not None
 
 
 def delayed(app: App, node_id: str) -> None:

@@ -1,0 +1,112 @@
+"""Drills: what is lost comes back, shown with packets of the files that people have."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import PROGRAM
+from tests.lab.network import FAR_V4
+
+NAME = "vpn.example.org"
+
+
+@dataclass
+class Names:
+    """One name, in a file that vpnctl and clients read in place of /etc/hosts."""
+
+    record: Path
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The real program, with these names."""
+        return ("unshare", "-m", "sh", "-c", f'mount --bind {self.record} /etc/hosts && exec "$@"', "sh", *PROGRAM)
+
+    def lead_to(self, address: str) -> None:
+        self.record.write_text(f"127.0.0.1 localhost\n{address} {NAME}\n")
+
+    def read_by(self, client) -> None:
+        """`ip netns exec` puts what is in this folder over /etc."""
+        folder = Path("/etc/netns") / client.namespace
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.record, folder / "hosts")
+
+
+@pytest.fixture
+def names(operator, tmp_path, lab) -> Iterator[Names]:
+    """The operator's own command changes the name's record."""
+    found = Names(tmp_path / "hosts")
+    command = tmp_path / "change-record"
+    command.write_text(
+        f'#!/bin/sh\nset -e\n[ "$2" = {NAME} ]\nprintf "127.0.0.1 localhost\\n%s %s\\n" "$3" "$2" > {found.record}\n'
+    )
+    command.chmod(0o700)
+    operator.more["VPNCTL_DNS_COMMAND"] = str(command)
+    yield found
+    for folder in Path("/etc/netns").glob(f"{lab.name}-c*"):
+        shutil.rmtree(folder)
+
+
+def test_a_lost_server_comes_back_on_another_one_and_old_files_carry_packets(operator, pool, lab, names):
+    lost, new = pool
+    names.lead_to(lost.address)
+    operator.take("helsinki", lost, "--public-host", NAME)
+    operator("endpoint", "add", "helsinki", "amneziawg")
+    operator("user", "add", "alice")
+    files = {
+        each: operator("peer", "add", f"alice/{each}", "--protocol", each).out for each in ("wireguard", "amneziawg")
+    }
+    clients = {each: lab.client() for each in files}
+    for each, client in clients.items():
+        names.read_by(client)
+        client.connect(files[each])
+        assert client.ping(FAR_V4, 20), each
+    lost.cut()
+    add = ("--host-key-fp", new.fingerprint(), "--identity", str(new.key))
+    rebuilt = ("--yes", "--json", "node", "rebuild", "helsinki", "--host", f"root@{new.address}", *add, "--wait", "20")
+    done = json.loads(operator(*rebuilt, program=names.program).out)
+    assert (done["name_leads_there"], done["devices"], done["pending"]) == (True, [], [])
+    for each, client in clients.items():
+        names.read_by(client)
+        client.connect(files[each])  # a client looks a name up when it connects
+        assert client.ping(FAR_V4, 20), each
+    lost.plug()
+    operator("node", "check", "helsinki", program=names.program)
+    print("a lost server came back after", done["seconds"])
+
+
+def test_an_old_server_that_still_answers_carries_no_packets_any_more(operator, pool, lab, names):
+    lost, new = pool
+    names.lead_to(lost.address)
+    operator.take("helsinki", lost, "--public-host", NAME)
+    operator("user", "add", "alice")
+    file = operator("peer", "add", "alice/phone").out
+    client = lab.client()
+    names.read_by(client)
+    client.connect(file)
+    assert client.ping(FAR_V4, 20)
+    add = ("--host-key-fp", new.fingerprint(), "--identity", str(new.key))
+    done = operator(
+        "--yes",
+        "node",
+        "rebuild",
+        "helsinki",
+        "--host",
+        f"root@{new.address}",
+        *add,
+        "--wait",
+        "1",
+        program=names.program,
+    )
+    assert "was seen to stop serving" in done.err
+    assert client.silent(FAR_V4)
+    lost.reboot()
+    assert client.silent(FAR_V4), "also after it booted"
+    names.read_by(client)
+    client.connect(file)
+    assert client.ping(FAR_V4, 20)

@@ -69,6 +69,12 @@ class Settings:
         "a program that `node rebuild` runs to change a DNS record, with the arguments NODE NAME ADDRESS; empty: none",
         "",
     )
+    evacuate_to: tuple[str, ...] = _setting(
+        "nodes, with commas between them, to which the job `evacuate` may move people off a node whose health is "
+        "`blocked`; empty: it moves nobody",
+        (),
+    )
+    evacuate_people: int = _setting("how many devices the job `evacuate` may move a day, 1 to 100000", 50)
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,3 +111,26 @@ def test_an_old_server_that_still_answers_carries_no_packets_any_more(operator, 
     names.read_by(client)
     client.connect(file)
     assert client.ping(FAR_V4, 20)
+
+
+def test_an_evacuation_loses_no_packet_before_the_switch_and_the_new_files_work(served, lab, fi, de, tmp_path):
+    names = [f"p{number}" for number in range(6)]
+    (tmp_path / "names").write_text("".join(f"{name}\n" for name in names))
+    served("user", "add", "--from", str(tmp_path / "names"))
+    served("peer", "add", "--from", str(tmp_path / "names"), "--node", "fi", "--out", str(tmp_path / "old"))
+    clients = [lab.client() for _ in names]
+    with ExitStack() as running:
+        logs = []
+        for name, client in zip(names, clients, strict=True):
+            client.connect((tmp_path / "old" / f"{name}.conf").read_text())
+            assert client.ping(FAR_V4, 20)
+            logs.append(running.enter_context(client.running_ping(FAR_V4, 0.2)))
+        served("--yes", "node", "evacuate", "fi", "--to", "de", "--wave", "3", "--out", str(tmp_path / "new"))
+    lost = [client.lost(log) for client, log in zip(clients, logs, strict=True)]
+    assert all(sent > 5 and gone == 0 for sent, gone in lost), lost
+    for name, client in zip(names, clients, strict=True):
+        client.connect((tmp_path / "new" / f"{name}.conf").read_text())
+        assert client.ping(FAR_V4, 20)
+        assert client.get(FAR_V4) == de.address
+    served("node", "sync")
+    assert fi.people() == set(), "each ended when its successor was heard of"

@@ -75,7 +75,7 @@ def migrate(
 
     if dry_run:
         code = rehearsed(lambda trial: Done(moved := verb(trial), migration.concerned(moved)))
-        return worst((code, _recap(left)))
+        return worst((code, recap(left)))
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
     moved = verb(front.app)
@@ -83,8 +83,8 @@ def migrate(
         return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
     if not moved:
         what = "" if left else f"nothing to move to {to}: see vpnctl peer list --user {whom[0]}"
-        return worst((output.finish(front, [], what, changed=False, peers=[], left=left), _recap(left)))
-    return worst((_hand_over(moved, left, to, out, untested=untested), _recap(left)))
+        return worst((output.finish(front, [], what, changed=False, peers=[], left=left), recap(left)))
+    return worst((_hand_over(moved, left, to, out, untested=untested), recap(left)))
 
 
 def _hand_over(
@@ -119,7 +119,7 @@ def _hand_over(
     return output.finish(front, settled, what, saved=what, peers=rows, left=left)
 
 
-def _recap(left: Sequence[Any]) -> int:
+def recap(left: Sequence[Any]) -> int:
     """Say who was left where they are, and why; return the exit code for that."""
     front = current()
     if left and not front.json:

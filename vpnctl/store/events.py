@@ -88,6 +88,13 @@ def record_due(tx: Tx, stamp: Stamp, due: Sequence[Due]) -> Counter[str]:
     return Counter(str(row["verb"]) for row in rows)
 
 
+def count(tx: Tx, verb: str, actor: str, since: datetime) -> int:
+    """Return how many events of that verb and actor there are since then."""
+    table = models.event.c
+    query = sa.select(sa.func.count()).where(table.verb == verb, table.actor == actor, table.at >= since)
+    return tx.execute(query.select_from(models.event)).scalar() or 0
+
+
 def _row(stamp: Stamp, verb: str, subject: Subject, before: Details, after: Details) -> dict[str, Any]:
     kind, subject_id, label = subject
     return {

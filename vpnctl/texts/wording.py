@@ -40,6 +40,10 @@ _FORMS = {
     "bot_failed": mark("The bot stopped at {at}. On the operator's machine: journalctl -u vpnctl-bot"),
     "drift": mark("{node} differs from the database: {changes}. The next sync puts it right; who changed it by hand?"),
     "not_ours": mark("{node}: {changes}. No sync changes that; on the operator's machine: vpnctl node check {node}"),
+    "evacuated": mark(
+        "{node} is blocked. {people} people were moved to other nodes automatically, {waiting} were not ({what}). "
+        "On the operator's machine: vpnctl node evacuate {node} --to NODE --dry-run"
+    ),
     "resource": mark("{node}: {what}."),
     "application": mark("{display} wants access (name {user}, Telegram id {telegram_id})."),
     "crowd": mark("More people want access than are shown here. /pending lists them."),

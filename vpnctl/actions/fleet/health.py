@@ -257,7 +257,7 @@ def _line(found: Found, what: str, why: str) -> str:
     if what == "flapping":
         return f"{name} keeps changing between up and down; nothing more is said until that ends"
     if what == "blocked":
-        return f"{name} is blocked: {why}. Move people away: vpnctl user migrate USER --to NODE"
+        return f"{name} is blocked: {why}. Move people away: vpnctl node evacuate {name} --to NODE"
     return f"{name} is {what}: {why}"
 
 

@@ -47,6 +47,9 @@ def parse(key: str, text: str) -> Any:
         "extend_once": lambda text: text == "yes",
         "approve_configs": lambda text: text == "yes",
         "bot_token": _token,
+        "backup_folder": lambda text: _path(text) if text else None,
+        "backup_sftp": lambda text: _sftp(text) if text else "",
+        "backup_command": lambda text: str(_path(text)) if text else "",
         "dns_command": lambda text: str(_path(text)) if text else "",
         "xray_archive": lambda text: _archive(text) if text else "",
         "amneziawg_repository": lambda text: _repository(text) if text else "",
@@ -74,6 +77,15 @@ def _path(text: str) -> Path:
     if not path.is_absolute():
         raise InvalidInput("expected an absolute path; there is no such user")
     return path
+
+
+def _sftp(text: str) -> str:
+    where, _, fingerprint = " ".join(text.split()).partition(" ")
+    target, slash, folder = where.partition("/")
+    grammar.target(target)
+    if not slash or not folder or not folder.isprintable():
+        raise InvalidInput("expected USER@HOST[:PORT]/FOLDER SHA256:FINGERPRINT")
+    return f"{where} {grammar.fingerprint(fingerprint)}"
 
 
 def _database(text: str) -> str:

@@ -65,6 +65,13 @@ class Settings:
         "repository, and the key that signs it; `file://` is a path on the node; empty: the makers' own",
         "",
     )
+    backup_folder: Path | None = _setting("where backups are written; empty: `backups` in state_dir", None)
+    backup_sftp: str = _setting(
+        "another machine that backups are copied to, as `USER@HOST[:PORT]/FOLDER SHA256:FINGERPRINT` of its host key; "
+        "it must let in the key that `vpnctl node key` prints; empty: none",
+        "",
+    )
+    backup_command: str = _setting("a program that gets the path of each new backup as its argument; empty: none", "")
     dns_command: str = _setting(
         "a program that `node rebuild` runs to change a DNS record, with the arguments NODE NAME ADDRESS; empty: none",
         "",
@@ -177,6 +184,11 @@ def other_state(env: Mapping[str, str] | None = None) -> Path | None:
         return there if there.exists() else None
     except PermissionError:
         return None
+
+
+def config_file(named: Path | None) -> Path:
+    """Return the config file that is used: the named one, else where it is looked for."""
+    return named or default_file(os.environ, os.geteuid() == 0)
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -84,11 +84,11 @@ def test_a_peer_that_this_database_never_knew_keeps_its_preshared_key(app, serve
     users.add(app, ["carol"])
     carol = peers.add(app, [Wanted("carol")])[0]
     settle(app, [node.id])
-    from vpnctl.actions.fleet.nodes import _adopt_token
+    from vpnctl.actions.fleet.trust import adopt_token
 
     with old.store.read() as tx:
         row = tx.one(Node)
-    _adopt_token(old, row, node.fake.token)
+    adopt_token(old, row, node.fake.token)
     assert settle(old, [node.id], ALL)[0].code == 0
     assert node.fake.links["wg0"].peers[carol.peer.identity][0] == carol.shared.reveal()
     assert carol.shared.reveal() in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import PROGRAM
+from tests.lab.conftest import PROGRAM, Operator
 from tests.lab.network import FAR_V4
 
 NAME = "vpn.example.org"
@@ -134,3 +135,43 @@ def test_an_evacuation_loses_no_packet_before_the_switch_and_the_new_files_work(
         assert client.get(FAR_V4) == de.address
     served("node", "sync")
     assert fi.people() == set(), "each ended when its successor was heard of"
+
+
+def test_a_lost_controller_comes_back_from_a_copy_on_another_machine(served, lab, fi, de, tmp_path):
+    """Backup by SFTP, everything lost, an empty machine: files stay valid, what was revoked since stays cut."""
+    for user in ("alice", "bob"):
+        served("user", "add", user)
+    old, late = lab.client(), lab.client()
+    old.connect(served("peer", "add", "alice/phone", "--node", "fi").out)
+    served("peer", "add", "bob/phone", "--node", "fi")
+    de.sh("mkdir -p /root/backups")
+    served.more["VPNCTL_BACKUP_SFTP"] = f"root@{de.address}/root/backups {de.fingerprint()}"
+    key = served("--yes", "vault", "renew-recovery", "--show").out
+    served("jobs", "run", "backup")
+    served("peer", "revoke", "bob/phone")
+    served("user", "add", "carol")
+    late.connect(served("peer", "add", "carol/phone", "--node", "fi").out)
+    assert old.ping(FAR_V4, 20)
+    assert late.ping(FAR_V4, 20)
+    name = de.sh("ls /root/backups").strip()
+    (tmp_path / name).write_bytes((de.root / "root/backups" / name).read_bytes())
+    empty = Operator(tmp_path / "new machine")
+    empty.home.mkdir()
+    began = time.monotonic()
+    config = ("--config", str(empty.home / "vpnctl.yaml"))
+    empty(*config, "backup", "restore", str(tmp_path / name), stdin=key)
+    assert "bob/phone is in the backup and not there" in empty(*config, "backup", "finish", code=6).err
+    with late.running_ping(FAR_V4) as pings, old.running_ping(FAR_V4) as others:
+        empty(*config, "backup", "finish", "--missing", "revoke", "--unknown", "keep")
+    assert late.lost(pings)[1] == old.lost(others)[1] == 0
+    assert empty(*config, "--json", "node", "sync", "--dry-run").out.count('"changes": []') == 2
+    print(f"a lost controller came back after {time.monotonic() - began:.1f} s")
+    served("node", "sync", "fi", code=7)
+    assert "another controller" in served("node", "check", "fi", code=7).err
+
+
+def test_a_backup_host_with_another_key_gets_nothing(served, de):
+    served.more["VPNCTL_BACKUP_SFTP"] = f"root@{de.address}/root/backups SHA256:{'A' * 43}"
+    failed = served("jobs", "run", "backup", code=10)
+    assert "nothing was sent" in failed.err
+    assert len(json.loads(served("backup", "list", "--json").out)) == 1, "the one here was written all the same"

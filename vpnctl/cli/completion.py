@@ -26,6 +26,18 @@ def complete_plans(incomplete: str) -> list[str]:
     return _named("plan", incomplete)
 
 
+def complete_backups(incomplete: str) -> list[str]:
+    """Return the backups in the folder whose names begin with what was typed, for the shell."""
+    from vpnctl.actions.service import backups
+    from vpnctl.errors import VpnctlError
+    from vpnctl.settings import load
+
+    try:
+        return sorted(path.name for path in backups.folder(load()).glob(f"{incomplete}*{backups.SUFFIX}"))
+    except (VpnctlError, OSError, ValueError):
+        return []
+
+
 def complete_interfaces(incomplete: str) -> list[str]:
     """Return the interfaces of endpoints that begin with what was typed, for the shell."""
     return _named("endpoint", incomplete)

@@ -37,6 +37,7 @@ NOUNS = {
     "bot": ("bot", "The Telegram bot: run, lockdown."),
     "jobs": ("jobs", "Work on a timer."),
     "worker": ("worker", "What settles nodes and sends messages."),
+    "backup": ("backup", "The whole service in one sealed file: create, verify, restore."),
     "db": ("db", "The database: upgrade, current."),
     "vault": ("vault", "The keys that seal secrets: rotate, recover."),
 }

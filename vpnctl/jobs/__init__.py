@@ -20,7 +20,7 @@ from vpnctl.rules.grammar import clean
 from vpnctl.store import outbox, runs
 from vpnctl.store.runs import Run
 
-NAMES = ("sync", "expire", "usage", "health", "evacuate", "remind", "notify", "drift", "prune", "metrics")
+NAMES = ("sync", "expire", "usage", "health", "evacuate", "remind", "notify", "drift", "prune", "backup", "metrics")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ def unseal(recovery_key: Secret, sealed: str) -> Secret:
         ) from None
 
 
+def raw(recovery_key: Secret) -> bytes:
+    """Return the 32 bytes of a recovery key, an X25519 private key; InvalidInput when it is none."""
+    return bytes(_private(recovery_key).private_bytes_raw())
+
+
 def _private(recovery_key: Secret):  # type: ignore[no-untyped-def]  # noqa: ANN202
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 

@@ -31,7 +31,7 @@ def record(app: App, node_id: str, name: str, observed: Observed) -> None:
     table = models.endpoint.c
     with app.store.read() as tx:
         endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
-        news = [(each, _strangers(tx, each, observed), _gone(tx, each, observed)) for each in endpoints]
+        news = [(each, strangers(tx, each, observed), _gone(tx, each, observed)) for each in endpoints]
     if not any(found or gone for _, found, gone in news):
         return
     with app.store.write() as tx:
@@ -87,7 +87,7 @@ def unsealed(app: App, node_id: str, observed: Observed) -> dict[str, list[str]]
     table = models.endpoint.c
     with app.store.read() as tx:
         endpoints = tx.all(Endpoint, table.node_id == node_id, table.removed_at.is_(None))
-        found = {each.name: _strangers(tx, each, observed) for each in endpoints}
+        found = {each.name: strangers(tx, each, observed) for each in endpoints}
     unnamed = {
         name: sorted(peer.identity for peer in peers if isinstance(peer.shared, SeenShared))
         for name, peers in found.items()
@@ -95,7 +95,8 @@ def unsealed(app: App, node_id: str, observed: Observed) -> dict[str, list[str]]
     return {name: some[:MOST] for name, some in unnamed.items() if some}
 
 
-def _strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
+def strangers(tx: Tx, endpoint: Endpoint, observed: Observed) -> list[SeenPeer]:
+    """Return the peers of an endpoint that this database does not know; none where another server key serves."""
     seen = observed.endpoints.get(endpoint.name)
     if seen is None or seen.identity != endpoint.identity:
         return []

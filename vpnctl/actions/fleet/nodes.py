@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import sqlalchemy as sa
-
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
+from vpnctl.actions.fleet.trust import adopt_token
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, InvalidInput
@@ -180,7 +179,7 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
         login = login_of(tx, row)
     if token is not None:
         _check_shown(app, row, token)
-        _adopt_token(app, row, token)
+        adopt_token(app, row, token)
         return row
     vouched = pinned(login, _way_key(app, login), Vouch(new.host_key_fp, new.known_hosts), confirm)
     from vpnctl.remote import ssh
@@ -204,30 +203,6 @@ def _check_shown(app: App, row: Node, token: str) -> None:
     if shown != token:
         raise Conflict(
             f"{row.name} shows the token {shown}, not {grammar.clean(token, 40)}", f"vpnctl node check {row.name}"
-        )
-
-
-def _adopt_token(app: App, row: Node, token: str) -> None:
-    if not (token.isascii() and token.isalnum() and len(token) <= 40):  # noqa: PLR2004
-        raise InvalidInput("that is not a node token", "copy it from the error message")
-    with app.store.write() as tx:
-        known = tx.execute(sa.select(models.token.c.node_id).where(models.token.c.value == token)).scalar()
-        if known not in (None, row.id):
-            _refuse_other(tx, row, known)
-        if known is None:
-            tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
-        if known in (None, row.id):  # else it is of a node that was given up: settling takes it over by itself
-            tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
-        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
-
-
-def _refuse_other(tx: Tx, row: Node, node_id: str) -> None:
-    """Raise Conflict where a token is that of another node of ours: it is one server under two names."""
-    other = tx.one(Node, models.node.c.id == node_id)
-    if other is not None and other.retired_at is None:
-        raise Conflict(
-            f"that is the token of {other.name}: {row.name} and {other.name} are the same server",
-            f"vpnctl node retire {row.name} --destroyed forgets it here and leaves the server alone",
         )
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import View
 from vpnctl.actions.outcome import stamp
-from vpnctl.app import App
-from vpnctl.errors import Distrust, NodeFailed
+from vpnctl.app import RESTORED, App
+from vpnctl.errors import Conflict, Distrust, InvalidInput, NodeFailed
 from vpnctl.protocols.host import TOKEN
 from vpnctl.rules.desired import Desired, WantedEndpoint
 from vpnctl.rules.grammar import network
@@ -30,6 +30,11 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
     Raises Distrust when the node is driven by another controller, or our database is an old copy.
     """
     if observed.token == NONE:
+        if node.token is not None and tx.meta(RESTORED) is not None:
+            raise Distrust(
+                f"{node.name} was set up anew since the backup, or before it; nothing was written",
+                "see who would be put there, and decide: vpnctl backup finish",
+            )
         return node.token is not None
     if observed.token == ODD:
         raise Distrust(
@@ -44,11 +49,41 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
     if shown is None:
         raise Distrust(
             f"{node.name} was changed by another controller, or by a newer copy of this database; nothing was written",
-            "use the newest database; if the other one is gone for good: vpnctl node trust "
+            "see what was changed since the backup, and decide: vpnctl backup finish"
+            if tx.meta(RESTORED) is not None
+            else "use the newest database; if the other one is gone for good: vpnctl node trust "
             f"{node.name} --token {observed.token}",
         )
     proven = tx.execute(query.where(table.value == node.token)).scalar()
     return proven is not None and shown < proven
+
+
+def adopt_token(app: App, row: Node, token: str) -> None:
+    """Take a token that a node shows for one of ours: from now on this database drives it.
+
+    Conflict where it is another node's.
+    """
+    if not (token.isascii() and token.isalnum() and len(token) <= 40):  # noqa: PLR2004
+        raise InvalidInput("that is not a node token", "copy it from the error message")
+    with app.store.write() as tx:
+        known = tx.execute(sa.select(models.token.c.node_id).where(models.token.c.value == token)).scalar()
+        if known not in (None, row.id):
+            _refuse_other(tx, row, known)
+        if known is None:
+            tx.execute(sa.insert(models.token).values(node_id=row.id, value=token, issued_at=app.clock()))
+        if known in (None, row.id):  # else it is of a node that was given up: settling takes it over by itself
+            tx.update(Node, models.node.c.id == row.id, token=token, fence_at=app.clock())
+        events.record(tx, stamp(app), "node.trust", ("node", row.id, row.name), None, {"token": token})
+
+
+def _refuse_other(tx: Tx, row: Node, node_id: str) -> None:
+    """Raise Conflict where a token is that of another node of ours: it is one server under two names."""
+    other = tx.one(Node, models.node.c.id == node_id)
+    if other is not None and other.retired_at is None:
+        raise Conflict(
+            f"that is the token of {other.name}: {row.name} and {other.name} are the same server",
+            f"vpnctl node retire {row.name} --destroyed forgets it here and leaves the server alone",
+        )
 
 
 def _of_a_retired_node(tx: Tx, token: str) -> bool:

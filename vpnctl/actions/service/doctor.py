@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from vpnctl import app as names
@@ -41,7 +42,7 @@ def examine(settings: Settings) -> list[Check]:
     except VpnctlError as error:
         return [*found, Check("FAIL", error.what, error.hint)]
     try:
-        for check in (_integrity, _keys, _nodes, _work, _itself):
+        for check in (_integrity, _keys, _backups, _nodes, _work, _itself):
             try:
                 with store.read() as tx:
                     found += check(tx, settings)
@@ -114,6 +115,15 @@ def _keys(tx: Tx, settings: Settings) -> Iterator[Check]:
         yield Check("ok", "recovery key confirmed")
 
 
+def _backups(tx: Tx, settings: Settings) -> Iterator[Check]:
+    at = selfcheck.last_verified(tx)
+    if at is None:
+        yield Check("note", "there is no backup that was opened and compared", "vpnctl backup create")
+    else:
+        age = datetime.now(settings.zone) - at
+        yield Check("ok", f"the last backup that was opened and compared is {_some(age.days, 'day')} old")
+
+
 def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
     for node in tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name):
         if node.last_error is not None:
@@ -131,8 +141,6 @@ def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:
 
 
 def _work(tx: Tx, settings: Settings) -> Iterator[Check]:
-    from datetime import datetime
-
     found = status.page(tx, datetime.now(settings.zone))
     if found.pending_peers:
         yield Check("warn", f"{found.pending_peers} peers are not as they should be yet", "vpnctl status")

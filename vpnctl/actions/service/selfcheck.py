@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import threading
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from vpnctl import app as names
 from vpnctl import filelock
 from vpnctl.actions.fleet import clock
+from vpnctl.actions.service.backups import VERIFIED
 from vpnctl.app import SSH_KEY, App
 from vpnctl.errors import StateTrouble, VpnctlError
 from vpnctl.remote.names import addresses
@@ -34,6 +36,7 @@ LEAST_FREE = 256 * 1024 * 1024
 """Bytes; with less the database may soon not grow."""
 ESSENTIAL = {"sync": 300, "expire": 600, "usage": 300, "health": 60}
 """Jobs without which the service does not do what it says, and how often each runs (seconds); a test compares them."""
+OLD_BACKUP = timedelta(days=3)
 LATE = 5
 """A job that has not run for so many times its pace is not running."""
 _NAMES_SECONDS = 1.0
@@ -44,7 +47,7 @@ def findings(app: App) -> list[Attention]:
     now = app.clock()
     with app.store.read() as tx:
         last = _last_runs(tx)
-        found = [*_jobs(last, now), *_recovery(tx)]
+        found = [*_jobs(last, now), *_recovery(tx), *_backups(tx, now)]
         nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
         found += _chats(tx, app)
         bot_used = tx.execute(sa.select(models.inbox.c.seq).limit(1)).first() is not None
@@ -143,6 +146,24 @@ def _recovery(tx: Tx) -> Iterator[Attention]:
         yield Attention(
             "recovery key", what, "vpnctl vault confirm   (or a new one: vpnctl vault renew-recovery --show)"
         )
+
+
+def _backups(tx: Tx, now: datetime) -> Iterator[Attention]:
+    """A restored database whose nodes nobody has decided on, and backups that stopped."""
+    if tx.meta(names.RESTORED) is not None:
+        what = "this database is a backup: nodes that were changed since are left alone until you decide"
+        yield Attention("backup", what, "vpnctl backup finish")
+    at = last_verified(tx)
+    if at is not None and now - at > OLD_BACKUP:
+        yield Attention(
+            "backup", f"the last one that was compared is {(now - at).days} days old", "vpnctl backup create", at
+        )
+
+
+def last_verified(tx: Tx) -> datetime | None:
+    """Return when the newest backup was made that was opened and compared; None when there is none."""
+    text = tx.meta(VERIFIED)
+    return datetime.fromisoformat(json.loads(text)["created_at"]) if text else None
 
 
 def _clock(app: App) -> Iterator[Attention]:

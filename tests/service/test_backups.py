@@ -1,0 +1,279 @@
+"""Backups: everything in one sealed file, compared before it counts; restored where there is nothing, and decided on."""
+
+from __future__ import annotations
+
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vpnctl.rules.retention import kept
+
+WG0 = "/etc/wireguard/wg0.conf"
+
+
+@pytest.fixture
+def settled(service):
+    """alice and bob have a phone each; the recovery key is known."""
+    for user in ("alice", "bob"):
+        service("user", "add", user)
+        service("peer", "add", f"{user}/phone")
+    service.recovery = service("--yes", "vault", "renew-recovery", "--show").out.strip()
+    return service
+
+
+@pytest.fixture
+def backup(settled, tmp_path):
+    """A backup of that service, outside of its state."""
+    made = settled("backup", "create", "--out", str(tmp_path / "elsewhere"), "--json")
+    assert made.code == 0, made.err
+    return tmp_path / "elsewhere" / json.loads(made.out)["backup"]["file"]
+
+
+@pytest.fixture
+def empty_machine(settings):
+    """Forget everything that this machine has, as its loss does."""
+
+    def lose():
+        for path in [*settings.state_dir.glob("vpnctl.db*"), settings.key_file]:
+            path.unlink()
+
+    return lose
+
+
+def restore(run, backup, *more, key=""):
+    """Restore it; the settings go where the test is, not where this machine has its own."""
+    config = backup.parent.parent / "vpnctl.yaml"
+    said = f"{key or run.recovery}\n"
+    return run("--yes", "--config", str(config), "backup", "restore", str(backup), *more, stdin=said)
+
+
+def test_it_is_private_and_holds_no_secret_in_clear(backup, settled):
+    raw = backup.read_bytes()
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    for word in (
+        "alice",
+        "PrivateKey",
+        settled.recovery,
+        settled("peer", "config", "alice/phone").out.split("PrivateKey = ")[1][:43],
+    ):
+        assert word.encode() not in raw
+    assert not [path for path in backup.parent.iterdir() if path != backup], "nothing is left beside it"
+
+
+def test_on_an_empty_machine_it_and_the_recovery_key_are_the_whole_service(
+    backup, settled, settings, empty_machine, fleet, tmp_path
+):
+    before = {each: settled("peer", "config", f"{each}/phone").out for each in ("alice", "bob")}
+    empty_machine()
+    done = restore(settled, backup)
+    assert done.code == 0, done.err
+    assert {each: settled("peer", "config", f"{each}/phone").out for each in before} == before
+    assert stat.S_IMODE(settings.key_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.sqlite_path.stat().st_mode) == 0o600
+    assert "state_dir" in (tmp_path / "vpnctl.yaml").read_text()
+    assert '"changes": []' in settled("node", "sync", "fi", "--dry-run", "--json").out
+    assert settled("backup", "finish").code == 0
+    assert "no backup was restored" in settled("backup", "finish").err
+
+
+def test_who_was_revoked_or_added_since_is_listed_and_nothing_comes_back_by_itself(
+    backup, settled, empty_machine, fleet, clock
+):
+    fi = fleet["fi.example.org"]
+    clock.forward(minutes=1)
+    settled("peer", "revoke", "alice/phone")
+    settled("user", "add", "carol")
+    settled("peer", "add", "carol/phone")
+    live = fi.live_keys()
+    empty_machine()
+    restore(settled, backup)
+    assert settled("node", "sync", "fi").code == 7
+    assert "vpnctl backup finish" in settled("status").out + settled("status").err
+    asked = settled("backup", "finish")
+    assert asked.code == 6
+    assert "alice/phone is in the backup and not there" in asked.err
+    assert "is there and not in the backup" in asked.err
+    assert fi.live_keys() == live
+    done = settled("backup", "finish", "--missing", "revoke", "--unknown", "keep")
+    assert done.code == 0, done.err
+    assert fi.live_keys() == live, "carol stays, as an alien, and alice stays out"
+    assert settled("peer", "list", "--user", "alice", "--json").json == []
+
+
+def test_what_was_decided_otherwise_is_done_otherwise(backup, settled, empty_machine, fleet):
+    fi = fleet["fi.example.org"]
+    both = fi.live_keys()
+    settled("peer", "revoke", "alice/phone")
+    settled("user", "add", "carol")
+    settled("peer", "add", "carol/phone")
+    empty_machine()
+    restore(settled, backup)
+    done = settled("backup", "finish", "--missing", "restore", "--unknown", "prune")
+    assert done.code == 0, done.err
+    assert fi.live_keys() == both
+
+
+def test_a_second_machine_with_the_same_backup_is_refused_by_every_node(
+    backup, settled, settings, empty_machine, fleet
+):
+    empty_machine()
+    restore(settled, backup)
+    assert settled("backup", "finish").code == 0
+    empty_machine()
+    restore(settled, backup)
+    assert settled("node", "sync", "fi").code == 7
+
+
+def test_a_node_that_does_not_answer_is_decided_later(backup, settled, empty_machine, fleet):
+    settled("peer", "revoke", "alice/phone")
+    empty_machine()
+    restore(settled, backup)
+    fleet["fi.example.org"].down = True
+    later = settled("backup", "finish", "--missing", "revoke")
+    assert (later.code, "still to be decided" in later.err) == (3, True)
+    fleet["fi.example.org"].down = False
+    assert settled("backup", "finish", "--missing", "revoke").code == 0
+
+
+def test_a_server_that_was_reinstalled_since_gets_nobody_without_a_word(backup, settled, empty_machine, fleet):
+    empty_machine()
+    restore(settled, backup)
+    fi = fleet["fi.example.org"]
+    fi.files.clear()
+    fi.links.clear()
+    fi.units.clear()
+    assert settled("node", "sync", "fi").code == 7
+    assert fi.links == {}
+    assert settled("backup", "finish").code == 0
+    assert len(fi.live_keys()) == 2
+
+
+def test_messages_that_waited_then_are_not_sent_now(settled, empty_machine, tmp_path, monkeypatch):
+    monkeypatch.setenv("VPNCTL_ADMIN_IDS", "4711")
+    settled("jobs", "failed", "sync")
+    settled("backup", "create", "--out", str(tmp_path / "b"))
+    empty_machine()
+    done = restore(settled, next((tmp_path / "b").iterdir()))
+    assert "1 message waited then" in done.err
+    assert [row["state"] for row in settled("notice", "list", "--json").json] == ["failed"]
+
+
+@pytest.mark.parametrize("what", ["cut", "changed", "longer", "foreign", "header", "empty", "newer"])
+def test_a_file_that_is_not_whole_is_refused_and_nothing_is_touched(backup, settled, settings, empty_machine, what):
+    raw = backup.read_bytes()
+    middle = len(raw) // 2
+    header = raw.split(b"\n")[1]
+    broken = {
+        "cut": raw[:-40],
+        "changed": raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :],
+        "longer": raw + b"x",
+        "foreign": b"PK\x03\x04" + raw,
+        "header": raw.replace(b'"schema"', b'"scheme"', 1),
+        "empty": b"",
+        "newer": raw.replace(header, header.replace(b'"schema":"', b'"schema":"9')),
+    }
+    empty_machine()
+    backup.write_bytes(broken[what])
+    done = restore(settled, backup)
+    assert done.code == 9, done.err
+    assert "Traceback" not in done.err
+    assert not settings.sqlite_path.exists()
+    assert not settings.key_file.exists()
+
+
+def test_a_database_that_is_there_is_never_written_over(backup, settled, settings):
+    before = settings.sqlite_path.read_bytes()
+    done = restore(settled, backup)
+    assert (done.code, "there is a database already" in done.err) == (2, True)
+    assert settings.sqlite_path.read_bytes() == before
+
+
+def test_a_key_file_of_another_service_is_named(backup, settled, settings, empty_machine):
+    from vpnctl.store import vault
+
+    empty_machine()
+    vault.create(settings.key_file)
+    done = restore(settled, backup, "--recovery-key")
+    assert (done.code, "belongs to another database" in done.err) == (9, True)
+    assert not settings.sqlite_path.exists()
+
+
+def test_another_recovery_key_opens_nothing(backup, settled, empty_machine):
+    from vpnctl.store import recovery
+
+    empty_machine()
+    done = restore(settled, backup, key=recovery.create()[1].reveal())
+    assert (done.code, "does not open this backup" in done.err) == (9, True)
+
+
+def test_it_is_verified_here_with_the_key_file_and_anywhere_with_the_recovery_key(backup, settled, empty_machine):
+    assert "are as they were" in settled("backup", "verify", str(backup)).err
+    empty_machine()
+    done = settled("backup", "verify", str(backup), "--recovery-key", stdin=f"{settled.recovery}\n")
+    assert done.code == 0, done.err
+
+
+def test_one_whose_database_renders_something_else_fails(settled, app, settings, tmp_path, monkeypatch):
+    from vpnctl.actions.service import backups
+
+    real = backups.render
+    calls = []
+
+    def lying(copy, now):
+        calls.append(copy)
+        return {**real(copy, now), "fi wg0": "0" * 64} if len(calls) == 1 else real(copy, now)
+
+    monkeypatch.setattr(backups, "render", lying)
+    done = settled("backup", "create", "--out", str(tmp_path / "b"))
+    assert (done.code, "not what they were, such as fi wg0" in done.err) == (9, True)
+    assert list((tmp_path / "b").iterdir()) == [], "a file that failed is not left under a name that counts"
+
+
+def test_the_job_writes_compares_and_clears_and_doctor_knows_the_age(settled, settings, clock):
+    for _ in range(3):
+        clock.forward(days=1)
+        assert settled("jobs", "run", "backup").code == 0
+    rows = settled("backup", "list", "--json").json
+    assert len(rows) == 3
+    assert rows[0]["checked"] is not None
+    assert settled("backup", "verify", rows[1]["file"]).code == 0
+    assert "opened and compared" in settled("doctor").out + settled("doctor").err
+    clock.forward(days=5)
+    assert "the last one that was compared is 5 days old" in settled("status").out + settled("status").err
+
+
+def test_the_last_compared_one_is_never_removed(app, settled, clock):
+    from vpnctl.actions.service import keeping
+
+    settled("jobs", "run", "backup")
+    name = settled("backup", "list", "--json").json[0]["file"]
+    newer = [f"vpnctl-2031{month:02}01T000000Z.vpnctl-backup" for month in range(1, 13)]
+    assert keeping.old(app, [name, *newer, "notes.txt"]) == []
+    assert len(keeping.old(app, [f"vpnctl-20300601T0000{n:02}Z.vpnctl-backup" for n in range(30)])) == 29
+
+
+def test_seven_days_four_weeks_and_twelve_months_stay():
+    start = datetime(2031, 1, 1, 3, tzinfo=UTC)
+    times = [start + timedelta(days=day) for day in range(500)]
+    stay = sorted(kept(times))
+    assert stay[-7:] == times[-7:]
+    assert len(stay) <= 7 + 4 + 12
+    assert stay[0] >= times[-1] - timedelta(days=366)
+    assert kept([]) == set()
+
+
+def test_a_command_gets_the_file_and_a_failing_one_is_told(settled, tmp_path, monkeypatch, clock):
+    said = tmp_path / "said"
+    hook = tmp_path / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$1" > {said}\n')
+    hook.chmod(0o700)
+    monkeypatch.setenv("VPNCTL_BACKUP_COMMAND", str(hook))
+    assert settled("jobs", "run", "backup").code == 0
+    assert said.read_text().strip().endswith(".vpnctl-backup")
+    clock.forward(minutes=1)
+    hook.write_text("#!/bin/sh\necho quota exceeded >&2\nexit 1\n")
+    failed = settled("jobs", "run", "backup")
+    assert failed.code != 0
+    assert "quota exceeded" in failed.err

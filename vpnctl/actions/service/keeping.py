@@ -1,0 +1,92 @@
+"""Where backups go after they were made, and which of them stay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vpnctl.actions.fleet.nodes import ssh_key
+from vpnctl.actions.service import backups
+from vpnctl.app import App
+from vpnctl.errors import VpnctlError
+from vpnctl.remote import hook, sftp
+from vpnctl.rules import grammar, retention
+
+_NAME = re.compile(r"vpnctl-([0-9]{8}T[0-9]{6}Z)\.vpnctl-backup")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What became of a backup: where it is, what was removed for it, what went wrong with a target."""
+
+    places: tuple[str, ...]
+    removed: int
+    troubles: tuple[str, ...]
+
+
+def keep(app: App, made: backups.Backup) -> Targets:
+    """Bring a backup to the other targets and remove what is too old, here and there.
+
+    The last one that was opened and compared is never removed. A target that fails is named; the others go on.
+    """
+    folder = backups.folder(app.settings)
+    places, troubles = [str(folder)], []
+    removed = _clear_folder(app, folder)
+    for name, work in (("backup_sftp", _by_sftp), ("backup_command", _by_command)):
+        if not getattr(app.settings, name):
+            continue
+        try:
+            removed += work(app, folder / made.file)
+            places.append(name)
+        except VpnctlError as error:
+            troubles.append(f"{name}: {error.what}")
+    return Targets(tuple(places), removed, tuple(troubles))
+
+
+def old(app: App, names: Iterable[str]) -> list[str]:
+    """Return the names of backups that do not stay; what is named otherwise is not ours to remove."""
+    with app.store.read() as tx:
+        verified = json.loads(tx.meta(backups.VERIFIED) or "{}").get("file")
+    times = {name: _made_at(app, name) for name in names}
+    ours = {name: at for name, at in times.items() if at is not None}
+    stay = retention.kept(ours.values())
+    return sorted(name for name, at in ours.items() if at not in stay and name != verified)
+
+
+def _made_at(app: App, name: str) -> datetime | None:
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).astimezone(app.settings.zone)
+
+
+def _clear_folder(app: App, folder: Path) -> int:
+    doomed = old(app, (path.name for path in folder.iterdir()))
+    for name in doomed:
+        (folder / name).unlink()
+    return len(doomed)
+
+
+def _by_sftp(app: App, file: Path) -> int:
+    with sftp.opened(_place(app.settings.backup_sftp), ssh_key(app)) as there:
+        there.put(file)
+        doomed = old(app, there.names())
+        for name in doomed:
+            there.remove(name)
+        return len(doomed)
+
+
+def _place(setting: str) -> sftp.Place:
+    where, fingerprint = setting.split()
+    target, _, folder = where.partition("/")
+    server = grammar.target(target)
+    return sftp.Place(server.host, server.port, server.login, f"/{folder}", fingerprint)
+
+
+def _by_command(app: App, file: Path) -> int:
+    hook.run((app.settings.backup_command, str(file)), "backup_command")
+    return 0

@@ -192,7 +192,7 @@ def test_a_node_is_found_up_down_degraded_and_blocked(app, serve, clock):
     assert verdicts(app) == {"fi": "up"}
     lines = [line for each in notices(app) for line in each["lines"]]
     assert [line.split(" is ")[1].split(":")[0] for line in lines] == ["degraded", "blocked", "down", "up"]
-    assert "user migrate" in lines[1]
+    assert "node evacuate" in lines[1]
 
 
 def test_sessions_that_end_together_while_the_node_answers_are_a_block(app, serve, clock):

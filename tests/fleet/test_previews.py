@@ -50,6 +50,10 @@ COMMANDS = [
     ("endpoint", "remove", "fi", "wg0", "--revoke-peers"),
 ]
 OTHERWISE = {
+    "event undo": "tests/service/test_many.py",
+    "node evacuate": "tests/people/test_evacuation.py",
+    "node rebalance": "tests/people/test_evacuation.py",
+    "node rebuild": "tests/fleet/test_rebuild.py",
     "inventory apply": "told in lines: below",
     "jobs run": "tests/jobs/test_due.py",
     "notice send": "no node hears of it",

@@ -23,7 +23,7 @@ ACCESS = {
     "Subscription": {"cancelled_at", "converted_at", "ends_at", "starts_at"},
 }
 """Columns that say who may connect, by the row that has them."""
-TELLS = {"expect_change", "fence", "_flip", "revoke_rows"}
+TELLS = {"expect_change", "fence", "flip", "revoke_rows"}
 """What tells the nodes of such a change (docs/adr/0022), itself or because it calls one of these."""
 BY_OTHERS = {
     "vpnctl/actions/fleet/proof.py:_finish_migration": "what ends is live on its node: cutting it moves the token there",
@@ -31,7 +31,7 @@ BY_OTHERS = {
     "vpnctl/actions/people/applicants.py:reject": "who waits for a word has no devices yet",
     "vpnctl/actions/people/migration.py:_move": "a part of the move: `supersede` tells the old node, the new peer is news",
     "vpnctl/actions/sales/subscriptions.py:_make_way": "a part of `add`, which tells them",
-    "vpnctl/actions/sales/subscriptions.py:_closed_up": "a part of `add`, which tells them",
+    "vpnctl/actions/sales/subscriptions.py:closed_up": "a part of `add`, which tells them",
     "vpnctl/actions/sales/subscriptions.py:_convert": "a part of `add`, which tells them",
 }
 

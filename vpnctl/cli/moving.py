@@ -17,6 +17,7 @@ from vpnctl.cli.completion import (
     complete_users,
 )
 from vpnctl.cli.front import current
+from vpnctl.cli.many import Listed, Where, meant
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def migrate(
         str | None,
         typer.Option("--protocol", help="To this protocol; else it stays.", autocompletion=complete_protocols),
     ] = None,
+    where: Where = None,
+    listed: Listed = None,
     untested: Annotated[
         bool, typer.Option("--untested", help="Also to a node through which packets were not seen to pass.")
     ] = False,
@@ -62,7 +65,9 @@ def migrate(
     from vpnctl.errors import InvalidInput, worst
 
     front = current()
-    whom = _whom(names, source, to, everybody=everybody, ask=not dry_run)
+    many = where is not None or listed is not None
+    chosen = meant(names[0] if names else None, where, listed, devices=False) if many else names
+    whom = _whom(chosen, source, to, everybody=everybody, ask=not dry_run, many=many)
     left: list[migration.Left] = []
     target = migration.Destination(to, endpoint, protocol)
 
@@ -80,7 +85,8 @@ def migrate(
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
     moved = verb(front.app)
     if not whom:
-        return output.finish(front, [], f"nobody lives on {source}", changed=False, peers=[], left=[])
+        nobody = "that means nobody" if many else f"nobody lives on {source}"
+        return output.finish(front, [], nobody, changed=False, peers=[], left=[])
     if not moved:
         what = "" if left else f"nothing to move to {to}: see vpnctl peer list --user {whom[0]}"
         return worst((output.finish(front, [], what, changed=False, peers=[], left=left), recap(left)))
@@ -130,8 +136,8 @@ def recap(left: Sequence[Any]) -> int:
     return 5 if left else 0
 
 
-def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool, ask: bool) -> list[str]:
-    """Return the people to move; with --all everybody on the node of --from, after a question."""
+def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bool, ask: bool, many: bool) -> list[str]:
+    """Return the people to move; many, and with --all everybody on the node of --from, after a question."""
     from vpnctl.actions.people import migration
     from vpnctl.errors import InvalidInput
 
@@ -146,6 +152,8 @@ def _whom(names: list[str] | None, source: str | None, to: str, *, everybody: bo
         if ask:
             front.confirm(f"Move {output.count(len(whom), 'person', 'people')} from {source} to {to}?")
         return whom
-    if not names:
-        raise InvalidInput("whom?", "vpnctl user migrate NAME --to NODE, or: --all --from NODE")
-    return list(dict.fromkeys(names))
+    if not names and not many:
+        raise InvalidInput("whom?", "vpnctl user migrate NAME --to NODE, or: --all --from NODE, --where KEY=VALUE")
+    if many and names and ask:
+        front.confirm(f"Move {output.count(len(names), 'person', 'people')} to {to}?")
+    return list(dict.fromkeys(names or []))

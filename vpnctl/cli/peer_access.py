@@ -10,6 +10,7 @@ import typer
 from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_peers
 from vpnctl.cli.front import current
+from vpnctl.cli.many import Listed, Where, carry_out_for_many, meant
 from vpnctl.rules.access import Reason
 
 if TYPE_CHECKING:
@@ -18,31 +19,49 @@ if TYPE_CHECKING:
     from vpnctl.app import App
 
 Ref = Annotated[str, typer.Argument(metavar="USER[/DEVICE][@NODE]", help="The peer.", autocompletion=complete_peers)]
+MaybeRef = Annotated[
+    str | None, typer.Argument(metavar="[USER[/DEVICE][@NODE]]", help="The peer.", autocompletion=complete_peers)
+]
+Wait = Annotated[
+    int, typer.Option("--wait", metavar="SECONDS", min=0, help="Try again for so long until it was seen on the node.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 
 
-def suspend(peer: Ref, dry_run: DryRun = False) -> int:
-    """Cut a device for now; key and address are kept."""
+def suspend(
+    peer: MaybeRef = None, where: Where = None, listed: Listed = None, wait: Wait = 0, dry_run: DryRun = False
+) -> int:
+    """Cut a device, or many, for now; keys and addresses are kept."""
     from vpnctl.actions.people import peers
 
-    return _switch(peers.suspend, peer, "suspended", dry_run)
+    if peer is not None and where is None and listed is None:
+        return _switch(peers.suspend, peer, "suspended", dry_run, wait)
+    names = meant(peer, where, listed, devices=True)
+    return carry_out_for_many(names, peers.suspend, "suspended", "device", dry_run=dry_run)
 
 
-def resume(peer: Ref, dry_run: DryRun = False) -> int:
-    """Let a suspended device in again."""
+def resume(peer: MaybeRef = None, where: Where = None, listed: Listed = None, dry_run: DryRun = False) -> int:
+    """Let a suspended device in again, or many."""
     from vpnctl.actions.people import peers
 
-    return _switch(peers.resume, peer, "resumed", dry_run)
+    if peer is not None and where is None and listed is None:
+        return _switch(peers.resume, peer, "resumed", dry_run)
+    names = meant(peer, where, listed, devices=True)
+    return carry_out_for_many(names, peers.resume, "resumed", "device", dry_run=dry_run)
 
 
-def revoke(peer: Ref, dry_run: DryRun = False) -> int:
+def revoke(
+    peer: Ref,
+    wait: Wait = 0,
+    dry_run: DryRun = False,
+) -> int:
     """Revoke a device for good. It ends only when its absence was read on the node."""
     from vpnctl.actions.people import peers
 
-    return _switch(peers.revoke, peer, "revoked", dry_run)
+    return _switch(peers.revoke, peer, "revoked", dry_run, wait)
 
 
-def _switch(verb: Callable[[App, str], Done[OwnedPeer]], text: str, what: str, dry_run: bool) -> int:
+def _switch(verb: Callable[[App, str], Done[OwnedPeer]], text: str, what: str, dry_run: bool, wait: int = 0) -> int:
     front = current()
     seen: list[OwnedPeer] = []
 
@@ -51,7 +70,7 @@ def _switch(verb: Callable[[App, str], Done[OwnedPeer]], text: str, what: str, d
         view = by_id(done.made.peer.id)
         return Told(f"{what} {view.user}/{view.device}{read(view)}", {"peers": [view]})
 
-    code = carry_out(lambda app: verb(app, text), tell, dry_run=dry_run)
+    code = carry_out(lambda app: verb(app, text), tell, dry_run=dry_run, wait=wait)
     if seen and not front.json:
         if "@" in text and what != "resumed":
             _say_elsewhere(seen[0])

@@ -13,6 +13,7 @@ from vpnctl.cli import output
 from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_plans, complete_states, complete_users
 from vpnctl.cli.front import current
+from vpnctl.cli.many import Listed, Where, carry_out_for_many, meant
 
 if TYPE_CHECKING:
     from vpnctl.actions.outcome import Done, Settled
@@ -27,6 +28,7 @@ Paid = Annotated[
     str | None,
     typer.Option("--paid", metavar="REF", help="It was paid: the payment's reference. Converts a running trial."),
 ]
+MaybeName = Annotated[str | None, typer.Argument(metavar="[USER]", help="User name.", autocompletion=complete_users)]
 Currency = Annotated[
     str | None,
     typer.Option("--currency", metavar="CODE", help="Of the payment; needed where the plan has several prices."),
@@ -37,14 +39,16 @@ COLUMNS = ("user", "plan", "state", "ends_at", "starts_at", "source", "devices",
 
 @commands.command("grant")
 def grant(
-    name: Name,
     plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Which plan.", autocompletion=complete_plans)],
+    name: MaybeName = None,
     paid: Paid = None,
     currency: Currency = None,
     queue: Annotated[bool, typer.Option("--queue", help="Behind what runs, even if the plan is a bigger one.")] = False,
+    where: Where = None,
+    listed: Listed = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Grant a plan: from now, or behind what the person has already.
+    """Grant a plan: from now, or behind what the person has already. To one, or to many as a gift.
 
     A bigger plan than the one that runs takes effect now; the unused days of that one follow behind it. A trial runs
     to its end first, unless --paid says that it was paid.
@@ -53,12 +57,16 @@ def grant(
     from vpnctl.actions.sales.paid import payment
 
     paying = payment(paid, currency)
-    return _give(lambda app: subscriptions.grant(app, name, plan, paid=paying, queue=queue), dry_run)
+
+    def verb(app: App, whom: str) -> Granted:
+        return subscriptions.grant(app, whom, plan, paid=paying, queue=queue)
+
+    return _give_to(name, where, listed, verb, f"granted {plan}", paid=paid, dry_run=dry_run)
 
 
 @commands.command("extend")
 def extend(
-    name: Name,
+    name: MaybeName = None,
     plan: Annotated[
         str | None,
         typer.Option("--plan", metavar="PLAN", help="Another plan than what runs.", autocompletion=complete_plans),
@@ -68,14 +76,41 @@ def extend(
     ] = None,
     paid: Paid = None,
     currency: Currency = None,
+    where: Where = None,
+    listed: Listed = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Add a further period: from now, or from the end of the last one if that is later."""
+    """Add a further period: from now, or from the end of the last one if that is later. For one person, or for many."""
     from vpnctl.actions.sales import subscriptions
     from vpnctl.actions.sales.paid import payment
 
     paying = payment(paid, currency)
-    return _give(lambda app: subscriptions.extend(app, name, plan=plan, days=days, paid=paying), dry_run)
+
+    def verb(app: App, whom: str) -> Granted:
+        return subscriptions.extend(app, whom, plan=plan, days=days, paid=paying)
+
+    return _give_to(name, where, listed, verb, "extended", paid=paid, dry_run=dry_run)
+
+
+def _give_to(
+    name: str | None,
+    where: str | None,
+    listed: Path | None,
+    verb: Callable[[App, str], Granted],
+    what: str,
+    *,
+    paid: str | None,
+    dry_run: bool,
+) -> int:
+    """Give to one person, or to many; a payment is one person's."""
+    from vpnctl.errors import InvalidInput
+
+    names = meant(name, where, listed, devices=False)
+    if name is not None:
+        return _give(lambda app: verb(app, name), dry_run)
+    if paid is not None:
+        raise InvalidInput("one payment is one person's", "leave --paid out, or name the person")
+    return carry_out_for_many(names, verb, what, "person", dry_run=dry_run)
 
 
 def _give(verb: Callable[[App], Granted], dry_run: bool) -> int:

@@ -26,21 +26,23 @@ class EventView:
     before: Any
     after: Any
     run_id: str
+    subject_id: str
+
+
+_COLUMNS = tuple(_event[each] for each in EventView.__dataclass_fields__)
 
 
 def events(tx: Tx, *, subject: str = "", verb: str = "", limit: int = 50) -> list[EventView]:
     """Return the newest events, oldest first."""
     where = [_event.subject.contains(subject, autoescape=True)] if subject else []
     where += [_event.verb.startswith(verb, autoescape=True)] if verb else []
-    columns = (
-        _event.seq,
-        _event.at,
-        _event.actor,
-        _event.verb,
-        _event.subject,
-        _event.before,
-        _event.after,
-        _event.run_id,
-    )
-    query = sa.select(*columns).where(*where).order_by(_event.seq.desc()).limit(limit)
+    query = sa.select(*_COLUMNS).where(*where).order_by(_event.seq.desc()).limit(limit)
     return [EventView(*row) for row in reversed(tx.execute(query).all())]
+
+
+def of_run(tx: Tx, run: str) -> list[EventView]:
+    """Return the events of the newest run whose id begins so, oldest first."""
+    like = _event.run_id.startswith(run, autoescape=True)
+    whole = tx.execute(sa.select(_event.run_id).where(like).order_by(_event.seq.desc()).limit(1)).scalar()
+    query = sa.select(*_COLUMNS).where(_event.run_id == whole).order_by(_event.seq)
+    return [EventView(*row) for row in tx.execute(query)]

@@ -135,7 +135,7 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
         paying.refuse_known(tx, grammar.reference(paid.reference))
         converted = [_convert(tx, app, user, row) for row in rows]
         gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
-        rows = _closed_up(tx, converted, sum(gained, timedelta(0)), now)
+        rows = closed_up(tx, converted, sum(gained, timedelta(0)), now)
     kept = _make_way(tx, app, user, rows, terms) if sale.upgrade else None
     row = _period(app, user, terms, sale, price, now if kept else next_start([span(each) for each in rows], now))
     tx.insert(row)
@@ -144,7 +144,7 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
     ended = max((each.ends_at for each in rows if each.cancelled_at is None), default=None)
     was: dict[str, Any] = {"unlimited": True} if user.unlimited else {"ends_at": _text(ended) if ended else None}
     events.record(tx, stamp(app), sale.verb, ("subscription", row.id, user.name), was, _told(row))
-    _flip(tx, app, user, before)
+    flip(tx, app, user, before)
     return Granted(row, user, homes(tx, user.id), user.unlimited, kept)
 
 
@@ -230,7 +230,7 @@ def _make_way(tx: Tx, app: App, user: User, rows: list[Subscription], terms: Pla
     return Kept(running.plan, left)
 
 
-def _closed_up(tx: Tx, rows: list[Subscription], gap: timedelta, now: datetime) -> list[Subscription]:
+def closed_up(tx: Tx, rows: list[Subscription], gap: timedelta, now: datetime) -> list[Subscription]:
     """Bring forward what waits behind a trial that ended early, or the person would have nothing in between."""
     if not gap:
         return rows
@@ -270,12 +270,12 @@ def cancel(app: App, name: str) -> Done[Cancelled]:
             tx.update(Subscription, _table.id == row.id, cancelled_at=now, noted=2)
             was = {"ends_at": _text(row.ends_at)}
             events.record(tx, stamp(app), "subscription.cancel", ("subscription", row.id, user.name), was)
-        _flip(tx, app, user, before)
+        flip(tx, app, user, before)
         return Done(Cancelled(user, len(live)), homes(tx, user.id))
 
 
-def _flip(tx: Tx, app: App, user: User, before: object) -> None:
-    """Where the answer to "may connect" changed, the devices must be proven anew."""
+def flip(tx: Tx, app: App, user: User, before: object) -> None:
+    """Let nodes hear of a change of periods. Where it changed whether they may connect, devices must be proven anew."""
     now = app.clock()
     after = why_not_person(person(tx, find.user(tx, user.name), now), now)
     if (before is None) != (after is None):

@@ -51,6 +51,7 @@ COMMANDS = [
 ]
 OTHERWISE = {
     "event undo": "tests/service/test_many.py",
+    "node adopt": "tests/people/test_adoption.py",
     "node evacuate": "tests/people/test_evacuation.py",
     "node rebalance": "tests/people/test_evacuation.py",
     "node rebuild": "tests/fleet/test_rebuild.py",

@@ -15,7 +15,7 @@ from vpnctl.actions.people.peers import place, reinstate, revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import names, plugin
-from vpnctl.protocols.interface import BadOption, ProtocolPlugin
+from vpnctl.protocols.interface import BadOption, Credentials, ProtocolPlugin
 from vpnctl.protocols.own import own
 from vpnctl.rules import grammar
 from vpnctl.store import events, find, models
@@ -36,6 +36,8 @@ class NewEndpoint:
     options: Mapping[str, Any]
     avoid: Sequence[grammar.Network] = ()
     """Networks beside which its pools are picked."""
+    own: Credentials | None = None
+    """Of a server that was there before; else they are made."""
 
 
 def add(
@@ -105,7 +107,7 @@ def create(tx: Tx, app: App, node: Node, new: NewEndpoint) -> Endpoint:
     name = new.general.get("interface") or _free_name(kind.name_prefix, there)
     port = new.general.get("port") or _free_port(kind, there)
     _refuse_taken(node, there, kind, name, port)
-    own = kind.server()
+    own = new.own or kind.server()
     endpoint_id = str(uuid.uuid4())
     options = kind.complete(new.options, [other.options for other in there], new.avoid)
     row = Endpoint(

@@ -37,6 +37,7 @@ def server_file(path: str, endpoint: EndpointSpec, peers: Sequence[PeerSpec], al
         f"# vpnctl endpoint {endpoint.id}\n# Written by vpnctl: a change made here is overwritten.\n[Interface]\n"
         f"Address = {', '.join(own_addresses(endpoint))}\nMTU = {options(endpoint).mtu}\n"
         f"PrivateKey = {endpoint.secret.reveal()}\nListenPort = {endpoint.port}\n"
+        + "".join(f"{line}\n" for line in options(endpoint).hooks)
     ]
     for peer in sorted(peers, key=lambda peer: peer.identity):
         psk = f"PresharedKey = {peer.shared.reveal()}\n" if peer.shared else ""

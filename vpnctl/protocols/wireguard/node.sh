@@ -92,7 +92,7 @@ wg_sync() {
   grep -q '^PrivateKey = ' "$path" && grep -q '^ListenPort = ' "$path" || { echo "$path is not whole"; return 1; }
   live=$(set -o pipefail; "$tool" show "$link" dump | head -c 33554432) && todo=$(printf '%s\n\n' "$live" | cat - "$path" | wg_difference) || return 1
   if [ "${todo%%$'\n'*}" = all ]; then
-    grep -vE '^(Address|MTU) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
+    grep -vE '^(Address|MTU|PreUp|PostUp|PreDown|PostDown|Table) = ' "$path" | "$tool" syncconf "$link" /dev/stdin || return 1
   elif [ -n "$todo" ]; then
     wg_cut "$tool" "$link" $(printf '%s\n' "$todo" | sed -n 's/^!//p') || return 1
     printf '%s\n' "$todo" | grep -v '^[-!]' | "$tool" addconf "$link" /dev/stdin || added=no

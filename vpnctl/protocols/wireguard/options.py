@@ -39,6 +39,8 @@ class Options:
     allowed_ips: str
     keepalive: int
     isolation: bool
+    hooks: Sequence[str] = ()
+    """Lines of wg-quick's that were there before vpnctl. They are commands of root's: nobody sets them here."""
 
 
 USUAL = {"dns": USUAL_DNS, "mtu": USUAL_MTU, "allowed_ips": ALL_TRAFFIC, "keepalive": 25, "isolation": True}
@@ -48,7 +50,7 @@ _TEXTS = {str: "a valid string", int: "a valid integer", bool: "a valid boolean"
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return options in their canonical form; a pool `none` becomes None. BadOption names the one that is wrong."""
-    known = {each.name for each in fields(Options)}
+    known = {each.name for each in fields(Options)} - {"hooks"}
     for name, value in given.items():
         if name not in known:
             raise BadOption(name, "unknown key")
@@ -75,7 +77,9 @@ def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoi
         "pool_v4": given.get("pool_v4") or _free_pool([*taken, *avoid]),
         "pool_v6": given["pool_v6"] if "pool_v6" in given else _random_v6(),
     }
-    return vars(Options(**{**USUAL, **given, **picked}))
+    whole = vars(Options(**{**USUAL, **given, **picked}))
+    del whole["hooks"]
+    return whole
 
 
 def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an inventory's entry says of these options."""
     named = {("pool" if name == "pool_v4" else name): value for name, value in options.items()}
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in named.items() if value is not None and name != "hooks"}
 
 
 def suited(server: Server) -> Suited:

@@ -1,0 +1,5 @@
+CREATE TABLE interfaces_table (name text PRIMARY KEY, device text, port integer, private_key text, public_key text, ipv4_cidr text, ipv6_cidr text, mtu integer, enabled integer);
+INSERT INTO interfaces_table VALUES ('wg0', 'eth0', 51820, '4GWUw6pAT7tOOV6lqkRGFkrQIgz0maycEFEuf0hE5Vs=', '/tyjXwE1hiloe815BtLCDzJwjmQ7cinq9Q3x9hZIMXU=', '10.8.0.0/24', 'fdcc:ad94:bacf:61a4::cafe:0/112', 1420, 1);
+CREATE TABLE clients_table (id integer PRIMARY KEY, user_id integer, interface_id text, name text, ipv4_address text, ipv6_address text, private_key text, public_key text, pre_shared_key text, enabled integer);
+INSERT INTO clients_table VALUES (1, 1, 'wg0', 'alice', '10.8.0.2', 'fdcc:ad94:bacf:61a4::cafe:2', 'mMg2b0LWblLBWvcZ5bIjEkVLG1c1mbDaiwMlOBrVuUY=', 'vvErtAJtsAQo1VxixtSFd1/1NiXXjWBgU64UnXLZFQE=', '9xj4Za04M0pxIfaBHYrYfqcQJZAUct2b6j3UPmmdpDo=', 1);
+INSERT INTO clients_table VALUES (2, 1, 'wg0', 'bob', '10.8.0.3', 'fdcc:ad94:bacf:61a4::cafe:3', 'KEH9hrK/K1q+uVnO+QAbKhFsjVyzGyVI0c/1Rc/dME4=', 'awJIzLuEg/loY6R1jl/Z3E4DZ6OiSJ6uq5sVmEy9HxM=', 'LDoi949O5JVCIrwCteMSI6AQ8645o9S1b1JfO4jNAEY=', 0);

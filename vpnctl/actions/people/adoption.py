@@ -1,0 +1,215 @@
+"""Taking over a WireGuard server that somebody else set up: its key, port, addresses and peers become ours.
+
+Nothing of it changes for who is connected: the same keys and addresses are written by vpnctl from now on. A peer
+becomes a person's device; one that cannot be written as it is (several networks, an address outside of the pool) stays
+a stranger, as it was.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet import endpoints
+from vpnctl.actions.fleet.driving import login
+from vpnctl.actions.fleet.endpoints import NewEndpoint
+from vpnctl.actions.outcome import Done, stamp
+from vpnctl.actions.people import users
+from vpnctl.app import App
+from vpnctl.errors import Conflict, InvalidInput, NodeFailed
+from vpnctl.protocols.interface import Credentials
+from vpnctl.protocols.wireguard import foreign
+from vpnctl.protocols.wireguard.foreign import ForeignPeer, ForeignServer
+from vpnctl.remote import foreign as remote
+from vpnctl.rules import grammar
+from vpnctl.rules.addresses import server_address
+from vpnctl.store import events, find, models
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node, Peer, User
+
+PROTOCOL = "wireguard"
+FOLDER = "/etc/wireguard"
+_SLUG = re.compile(r"[^a-z0-9_-]+")
+_peer, _alien = models.peer.c, models.alien.c
+
+
+@dataclass(frozen=True)
+class AdoptedPeer:
+    """A peer that is somebody's device now."""
+
+    device: str
+    config: bool
+    """Whether its private key is known, so that its file can be shown again."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What came of it. `strangers` are public keys of peers that stay what they are, with the reason."""
+
+    endpoint: str
+    new: bool
+    peers: tuple[AdoptedPeer, ...]
+    strangers: tuple[tuple[str, str], ...]
+    hooks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read(app: App, name: str, interface: str) -> ForeignServer:
+    """Read the server as it stands on the node, and the files of clients that its installer left there.
+
+    NodeFailed where its interface would have to be taken down to become ours.
+    """
+    with app.store.read() as tx:
+        where = login(tx, find.node(tx, name))
+    shell = app.connect(where)
+    try:
+        server = foreign.parse(remote.config(shell, name, f"{FOLDER}/{interface}.conf").reveal())
+        unit = shell.run(("systemctl", "is-active", f"wg-quick@{interface}.service"), seconds=20)
+        if unit.stdout.strip() != b"active":
+            raise NodeFailed(
+                f"{name}: {interface} was not started by its unit wg-quick@{interface}, so that could not keep it up",
+                f"on the server, for a second nobody gets through: wg-quick down {interface}; "
+                f"systemctl enable --now wg-quick@{interface}",
+            )
+        mtu = shell.run(("cat", f"/sys/class/net/{interface}/mtu"), seconds=20).stdout.strip()
+        known = [pair for each in remote.clients(shell) if (pair := foreign.client(each.reveal())) is not None]
+    finally:
+        shell.close()
+    server = foreign.with_secrets(server, dict(known))
+    return replace(server, mtu=int(mtu)) if mtu.isdigit() and len(mtu) < 6 else server  # noqa: PLR2004
+
+
+def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Adopted]:
+    """Make such a server an endpoint of the node, and its peers people's devices. Run again, only what is new."""
+    with app.store.joint() as store:
+        here = replace(app, store=store)
+        with store.write() as tx:
+            node = find.node(tx, name)
+            row, new = _endpoint(tx, here, node, interface, server)
+            there = _known(tx, row)
+            fresh = [each for each in server.peers if each.identity not in there]
+            taken = {each for each in tx.execute(_used(row)).scalars() if each}
+            made, strangers = [], []
+            for each in fresh:
+                why = _unfit(row, each, taken)
+                if why:
+                    strangers.append((each.identity, why))
+                    continue
+                made.append(_device(tx, here, row, each))
+                taken |= {each.allowed_ips[0].partition("/")[0]}
+            if made or new:
+                after = {"interface": interface, "port": row.port, "peers": len(made)}
+                events.record(tx, stamp(here), "node.adopt", ("endpoint", row.id, f"{name} {row.name}"), None, after)
+                tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None)
+    lines = tuple(row.options.get("hooks") or ())
+    return Done(Adopted(row.name, new, tuple(made), tuple(strangers), lines), [node.id])
+
+
+def _endpoint(tx: Tx, app: App, node: Node, interface: str, server: ForeignServer) -> tuple[Endpoint, bool]:
+    """Return the endpoint that is this server, and whether it was made just now."""
+    for row in find.endpoints(tx, node):
+        if row.identity == server.identity:
+            return row, False
+        if row.name == interface:
+            raise Conflict(
+                f"{interface} of {node.name} serves with another key than that server's",
+                f"vpnctl endpoint remove {node.name} {interface}, if nobody lives there",
+            )
+    taken = models.endpoint.c.identity == server.identity
+    if tx.one(Endpoint, taken, models.endpoint.c.removed_at.is_(None)) is not None:
+        raise Conflict("another node serves with that key already", "vpnctl endpoint list")
+    options = _pools(server) | {"isolation": False, "mtu": server.mtu or 1420}
+    own = Credentials(server.identity, server.secret)
+    new = NewEndpoint(PROTOCOL, {"interface": interface, "port": server.port}, options, own=own)
+    row = endpoints.create(tx, app, node, new)
+    if server.hooks:
+        whole = row.options | {"hooks": list(server.hooks)}
+        tx.update(Endpoint, models.endpoint.c.id == row.id, options=whole)
+        row = replace(row, options=whole)
+    return row, True
+
+
+def _pools(server: ForeignServer) -> dict[str, Any]:
+    """Return the pools in which the server has the first address, as vpnctl gives it to servers."""
+    found: dict[str, Any] = {"pool_v6": None}
+    for text in server.addresses:
+        try:
+            own = ipaddress.ip_interface(text)
+        except ValueError:
+            raise InvalidInput(f"'{grammar.clean(text)}' is no address of a server", "look at its Address") from None
+        name = f"pool_v{own.version}"
+        if found.get(name) or str(own.ip) != server_address(own.network):
+            raise InvalidInput(
+                f"the server's address {own} is not the first one of its network, or it has two of a kind",
+                "vpnctl cannot keep that as it is: move people to an endpoint of its own (docs/adopting.md)",
+            )
+        found[name] = str(own.network)
+    if "pool_v4" not in found:
+        raise InvalidInput(
+            "the server has no IPv4 address", "vpnctl serves WireGuard with an IPv4 pool (docs/adopting.md)"
+        )
+    return found
+
+
+def _known(tx: Tx, row: Endpoint) -> set[str | None]:
+    ours = set(tx.execute(sa.select(_peer.identity).where(_peer.endpoint_id == row.id)).scalars())
+    return {*ours, row.probe_identity}
+
+
+def _used(row: Endpoint) -> sa.Select[Any]:
+    return sa.select(_peer.ipv4).where(_peer.endpoint_id == row.id, _peer.ipv4.is_not(None))
+
+
+def _unfit(row: Endpoint, each: ForeignPeer, taken: set[str]) -> str:
+    """Why a peer cannot be a device as it is; empty where it can."""
+    nets = [ipaddress.ip_network(ip) for ip in each.allowed_ips]
+    v4 = [net for net in nets if net.version == 4]  # noqa: PLR2004
+    v6 = [net for net in nets if net.version == 6]  # noqa: PLR2004
+    if not nets:
+        return "another peer has its address"
+    if len(v4) != 1 or len(v6) > 1 or any(net.num_addresses != 1 for net in nets):
+        return "it has other networks than one address of its own"
+    pools = {"4": row.options["pool_v4"], "6": row.options["pool_v6"]}
+    for net in nets:
+        pool = pools[str(net.version)]
+        if pool is None or net.network_address not in ipaddress.ip_network(pool):
+            return "its address is outside of the server's network"
+    return "its address is taken here" if str(v4[0].network_address) in taken else ""
+
+
+def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
+    owner, device = _owner(tx, app, each)
+    peer_id = str(uuid.uuid4())
+    ips = {ipaddress.ip_network(ip).version: ip.partition("/")[0] for ip in each.allowed_ips}
+    keep = each.secret is not None and app.settings.client_secrets == "store"
+    tx.insert(
+        Peer(
+            id=peer_id, endpoint_id=row.id, user_id=owner.id, device=device, identity=each.identity, own_key=False,
+            secret_sealed=app.vault.seal("peer.secret", peer_id, each.secret) if keep and each.secret else None,
+            shared_sealed=app.vault.seal("peer.psk", peer_id, each.shared) if each.shared else None,
+            ipv4=ips.get(4), ipv6=ips.get(6), created_at=app.clock(), delivered_at=app.clock(), delivered_how="adopted",
+            suspended_at=None if each.enabled else app.clock(),
+        )
+    )  # fmt: skip
+    strange = (_alien.endpoint_id == row.id, _alien.identity == each.identity)
+    tx.execute(sa.delete(models.alien).where(*strange))
+    label = ("peer", peer_id, f"{owner.name}/{device}")
+    events.record(tx, stamp(app), "peer.adopt", label, None, {"public_key": each.identity})
+    return AdoptedPeer(f"{owner.name}/{device}", keep)
+
+
+def _owner(tx: Tx, app: App, each: ForeignPeer) -> tuple[User, str]:
+    """Return whose device a peer is, by its name; whoever is new is unlimited, or would be cut by it."""
+    slug = _SLUG.sub("-", each.name.lower()).strip("-_")[:32].strip("-_")
+    name = slug or f"peer-{each.identity[:6].lower().translate(str.maketrans('+/=', 'xyz'))}"
+    there = tx.one(User, models.user.c.name == name, models.user.c.removed_at.is_(None))
+    owner = there or users.insert(tx, app, [name], {"unlimited": True, "display_name": each.name}, "user.add")[0]
+    live = (_peer.user_id == owner.id, _peer.revoked_at.is_(None))
+    devices = set(tx.execute(sa.select(_peer.device).where(*live)).scalars())
+    free = next(each for each in ("main", *(f"main{number}" for number in range(2, 10_000))) if each not in devices)
+    return owner, free

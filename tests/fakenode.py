@@ -252,6 +252,9 @@ class FakeShell:
         if argv[0] == "cat":
             found = self.node.files.get(argv[1])
             return Result(0, found[1], b"") if found else Result(1, b"", b"cat: no such file")
+        if argv[:2] == ("ls", "-1"):
+            enabled = [unit for unit, (state, _) in self.node.units.items() if state == "enabled"]
+            return Result(0, "".join(f"{unit}\n" for unit in enabled).encode(), b"")
         if argv[:2] == ("systemctl", "is-active"):
             state = self.node.units.get(argv[2], ("", "inactive"))[1]
             return Result(0 if state == "active" else 3, f"{state}\n".encode(), b"")

@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from vpnctl.store.engine import Store
     from vpnctl.store.vault import Vault
 
-SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, CLOCK, RESTORED = (
+SSH_KEY, SSH_PUBLIC, RECOVERY_PUBLIC, RECOVERY_COPY, RECOVERY_CONFIRMED, CLOCK = (
     "ssh_key",
     "ssh_public",
     "recovery_public",
     "recovery_copy",
     "recovery_confirmed",
     "clock",
-    "restored",
 )
 """Names of the service's own values in the table `meta`."""
 

@@ -12,7 +12,7 @@ NEW_OR_FREE = {
     "node add name", "node add target", "user uninvite invite", "user add names", "user add source", "peer add source",
     "peer add device", "peer set device", "inventory apply path", "notice send text", "request grant request",
     "request refuse request", "db copy target", "node panel url",
-    "event undo run",
+    "event undo run", "node adopt source",
 }  # fmt: skip
 """Names that are only being given, files, texts, and ids that nobody types by heart."""
 NAMING = ("node", "user", "plan", "to", "source", "endpoint", "protocol", "device", "state", "jump")

@@ -162,7 +162,7 @@ def test_a_lost_controller_comes_back_from_a_copy_on_another_machine(served, lab
     empty(*config, "backup", "restore", str(tmp_path / name), stdin=key)
     assert "bob/phone is in the backup and not there" in empty(*config, "backup", "finish", code=6).err
     with late.running_ping(FAR_V4) as pings, old.running_ping(FAR_V4) as others:
-        empty(*config, "backup", "finish", "--missing", "revoke", "--unknown", "keep")
+        empty("--yes", *config, "backup", "finish", "--missing", "revoke", "--unknown", "keep")
     assert late.lost(pings)[1] == old.lost(others)[1] == 0
     assert empty(*config, "--json", "node", "sync", "--dry-run").out.count('"changes": []') == 2
     print(f"a lost controller came back after {time.monotonic() - began:.1f} s")

@@ -194,3 +194,54 @@ def test_a_dry_run_of_the_job_moves_nobody(blocked, monkeypatch):
     monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a")
     assert "0 moved, 10 not" in blocked("jobs", "run", "evacuate", "--dry-run").err
     assert len(living(blocked, "fi")) == 10
+
+
+def test_who_is_stuck_on_a_dead_target_goes_on_to_another_one(three, fleet, tmp_path):
+    fleet["a.example.org"].down = True
+    assert evacuate(three, "--to", "a").code == 3
+    done = evacuate(three, "--to", "b", "--out", str(tmp_path / "moved"))
+    assert len(list((tmp_path / "moved").iterdir())) == 10, done.err
+    assert len(living(three, "b")) == 10
+    assert len(fleet["fi.example.org"].live_keys()) == 10
+
+
+def test_a_rebalance_that_stopped_goes_on_and_hands_the_files_out(three, fleet, tmp_path):
+    fleet["a.example.org"].down = True
+    three("--yes", "node", "rebalance", "--out", str(tmp_path / "moved"))
+    fleet["a.example.org"].down = False
+    done = three("--yes", "node", "rebalance", "--out", str(tmp_path / "moved"))
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "moved").iterdir())) == 6
+
+
+def test_the_job_moves_others_each_day_also_where_nobody_got_a_file(blocked, clock, monkeypatch):
+    monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a")
+    monkeypatch.setenv("VPNCTL_EVACUATE_PEOPLE", "4")
+    for day in (4, 8, 10):
+        blocked("jobs", "run", "evacuate")
+        assert len(living(blocked, "a")) == day
+        told = len([row for row in blocked("notice", "list", "--json").json if row["kind"] == "evacuated"])
+        blocked("jobs", "run", "evacuate")
+        assert told == len([row for row in blocked("notice", "list", "--json").json if row["kind"] == "evacuated"])
+        clock.forward(days=1)
+
+
+def test_a_device_whose_own_time_is_over_is_named_and_stays(three, app, clock, tmp_path):
+    import sqlalchemy as sa
+
+    from vpnctl.store import models
+
+    with app.store.write() as tx:
+        first = tx.execute(sa.select(models.peer.c.id).order_by(models.peer.c.ipv4).limit(1)).scalar()
+        tx.execute(sa.update(models.peer).where(models.peer.c.id == first).values(expires_at=clock()))
+    done = evacuate(three, "--to", "a", "--out", str(tmp_path / "moved"))
+    assert (done.code, "own time is over" in done.err) == (5, True)
+
+
+def test_capacity_holds_for_further_devices_of_those_on_their_way(three, tmp_path):
+    three("node", "set", "a", "--capacity", "5")
+    evacuate(three, "--to", "a")
+    for number in range(10):
+        three("peer", "add", f"p{number}/laptop", "--node", "fi")
+    evacuate(three, "--to", "a,b", "--out", str(tmp_path / "moved"))
+    assert len(living(three, "a")) == 5

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.conftest import _fp
 from vpnctl.rules.retention import kept
 
 WG0 = "/etc/wireguard/wg0.conf"
@@ -76,6 +77,7 @@ def test_on_an_empty_machine_it_and_the_recovery_key_are_the_whole_service(
     assert '"changes": []' in settled("node", "sync", "fi", "--dry-run", "--json").out
     assert settled("backup", "finish").code == 0
     assert "no backup was restored" in settled("backup", "finish").err
+    assert '"changes": []' in settled("node", "sync", "fi", "--dry-run", "--json").out
 
 
 def test_who_was_revoked_or_added_since_is_listed_and_nothing_comes_back_by_itself(
@@ -96,7 +98,7 @@ def test_who_was_revoked_or_added_since_is_listed_and_nothing_comes_back_by_itse
     assert "alice/phone is in the backup and not there" in asked.err
     assert "is there and not in the backup" in asked.err
     assert fi.live_keys() == live
-    done = settled("backup", "finish", "--missing", "revoke", "--unknown", "keep")
+    done = settled("--yes", "backup", "finish", "--missing", "revoke", "--unknown", "keep")
     assert done.code == 0, done.err
     assert fi.live_keys() == live, "carol stays, as an alien, and alice stays out"
     assert settled("peer", "list", "--user", "alice", "--json").json == []
@@ -110,7 +112,7 @@ def test_what_was_decided_otherwise_is_done_otherwise(backup, settled, empty_mac
     settled("peer", "add", "carol/phone")
     empty_machine()
     restore(settled, backup)
-    done = settled("backup", "finish", "--missing", "restore", "--unknown", "prune")
+    done = settled("--yes", "backup", "finish", "--missing", "restore", "--unknown", "prune")
     assert done.code == 0, done.err
     assert fi.live_keys() == both
 
@@ -131,23 +133,169 @@ def test_a_node_that_does_not_answer_is_decided_later(backup, settled, empty_mac
     empty_machine()
     restore(settled, backup)
     fleet["fi.example.org"].down = True
-    later = settled("backup", "finish", "--missing", "revoke")
+    later = settled("--yes", "backup", "finish", "--missing", "revoke")
     assert (later.code, "still to be decided" in later.err) == (3, True)
     fleet["fi.example.org"].down = False
-    assert settled("backup", "finish", "--missing", "revoke").code == 0
+    assert settled("--yes", "backup", "finish", "--missing", "revoke").code == 0
 
 
-def test_a_server_that_was_reinstalled_since_gets_nobody_without_a_word(backup, settled, empty_machine, fleet):
+@pytest.mark.parametrize("what", ["reinstalled", "interface down", "booted with units off"])
+def test_where_nothing_serves_everybody_is_missing_and_nobody_comes_back_unasked(
+    backup, settled, empty_machine, fleet, what
+):
+    settled("peer", "revoke", "alice/phone")
     empty_machine()
     restore(settled, backup)
     fi = fleet["fi.example.org"]
-    fi.files.clear()
     fi.links.clear()
-    fi.units.clear()
+    if what == "reinstalled":
+        fi.files.clear()
+    if what != "interface down":
+        fi.units.clear()
     assert settled("node", "sync", "fi").code == 7
+    asked = settled("backup", "finish")
+    assert asked.code == 6
+    assert "alice/phone is in the backup and not there" in asked.err
     assert fi.links == {}
-    assert settled("backup", "finish").code == 0
-    assert len(fi.live_keys()) == 2
+    settled("--yes", "backup", "finish", "--missing", "revoke")
+    assert not fi.links or fi.live_keys() == set()
+
+
+def test_a_changed_node_is_taken_over_only_when_its_other_master_is_gone(backup, settled, empty_machine, clock):
+    clock.forward(minutes=1)
+    settled("peer", "suspend", "alice/phone")
+    empty_machine()
+    restore(settled, backup)
+    asked = settled("backup", "finish", "--missing", "restore")
+    assert (asked.code, "gone for good?" in asked.err) == (6, True)
+
+
+def test_who_was_suspended_in_the_backup_is_named_as_not_to_be_told(settled, empty_machine, tmp_path):
+    settled("peer", "suspend", "alice/phone")
+    settled("backup", "create", "--out", str(tmp_path / "b"))
+    settled("peer", "revoke", "alice/phone")
+    settled("peer", "regen", "bob/phone")
+    empty_machine()
+    restore(settled, next((tmp_path / "b").iterdir()))
+    assert "cannot be told: alice/phone" in settled("backup", "finish").err
+
+
+def test_nobody_is_moved_and_nothing_rebuilt_before_it_is_decided(backup, settled, empty_machine, fleet):
+    settled("peer", "revoke", "alice/phone")
+    empty_machine()
+    restore(settled, backup)
+    rebuild = ("--yes", "node", "rebuild", "fi", "--host", "root@new.example.org", "--host-key-fp", _fp())
+    for words in (rebuild, ("--yes", "node", "trust", "fi", "--token", "a" * 32)):
+        done = settled(*words)
+        assert (done.code, "vpnctl backup finish" in done.err) == (5, True), done.err
+    settled("node", "add", "de", "root@de.example.org", "--host-key-fp", _fp(), "--provision")
+    moved = settled("--yes", "node", "evacuate", "fi", "--to", "de")
+    assert moved.code == 5
+    assert settled("peer", "list", "--node", "de", "--json").json == []
+
+
+def test_a_node_that_will_never_answer_is_as_in_the_backup_when_somebody_says_so(backup, settled, empty_machine, fleet):
+    empty_machine()
+    restore(settled, backup)
+    fleet["fi.example.org"].down = True
+    assert "--lost fi" in settled("backup", "finish").err
+    assert settled("backup", "finish", "--lost", "fi").code == 0
+    rebuild = (
+        "--yes",
+        "node",
+        "rebuild",
+        "fi",
+        "--host",
+        "root@new.example.org",
+        "--host-key-fp",
+        _fp(),
+        "--wait",
+        "0",
+    )
+    settled(*rebuild)
+    assert len(fleet["new.example.org"].live_keys()) == 2
+
+
+def test_only_the_listed_strangers_are_pruned_and_a_killed_run_is_finished(
+    settled, empty_machine, fleet, tmp_path, clock, monkeypatch
+):
+    from tests.fleet.test_aliens import ALIEN
+    from vpnctl.actions.service import reviewing
+
+    fi = fleet["fi.example.org"]
+    fi.links["wg0"].peers[ALIEN] = ["(none)", "10.66.9.9/32", "0", "0", "0"]
+    settled("node", "sync", "fi")
+    settled("backup", "create", "--out", str(tmp_path / "b"))
+    clock.forward(minutes=1)
+    settled("user", "add", "carol")
+    settled("peer", "add", "carol/phone")
+    carol = settled("peer", "show", "carol/phone", "--json").json["public_key"]
+    empty_machine()
+    restore(settled, next((tmp_path / "b").iterdir()))
+
+    def killed(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(reviewing, "settle", killed)
+        settled("--yes", "backup", "finish", "--unknown", "prune")
+    settled("node", "sync", "fi")
+    assert carol not in fi.links["wg0"].peers
+    assert ALIEN in fi.links["wg0"].peers
+
+
+def test_endpoints_that_were_added_since_are_named(backup, settled, empty_machine, fleet):
+    settled("endpoint", "add", "fi", "amneziawg")
+    empty_machine()
+    restore(settled, backup)
+    assert "awg0 serves there and is not in the backup" in settled("backup", "finish", "--missing", "restore").err
+
+
+def test_what_is_left_of_a_given_up_database_keeps_a_restore_away(backup, settled, settings, empty_machine):
+    empty_machine()
+    log = settings.sqlite_path.with_name("vpnctl.db-wal")
+    log.write_bytes(b"an old log")
+    done = restore(settled, backup)
+    assert (done.code, str(log) in done.err) == (2, True)
+    assert not settings.sqlite_path.exists()
+
+
+def test_another_services_backup_does_not_count_as_verified_here(backup, settled, app, tmp_path):
+    from vpnctl.store import recovery, sealed_file, vault
+
+    public, _ = recovery.create()
+    other = tmp_path / f"other{'.vpnctl-backup'}"
+    _, keys = sealed_file.new_key(public, vault.create(tmp_path / "other.key"))
+    header = {"created_at": "2030-01-01T00:00:00+00:00", "schema": "0001", "keys": keys}
+    with other.open("wb") as out:
+        sealed_file.SealedFile(out, bytes(32), header).close()
+    from vpnctl.actions.service import backups
+
+    assert (backups.is_ours(app, backup), backups.is_ours(app, other)) == (True, False)
+
+
+@pytest.mark.parametrize("value", ['"x"', '"2030-01-01"', "5", "[" * 5000])
+def test_odd_files_in_the_folder_are_passed_over(settled, settings, value):
+    settled("backup", "create")
+    good = next((settings.state_dir / "backups").iterdir())
+    raw = good.read_bytes()
+    header = raw.split(b"\n")[1]
+    made = json.loads(header)["created_at"]
+    odd = raw.replace(header, header.replace(f'"created_at":"{made}"'.encode(), f'"created_at":{value}'.encode()))
+    (good.parent / "odd.vpnctl-backup").write_bytes(odd)
+    assert [row["file"] for row in settled("backup", "list", "--json").json] == [good.name]
+    assert settled("backup", "verify", "odd.vpnctl-backup").code == 9
+
+
+def test_what_a_killed_run_left_in_clear_is_removed_by_the_next_one(settled, settings):
+    import os
+
+    left = settings.state_dir / "backups/.vpnctl-aside-dead"
+    left.mkdir(parents=True)
+    (left / "vpnctl.db").write_text("secrets")
+    os.utime(left, (1, 1))
+    assert settled("backup", "create").code == 0
+    assert not left.exists()
 
 
 def test_messages_that_waited_then_are_not_sent_now(settled, empty_machine, tmp_path, monkeypatch):

@@ -10,11 +10,12 @@ import typer
 
 from vpnctl.app import whoami
 from vpnctl.cli import output
-from vpnctl.cli.completion import complete_backups
+from vpnctl.cli.completion import complete_backups, complete_nodes
 from vpnctl.cli.front import current
+from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
-    from vpnctl.actions.service.restoring import Decision, Review
+    from vpnctl.actions.service.reviewing import Decision, Review
     from vpnctl.rules.secret import Secret
 
 commands = typer.Typer(
@@ -88,7 +89,7 @@ def verify(file: File, recovery_key: WithKey = False) -> int:
     key = _key("recovery key") if recovery_key else None
     there = recovery_key and not _has_state()
     found = backups.verify(front.settings, path, None if there else front.app.vault, key)
-    if not there:
+    if not there and backups.is_ours(front.app, path):
         backups.note_verified(front.app, path)
     made, files = f"{found.created_at:%Y-%m-%d %H:%M}", output.count(len(found.rendered), "file")
     what = f"{path.name} of {made} opens: {files} and configs are as they were"
@@ -123,7 +124,7 @@ def restore(file: File, recovery_key: WithKey = False) -> int:
         front.say(
             f"note: {output.count(done.held, 'message')} waited then and may have been sent since; they are not sent"
         )
-    front.say("what was sold, granted or suspended since the backup is not in it")
+    front.say("what was sold, granted, suspended or revoked since the backup is not in it")
     front.config = config if config.exists() else None
     return output.finish(front, [], "next: vpnctl backup finish, and the timers: vpnctl jobs install", restored=done)
 
@@ -132,72 +133,107 @@ def restore(file: File, recovery_key: WithKey = False) -> int:
 def finish(
     missing: Annotated[
         str | None,
-        typer.Option(
-            "--missing", help="Devices of the backup that changed nodes do not have: revoke them, or restore."
-        ),
+        typer.Option("--missing", help="Devices of the backup that changed nodes lack: revoke them, or restore."),
     ] = None,
     unknown: Annotated[
         str | None, typer.Option("--unknown", help="Peers there that the backup does not know: keep them, or prune.")
+    ] = None,
+    lost: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lost", metavar="NODE", help="It will never answer: as in the backup.", autocompletion=complete_nodes
+        ),
     ] = None,
 ) -> int:
     """Read every node after a restore: what was revoked or added since the backup, to be decided by somebody.
 
     Without an answer nothing is changed (exit 6). Nodes that were not changed since need none.
     """
-    from vpnctl.actions.service import restoring
-    from vpnctl.errors import Stopped
+    from vpnctl.actions.service import reviewing
+    from vpnctl.actions.service.reviewing import Since
 
     front = current()
-    decision = _decision(missing, unknown)
-    if restoring.restored_at(front.app) is None:
+    decision = _decision(missing, unknown, lost or [])
+    if reviewing.open_since(front.app) is None:
         return output.finish(
             front, [], "nothing is to be decided: no backup was restored here", changed=False, nodes=[]
         )
-    reviews = restoring.review(front.app)
+    reviews = reviewing.review(front.app)
     _show(reviews)
-    gone, strange = (any(getattr(each, kind) for each in reviews) for kind in ("missing", "unknown"))
-    open_ = [
-        flag
-        for flag, asked, given in (
-            ("--missing revoke|restore", gone, missing),
-            ("--unknown keep|prune", strange, unknown),
-        )
-        if asked and given is None
-    ]
-    if open_:
-        raise Stopped("that is for somebody to decide; nothing was changed", f"vpnctl backup finish {' '.join(open_)}")
-    settled = restoring.finish(front.app, reviews, decision)
-    silent = [each.node for each in reviews if each.since is restoring.Since.SILENT]
+    _ask(reviews, missing, unknown)
+    settled = reviewing.finish(front.app, reviews, decision)
+    silent = [each.node.name for each in reviews if each.since is Since.SILENT and each.node.name not in decision.lost]
     if silent:
+        again = " ".join(f"--lost {name}" for name in silent)
         front.say(f"note: still to be decided when they answer: {', '.join(silent)}: vpnctl backup finish")
+        front.say(f"    or, where they never will: vpnctl backup finish {again}")
     what = f"{output.count(len(settled), 'node')} agree with the database"
     code = output.finish(front, settled, what, nodes=[_plain(each) for each in reviews])
     return code or (3 if silent else 0)
 
 
-def _decision(missing: str | None, unknown: str | None) -> Decision:
-    from vpnctl.actions.service.restoring import Decision
+def _decision(missing: str | None, unknown: str | None, lost: Sequence[str]) -> Decision:
+    from vpnctl.actions.service.reviewing import Decision
     from vpnctl.errors import InvalidInput
+    from vpnctl.store import find
 
     if missing not in (None, "revoke", "restore"):
         raise InvalidInput("--missing is revoke or restore", "revoke: who was cut since stays out")
     if unknown not in (None, "keep", "prune"):
         raise InvalidInput("--unknown is keep or prune", "keep: who was added since stays connected")
-    return Decision(revoke_missing=missing == "revoke", prune_unknown=unknown == "prune")
+    with current().app.store.read() as tx:
+        names = frozenset(find.node(tx, name).name for name in lost)
+    return Decision(revoke_missing=missing == "revoke", prune_unknown=unknown == "prune", lost=names)
+
+
+def _ask(reviews: Sequence[Review], missing: str | None, unknown: str | None) -> None:
+    """See that each question has its answer, and that nobody else drives the nodes that were changed."""
+    from vpnctl.actions.service.reviewing import Since
+    from vpnctl.errors import Stopped
+
+    asked = [
+        flag
+        for flag, open_ in (
+            ("--missing revoke|restore", missing is None and any(each.missing for each in reviews)),
+            ("--unknown keep|prune", unknown is None and any(each.unknown for each in reviews)),
+        )
+        if open_
+    ]
+    if asked:
+        raise Stopped("that is for somebody to decide; nothing was changed", f"vpnctl backup finish {' '.join(asked)}")
+    changed = [each.node.name for each in reviews if each.since is Since.CHANGED]
+    if changed:
+        current().confirm(f"{', '.join(changed)}: is the machine that changed them since the backup gone for good?")
 
 
 def _plain(each: Review) -> dict[str, Any]:
-    return {"node": each.node, "since": each.since, "missing": each.missing, "unknown": each.unknown, "why": each.why}
+    return {
+        "node": each.node.name,
+        "since": each.since,
+        "missing": sorted(each.missing.values()),
+        "unknown": [stranger.identity for stranger in each.unknown],
+        "resting": each.resting,
+        "endpoints": each.endpoints,
+        "why": each.why,
+    }
 
 
 def _show(reviews: Sequence[Review]) -> None:
     front = current()
     for each in reviews:
-        front.say(f"{each.node}: {each.since} since the backup" + (f": {each.why}" if each.why else ""))
-        for name in each.missing:
-            front.say(f"  {name} is in the backup and not there: revoked since, or not put there yet")
-        for key in each.unknown:
-            front.say(f"  {key} is there and not in the backup: added since")
+        name = each.node.name
+        front.say(f"{name}: {each.since} since the backup" + (f": {clean(each.why)}" if each.why else ""))
+        for device in sorted(each.missing.values()):
+            front.say(f"  {device} is in the backup and not there: revoked since, or not put there yet")
+        for stranger in each.unknown:
+            front.say(f"  {stranger.identity} is there and not in the backup: added since")
+        if each.resting:
+            front.say(
+                f"  may not connect by the backup; whether revoked since cannot be told: {', '.join(each.resting)}"
+            )
+        for endpoint in each.endpoints:
+            front.say(f"  {endpoint} serves there and is not in the backup: nobody can be revoked on it from here.")
+            front.say(f"    To end it, stop its units on the server: systemctl list-units '*@{endpoint}.service'")
 
 
 def _found(file: Path) -> Path:

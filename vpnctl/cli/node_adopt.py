@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from vpnctl.actions.outcome import Done, Settled
     from vpnctl.actions.people.adoption import Adopted
     from vpnctl.app import App
-    from vpnctl.protocols.wireguard.foreign import ForeignServer
-
-_SQLITE = b"SQLite format 3\x00"
 
 
 def adopt(
@@ -49,7 +46,7 @@ def adopt(
 
     front = current()
     grammar.interface(interface)
-    server = _from_file(source, port) if source is not None else adoption.read(front.app, name, interface)
+    server = adoption.from_file(source, port) if source is not None else adoption.read(front.app, name, interface)
 
     def verb(app: App) -> Done[Adopted]:
         return adoption.adopt(app, name, interface, server)
@@ -94,20 +91,3 @@ def _explain(made: Adopted) -> None:
         front.say(f"note: {key} stays a stranger: {why}")
     for line in made.hooks:
         front.say(f"note: kept: {clean(line)}")
-
-
-def _from_file(path: Path, port: int) -> ForeignServer:
-    from vpnctl.errors import InvalidInput
-    from vpnctl.protocols.wireguard import foreign
-    from vpnctl.rules import grammar
-
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
-    if raw.startswith(_SQLITE):
-        from vpnctl.store.foreign import wg_easy
-
-        return foreign.wg_easy_15(*wg_easy(path))
-    text = raw.decode("utf-8", "replace")
-    return foreign.wg_easy_14(text, grammar.port(str(port))) if text.lstrip().startswith("{") else foreign.parse(text)

@@ -68,7 +68,7 @@ def evacuate(
     not moved are where they were. The bot sends the new files to those it knows; --out DIR has them all. Run again it
     goes on.
     """
-    from vpnctl.actions.people import evacuation
+    from vpnctl.actions.people import evacuation, residents
     from vpnctl.errors import InvalidInput
 
     front = current()
@@ -82,7 +82,8 @@ def evacuate(
         _ask(plan, f"from {name}", out)
         evacuation.drain(front.app, name)
     code = _carry_out(plan, wave, out, untested=untested, empty=f"nobody is left to move from {name}")
-    waiting = evacuation.not_heard_of(front.app, name)
+    with front.app.store.read() as tx:
+        waiting = residents.not_heard_of(tx, name)
     if waiting:
         front.say(f"{output.count(waiting, 'device')} did not connect anew yet: vpnctl peer list --node {name}")
     return code

@@ -13,6 +13,7 @@ from vpnctl.cli import output
 from vpnctl.cli.completion import complete_nodes
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current, interruptible
+from vpnctl.errors import PENDING
 
 if TYPE_CHECKING:
     from vpnctl.actions.fleet.rebuild import Ready
@@ -86,7 +87,7 @@ def rebuild(
     with interruptible(f"to go on: vpnctl node rebuild {name} --host {host}"):
         settled = _serve(ready, ask=forward_rule != "none")
         took: dict[str, float | None] = {"serves": time.monotonic() - began, "first_device": None}
-        leads = _lead_there(ready, wait)
+        leads = settled.code == 0 and _lead_there(ready, wait)
         if settled.code == 0 and leads and before is not None and wait and _first_back(ready, before, wait):
             took["first_device"] = time.monotonic() - began
     return _report(ready, settled, took, out, leads=leads)
@@ -134,8 +135,7 @@ def _take_over(ready: Ready, *, destroyed: bool) -> None:
             nodes.change(front.app, old.name, {"public_host": new.public_host})
         return
     front.confirm(f"Move {old.name} with {output.count(ready.devices, 'device')} from {old.host} to {new.host}?")
-    fenced = work.Fenced.SPARED if destroyed else work.fence(front.app, ready)
-    work.switch(front.app, ready, fenced)
+    fenced = work.take_over(front.app, ready, destroyed=destroyed)
     front.say(
         {
             work.Fenced.DONE: f"{old.host}, the old server, was seen to stop serving",
@@ -198,7 +198,7 @@ def _report(ready: Ready, settled: Settled, took: dict[str, float | None], out: 
     late = work.outdated(front.app, ready.old.id)
     files, queued = _hand_out(late, out) if not settled.code else ([], [])
     serves, back = took["serves"], took["first_device"]
-    if not leads:
+    if not leads and not settled.code:
         front.say(f"note: {ready.new.public_host} does not lead to {ready.new.host} yet: until then nobody gets there")
     what = f"{name} serves on {ready.new.host}: {serves:.0f} s" if serves else ""
     what += f", the first device was back after {back:.0f} s" if back else ""
@@ -210,7 +210,7 @@ def _report(ready: Ready, settled: Settled, took: dict[str, float | None], out: 
         front.say("\n".join(f"  {each}" for each in left[:_LISTED]))
         more = f"; all {len(left)}: vpnctl peer list --stale --node {name}" if len(left) > _LISTED else ""
         front.say(f"write them: vpnctl node rebuild {name} --host {ready.new.host} --out DIR{more}")
-    return code
+    return code or (0 if leads else PENDING)
 
 
 def _hand_out(late: list[tuple[str, str]], out: Path | None) -> tuple[list[Any], list[str]]:

@@ -19,9 +19,9 @@ TIMER = Timer(on_calendar="*:4/5:00", cron="4-59/5 * * * *", every=300, jitter=2
 
 @dataclass(frozen=True)
 class _Moved:
-    people: int
+    devices: int
     waiting: int
-    """Who would have moved, had the day's limit or the target let them."""
+    """Devices that would have moved, had the day's limit or the target let them."""
     why: str = ""
 
 
@@ -36,9 +36,9 @@ def run(app: App, order: Order) -> Report:
         if node.name in targets:
             continue
         moved = _leave(app, node, [each for each in targets if each != node.name], allowed, dry_run=order.dry_run)
-        allowed -= moved.people
-        told[node.name] = f"{moved.people} moved, {moved.waiting} not" + (f": {moved.why}" if moved.why else "")
-        if not order.dry_run and (moved.people or moved.why):
+        allowed -= moved.devices
+        told[node.name] = f"{moved.devices} moved, {moved.waiting} not" + (f": {moved.why}" if moved.why else "")
+        if not order.dry_run and moved.devices:
             _tell(app, node, moved)
     what = "; ".join(f"{name}: {said}" for name, said in told.items()) or "no node is blocked"
     return Report("evacuate", 0, what, {"nodes": told})
@@ -63,24 +63,27 @@ def _leave(app: App, node: Node, targets: list[str], allowed: int, *, dry_run: b
         plan = evacuation.evacuation(app, node.name, targets)
     except (Conflict, NotFound) as error:
         return _Moved(0, 0, error.what)
-    left, people = len(plan.left), 0
-    chosen = list(_within(plan.moves, allowed))
-    if dry_run or not chosen:
-        return _Moved(0, len(plan.moves) + left, "" if dry_run or not plan.moves else "the day's limit is reached")
+    begun = [move for move in plan.moves if move.begun]
+    fresh = [move for move in plan.moves if not move.begun]
+    total, done = sum(len(move.devices) for move in fresh) + len(plan.left), 0
+    chosen = _within(fresh, allowed)
+    if dry_run or not (chosen or begun):
+        return _Moved(0, total, "" if dry_run or not fresh else "the day's limit is reached")
     evacuation.drain(app, node.name)
-    for wave in evacuation.MovingPlan(tuple(chosen), ()).waves(0):
-        done = evacuation.run_wave(app, wave)
-        if done.failed:
-            return _Moved(people, len(plan.moves) - people + left, done.failed)
-        handover.send_anew(app, [each.new.peer.id for each in done.moved if not each.new.forgotten])
-        people += len(wave)
-    return _Moved(people, len(plan.moves) - people + left)
+    for wave in evacuation.MovingPlan((*begun, *chosen), ()).waves(0):
+        result = evacuation.run_wave(app, wave)
+        if result.failed:
+            return _Moved(done, total - done, result.failed)
+        handover.send_anew(app, [each.new.peer.id for each in result.moved if not each.new.forgotten])
+        new = {(move.user, device) for move in wave if not move.begun for device in move.devices}
+        done += sum(1 for each in result.moved if (each.new.user.name, each.new.peer.device) in new)
+    return _Moved(done, total - done, "" if done == total or chosen == fresh else "the day's limit is reached")
 
 
-def _within(moves: tuple[evacuation.Move, ...], allowed: int) -> list[evacuation.Move]:
+def _within(moves: list[evacuation.Move], allowed: int) -> list[evacuation.Move]:
     chosen: list[evacuation.Move] = []
     for move in moves:
-        allowed -= move.devices
+        allowed -= len(move.devices)
         if allowed < 0:
             break
         chosen.append(move)
@@ -89,6 +92,6 @@ def _within(moves: tuple[evacuation.Move, ...], allowed: int) -> list[evacuation
 
 def _tell(app: App, node: Node, moved: _Moved) -> None:
     now = app.clock()
-    details = {"node": node.name, "people": moved.people, "waiting": moved.waiting, "what": moved.why or "-"}
+    details = {"node": node.name, "devices": moved.devices, "waiting": moved.waiting, "what": moved.why or "-"}
     with app.store.write() as tx:
-        outbox.enqueue(tx, alerts.technical(app, "evacuated", node.id, f"{now:%Y%m%d%H}:{moved.people}", details), now)
+        outbox.enqueue(tx, alerts.technical(app, "evacuated", node.id, f"{now:%Y%m%d%H}:{moved.devices}", details), now)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vpnctl.errors import Distrust, NodeFailed
 from vpnctl.remote import ssh
+from vpnctl.remote.channel import paramiko_late
 from vpnctl.remote.shell import CONNECT_SECONDS, Login
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
@@ -80,7 +81,7 @@ def opened(place: Place, key: Secret) -> Iterator[Folder]:
             raise NodeFailed(f"{place.host} opens no SFTP channel", "let the user use SFTP there")
         client.get_channel().settimeout(_SECONDS)
         yield Folder(client, place)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, paramiko_late().SSHException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise NodeFailed(
             f"{place.host}: {place.folder}: {clean(str(why), 100)}", "look at the folder of backup_sftp there"

@@ -14,6 +14,7 @@ import io
 import json
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from vpnctl.errors import StateTrouble
@@ -156,8 +157,11 @@ def _header(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
     try:
         found = json.loads(head)
         base64.b64decode(found["keys"]["recovery"], validate=True)
-        if not isinstance(found["created_at"], str) or not isinstance(found["schema"], str):
+        texts = (found["schema"], found["keys"]["vault"])
+        if datetime.fromisoformat(found["created_at"]).tzinfo is None or not all(
+            isinstance(each, str) for each in texts
+        ):
             raise ValueError("no header of ours")
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise StateTrouble("this backup does not open: its header is damaged", "take another one") from None
     return found, head

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +43,7 @@ def put(snapshot: Path, url: str) -> None:
     refuse_existing(url)
     path = sqlite_path(url)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        snapshot.rename(path)
+        _place(snapshot, path)
         return
     upgrade(url)
     source, into = Store(f"sqlite:///{snapshot}"), Store(url)
@@ -54,12 +56,45 @@ def put(snapshot: Path, url: str) -> None:
         into.close()
 
 
+def _place(snapshot: Path, path: Path) -> None:
+    """Put a file where there is none, whole and durably; it may come from another disk."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with snapshot.open("rb") as source, os.fdopen(handle, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+            out.flush()
+            os.fsync(out.fileno())
+        try:
+            os.link(half, path)  # which refuses an existing one
+        except FileExistsError:
+            raise _there(path) from None
+    finally:
+        half.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _there(path: Path) -> InvalidInput:
+    files = [str(each) for each in _files(path) if each.exists()]
+    aside = f"{path.parent / 'given-up'}"
+    hint = f"if it is given up: mkdir -p {aside} && mv {' '.join(files)} {aside}"
+    return InvalidInput(f"there is a database already: {path}", hint)
+
+
+def _files(path: Path) -> list[Path]:
+    """The database and what SQLite keeps beside it: a log that is left over would be replayed over another database."""
+    return [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))]
+
+
 def refuse_existing(url: str) -> None:
-    """Raise InvalidInput where there is a database already, be it an empty one with tables."""
+    """Raise InvalidInput where there is a database already, or what is left of one."""
     path = sqlite_path(url)
     if path is not None:
-        if path.exists():
-            raise InvalidInput(f"there is a database already: {path}", f"if it is given up: mv {path} {path}.old")
+        if any(each.exists() for each in _files(path)):
+            raise _there(path)
         return
     store = Store(url, check=False)
     try:

@@ -32,6 +32,15 @@ class Vault:
         self._belongs = belongs
         """Raises StateTrouble when the key file is another database's; asked once, before anything is sealed."""
 
+    @classmethod
+    def holding(cls, text: Secret) -> Vault:
+        """Return a vault with the keys of a key file's text, which lies nowhere. StateTrouble where it is none."""
+        found = cls(Path("(in memory)"))
+        found._keys = _parsed(text.reveal())
+        if not found._keys:
+            raise StateTrouble("the copy of the vault's keys is damaged", "take another backup")
+        return found
+
     @property
     def current(self) -> str:
         """The id of the key that seals."""
@@ -160,10 +169,7 @@ def _read(path: Path) -> dict[str, bytes]:
             raise StateTrouble(
                 f"the key file {path} can be read by others (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}"
             )
-        lines = [
-            line.split() for line in path.read_text(encoding="ascii").splitlines() if line and not line.startswith("#")
-        ]
-        keys = {key_id: base64.b64decode(key, validate=True) for key_id, key in lines}
+        keys = _parsed(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         raise StateTrouble(
             f"there is no key file {path}", "bring it back, or: vpnctl vault recover (new here: vpnctl init)"
@@ -178,6 +184,12 @@ def _read(path: Path) -> dict[str, bytes]:
             f"bring it back from a copy, or: mv {path} {path}.damaged && vpnctl vault recover",
         )
     return keys
+
+
+def _parsed(text: str) -> dict[str, bytes]:
+    """Return the keys by id. Raises ValueError."""
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {key_id: base64.b64decode(key, validate=True) for key_id, key in lines}
 
 
 def _text(keys: dict[str, bytes]) -> str:

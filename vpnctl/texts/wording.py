@@ -41,7 +41,7 @@ _FORMS = {
     "drift": mark("{node} differs from the database: {changes}. The next sync puts it right; who changed it by hand?"),
     "not_ours": mark("{node}: {changes}. No sync changes that; on the operator's machine: vpnctl node check {node}"),
     "evacuated": mark(
-        "{node} is blocked. {people} people were moved to other nodes automatically, {waiting} were not ({what}). "
+        "{node} is blocked. {devices} devices were moved to other nodes automatically, {waiting} were not ({what}). "
         "On the operator's machine: vpnctl node evacuate {node} --to NODE --dry-run"
     ),
     "resource": mark("{node}: {what}."),

@@ -23,7 +23,7 @@ from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar, sizes
 from vpnctl.rules.changes import PEOPLE
 from vpnctl.rules.secret import Secret
-from vpnctl.store import events, find, models
+from vpnctl.store import events, find, models, restored
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import HTTPS, Endpoint, Node
 from vpnctl.store.vault import NIL
@@ -178,6 +178,8 @@ def trust(app: App, name: str, new: NewNode, confirm: Confirm, token: str | None
         row = find.node(tx, name)
         login = login_of(tx, row)
     if token is not None:
+        with app.store.read() as tx:
+            restored.refuse(tx, row.id, row.name)
         _check_shown(app, row, token)
         adopt_token(app, row, token)
         return row

@@ -34,7 +34,7 @@ from vpnctl.remote.shell import Login
 from vpnctl.rules import grammar
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.observed import Observed
-from vpnctl.store import events, find, models, queue
+from vpnctl.store import events, find, models, queue, restored
 from vpnctl.store.rows import Alien, Endpoint, Node, Peer
 
 SETTING = "dns_command"
@@ -75,6 +75,7 @@ def prepare(app: App, new: nodes.NewNode, confirm: Confirm, public_host: str | N
     """
     with app.store.read() as tx:
         node = find.node(tx, new.name)
+        restored.refuse(tx, node.id, node.name)
         served = find.endpoints(tx, node)
         view = load(tx, node.id, app.clock())
     if node.kind != "ssh" or any(each.driver != "node" for each in served):
@@ -85,6 +86,13 @@ def prepare(app: App, new: nodes.NewNode, confirm: Confirm, public_host: str | N
     if not served:
         raise Conflict(f"{node.name} serves nothing yet", f"vpnctl node provision {node.name}")
     login, jump = nodes.enter(app, new, confirm)
+    with app.store.read() as tx:
+        same = (models.node.c.host == login.host, models.node.c.port == login.port, models.node.c.id != node.id)
+        other = tx.one(Node, *same, models.node.c.retired_at.is_(None))
+    if other is not None and other.jump_id == (jump.id if jump else None):
+        raise Conflict(
+            f"that server is the node {other.name}", f"name a bare server; or: vpnctl node retire {other.name}"
+        )
     row = replace(
         node, host=login.host, port=login.port, login=login.user, host_key=login.host_key,
         jump_id=jump.id if jump else None, public_host=_dialled(node, login, public_host), token=None,
@@ -118,11 +126,20 @@ def _look_at(app: App, view: View, login: Login) -> None:
     compare(app, view, observed, Wish(scope=SYSTEM))
 
 
-def fence(app: App, ready: Ready) -> Fenced:
-    """Make the old server serve nobody any more, and see it: two servers with one key would split sessions.
+def take_over(app: App, ready: Ready, *, destroyed: bool = False) -> Fenced:
+    """Stop the old server, and make the node the new one; nobody settles it in between. Return what became of it.
 
-    NodeFailed where it answers and goes on serving.
+    `destroyed`: the old machine is gone and not contacted. Else NodeFailed where it goes on serving, Distrust where
+    another controller drives it.
     """
+    with node_lock.hold(app, ready.old):
+        fenced = Fenced.SPARED if destroyed else _fence(app, ready)
+        _switch(app, ready, fenced)
+    return fenced
+
+
+def _fence(app: App, ready: Ready) -> Fenced:
+    """Make the old server serve nobody any more, and see it: two servers with one key would split sessions."""
     node = ready.old
     if (node.host, node.port, node.jump_id) == (ready.new.host, ready.new.port, ready.new.jump_id):
         return Fenced.OTHER
@@ -130,18 +147,30 @@ def fence(app: App, ready: Ready) -> Fenced:
         view = load(tx, node.id, app.clock(), people=False)
     ended = tuple(replace(each, removed_at=app.clock()) for each in view.endpoints)
     view = replace(view, endpoints=ended)
-    with node_lock.hold(app, node), contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as opened:
         try:
             way = opened.enter_context(drive(app, view))
             observed = look(app, view, way, Query(SYSTEM, proven(view)))
-            with app.store.read() as tx:
-                trust.check_token(tx, node, observed)
         except Unreachable:
-            return Fenced.SILENT
-        except Distrust:
+            return _silent(app, node)
+        except Distrust:  # another host key
             return Fenced.OTHER
+        with app.store.read() as tx:
+            trust.check_token(tx, node, observed)
         _stop(app, view, way, observed)
     return Fenced.DONE
+
+
+def _silent(app: App, node: Node) -> Fenced:
+    """A server that lets nobody in may serve all the same: it is tried as clients do."""
+    signs = probes.shake_all(app, replace(node, public_host=node.host))
+    serving = [name for name, sign in signs.items() if sign is not None and sign.verdict is Verdict.OK]
+    if serving:
+        raise NodeFailed(
+            f"the old server of {node.name} ({node.host}) does not let us in and serves with {', '.join(serving)}",
+            f"switch it off at your provider, then: vpnctl node rebuild {node.name} --destroyed --host HOST",
+        )
+    return Fenced.SILENT
 
 
 def _stop(app: App, view: View, way: Driver, observed: Observed) -> None:
@@ -161,7 +190,7 @@ def _stop(app: App, view: View, way: Driver, observed: Observed) -> None:
         raise NodeFailed(f"{answers}: {why}", advice)
 
 
-def switch(app: App, ready: Ready, fenced: Fenced) -> None:
+def _switch(app: App, ready: Ready, fenced: Fenced) -> None:
     """Make the node the new server, in one transaction. What was seen on the old one is forgotten, but no decision."""
     old, new, now = ready.old, ready.new, app.clock()
     here = sa.select(_endpoint.id).where(_endpoint.node_id == old.id)

@@ -8,15 +8,15 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet.desired import View
 from vpnctl.actions.outcome import stamp
-from vpnctl.app import RESTORED, App
+from vpnctl.app import App
 from vpnctl.errors import Conflict, Distrust, InvalidInput, NodeFailed
 from vpnctl.protocols.host import TOKEN
 from vpnctl.rules.desired import Desired, WantedEndpoint
 from vpnctl.rules.grammar import network
 from vpnctl.rules.observed import Observed
-from vpnctl.store import events, models
+from vpnctl.store import events, models, restored
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node
+from vpnctl.store.rows import HTTPS, Node
 
 _POOL_BITS = 16
 """A wider network of the server takes no packets from a pool."""
@@ -30,9 +30,9 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
     Raises Distrust when the node is driven by another controller, or our database is an old copy.
     """
     if observed.token == NONE:
-        if node.token is not None and tx.meta(RESTORED) is not None:
+        if (node.token is not None or node.kind == HTTPS) and node.id in restored.undecided(tx):
             raise Distrust(
-                f"{node.name} was set up anew since the backup, or before it; nothing was written",
+                f"{node.name} cannot tell whether it was changed since the backup; nothing was written",
                 "see who would be put there, and decide: vpnctl backup finish",
             )
         return node.token is not None
@@ -50,7 +50,7 @@ def check_token(tx: Tx, node: Node, observed: Observed) -> bool:
         raise Distrust(
             f"{node.name} was changed by another controller, or by a newer copy of this database; nothing was written",
             "see what was changed since the backup, and decide: vpnctl backup finish"
-            if tx.meta(RESTORED) is not None
+            if node.id in restored.undecided(tx)
             else "use the newest database; if the other one is gone for good: vpnctl node trust "
             f"{node.name} --token {observed.token}",
         )

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import uuid
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,11 +30,13 @@ from vpnctl.remote import foreign as remote
 from vpnctl.rules import grammar
 from vpnctl.rules.addresses import server_address
 from vpnctl.store import events, find, models
+from vpnctl.store import foreign as databases
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
 PROTOCOL = "wireguard"
 FOLDER = "/etc/wireguard"
+_SQLITE = b"SQLite format 3\x00"
 _SLUG = re.compile(r"[^a-z0-9_-]+")
 _peer, _alien = models.peer.c, models.alien.c
 
@@ -82,6 +85,18 @@ def read(app: App, name: str, interface: str) -> ForeignServer:
         shell.close()
     server = foreign.with_secrets(server, dict(known))
     return replace(server, mtu=int(mtu)) if mtu.isdigit() and len(mtu) < 6 else server  # noqa: PLR2004
+
+
+def from_file(path: Path, port: int) -> ForeignServer:
+    """Return the server in a file: wg-easy's database or JSON (whose port is `port`), or a copy of wg-quick's."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
+    if raw.startswith(_SQLITE):
+        return foreign.wg_easy_15(*databases.wg_easy(path))
+    text = raw.decode("utf-8", "replace")
+    return foreign.wg_easy_14(text, grammar.port(str(port))) if text.lstrip().startswith("{") else foreign.parse(text)
 
 
 def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Adopted]:

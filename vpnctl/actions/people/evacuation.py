@@ -5,27 +5,24 @@ The moving itself is `migration`'s: make before break, person by person. This de
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-
-import sqlalchemy as sa
 
 from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled, stamp
-from vpnctl.actions.people import migration
+from vpnctl.actions.people import migration, residents
 from vpnctl.actions.people.issue import Room
 from vpnctl.actions.people.migration import Destination, Left, Moved
+from vpnctl.actions.people.residents import Resident
 from vpnctl.app import App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.rules.access import serves
 from vpnctl.rules.spread import Goal, Mover, fair, spread
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
 
-_peer, _endpoint, _node = models.peer.c, models.endpoint.c, models.node.c
+_node = models.node.c
 WAVE = 20
 """People at once, or a tenth of them all where that is more: what goes wrong is seen before it concerns many."""
 
@@ -37,7 +34,7 @@ class Move:
     user: str
     source: str
     target: str
-    devices: int
+    devices: tuple[str, ...]
     begun: bool = False
     """An earlier run has moved them, and nobody was given their new file."""
 
@@ -54,15 +51,6 @@ class MovingPlan:
         step = size or max(WAVE, -(-len(self.moves) // 10))
         for start in range(0, len(self.moves), step):
             yield list(self.moves[start : start + step])
-
-
-@dataclass(frozen=True)
-class _Resident:
-    """A person on a node: the protocols of their devices there, and when one of these was last heard of."""
-
-    name: str
-    protocols: tuple[str, ...]
-    heard_at: datetime | None
 
 
 def drain(app: App, name: str, *, draining: bool = True) -> Node:
@@ -82,10 +70,14 @@ def evacuation(app: App, source: str, targets: Sequence[str], *, untested: bool 
         goals = [find.node(tx, name) for name in dict.fromkeys(targets)]
         for goal in goals:
             _refuse(node, goal, untested=untested)
-        load = _load(tx)
+        load = residents.load(tx)
         room = [Goal(goal.name, load.get(goal.id, 0), goal.capacity) for goal in goals]
-        moves, left = _placed(tx, app, node, _residents(tx, node), goals, room)
-        begun = _begun(tx, node, {goal.name for goal in goals})
+        names = {goal.name for goal in goals}
+        moves, left = _placed(
+            tx, app, [*residents.residents(tx, node, app.clock()), *residents.stuck(tx, node, names)], goals, room
+        )
+        begun = [move for move in _begun(tx, node) if move.target in names]
+        left += [_over(each) for each in residents.over(tx, node, app.clock())]
     return _checked(app, MovingPlan((*begun, *moves), tuple(left)), untested=untested)
 
 
@@ -96,26 +88,26 @@ def balance(app: App, names: Sequence[str], *, untested: bool = False) -> Moving
     """
     with app.store.read() as tx:
         nodes = [each for each in find.nodes(tx, names) if each.draining_at is None and each.path_error is None]
-        load = _load(tx)
+        load = residents.load(tx)
         now = [Goal(each.name, load.get(each.id, 0), each.capacity) for each in nodes]
         share = fair(now) if now else {}
         poor = [replace(goal, capacity=share[goal.name]) for goal in now if goal.load < share[goal.name]]
         goals = [each for each in nodes if any(goal.name == each.name for goal in poor)]
-        moves: list[Move] = []
+        moves = [move for node in find.nodes(tx, names) for move in _begun(tx, node)]
         for node in nodes:
             surplus = load.get(node.id, 0) - share[node.name]
-            chosen = list(_idlest(_residents(tx, node), surplus))
-            here, _ = _placed(tx, app, node, chosen, goals, poor)
+            chosen = list(_idlest(residents.residents(tx, node, app.clock()), surplus))
+            here, _ = _placed(tx, app, chosen, goals, poor)
             moves += here
-            gained = {goal.name: sum(move.devices for move in here if move.target == goal.name) for goal in poor}
+            gained = {goal.name: sum(len(move.devices) for move in here if move.target == goal.name) for goal in poor}
             poor = [replace(goal, load=goal.load + gained[goal.name]) for goal in poor]
     return _checked(app, MovingPlan(tuple(moves), ()), untested=untested)
 
 
-def _idlest(people: Sequence[_Resident], surplus: int) -> Iterator[_Resident]:
+def _idlest(people: Sequence[Resident], surplus: int) -> Iterator[Resident]:
     for each in sorted(people, key=lambda one: (one.heard_at is not None, one.heard_at, one.name)):
-        if len(each.protocols) <= surplus:
-            surplus -= len(each.protocols)
+        if len(each.devices) <= surplus:
+            surplus -= len(each.devices)
             yield each
 
 
@@ -133,49 +125,8 @@ def _refuse(source: Node, goal: Node, *, untested: bool) -> None:
         )
 
 
-def not_heard_of(app: App, source: str) -> int:
-    """Return how many devices left a node whose new peer was not heard of yet: their old one is still there."""
-    with app.store.read() as tx:
-        here = _endpoint.node_id == find.node(tx, source).id
-        query = sa.select(sa.func.count()).join(models.endpoint, _endpoint.id == _peer.endpoint_id)
-        where = (here, _peer.revoked_at.is_(None), _peer.retiring_at.is_not(None))
-        return tx.execute(query.select_from(models.peer).where(*where)).scalar() or 0
-
-
-def _load(tx: Tx) -> dict[str, int]:
-    """Return node id -> how many devices live there."""
-    query = (
-        sa.select(_endpoint.node_id, sa.func.count())
-        .join(models.peer, _peer.endpoint_id == _endpoint.id)
-        .where(_peer.revoked_at.is_(None), _peer.retiring_at.is_(None))
-        .group_by(_endpoint.node_id)
-    )
-    return {node_id: count for node_id, count in tx.execute(query)}  # noqa: C416 - a row is no pair to mypy
-
-
-def _residents(tx: Tx, node: Node) -> list[_Resident]:
-    query = (
-        sa.select(models.user.c.name, _endpoint.protocol, _peer.handshake_at)
-        .join(models.peer, _peer.user_id == models.user.c.id)
-        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
-        .where(_endpoint.node_id == node.id, _peer.revoked_at.is_(None), _peer.retiring_at.is_(None))
-        .order_by(models.user.c.name)
-    )
-    found: dict[str, list[sa.Row[tuple[str, str, datetime | None]]]] = defaultdict(list)
-    for row in tx.execute(query):
-        found[row.name].append(row)
-    return [
-        _Resident(
-            name,
-            tuple(row.protocol for row in rows),
-            max((r.handshake_at for r in rows if r.handshake_at), default=None),
-        )
-        for name, rows in found.items()
-    ]
-
-
 def _placed(
-    tx: Tx, app: App, source: Node, people: Sequence[_Resident], goals: Sequence[Node], room: Sequence[Goal]
+    tx: Tx, app: App, people: Sequence[Resident], goals: Sequence[Node], room: Sequence[Goal]
 ) -> tuple[list[Move], list[Left]]:
     served: dict[str, set[str]] = {goal.name: {each.protocol for each in find.endpoints(tx, goal)} for goal in goals}
     terms = Room(tx, app)
@@ -187,11 +138,11 @@ def _placed(
         inside = [goal.name for goal in goals if serves(places, goal.name, goal.region)]
         able = frozenset(name for name in inside if set(each.protocols) <= served[name])
         if able:
-            movers.append(Mover(each.name, len(each.protocols), able))
+            movers.append(Mover(each.key, len(each.devices), able))
         else:
             left.append(_nowhere(each, places, inside))
     found = spread(movers, room)
-    moves = [Move(each.name, source.name, found[each.name], each.devices) for each in movers if each.name in found]
+    moves = [Move(each.name, each.source, found[each.key], each.devices) for each in people if each.key in found]
     full = [each for each in movers if each.name not in found]
     left += [
         Left(
@@ -204,43 +155,47 @@ def _placed(
     return sorted(moves, key=lambda move: move.user), left
 
 
-def _nowhere(who: _Resident, places: Sequence[str], inside: Sequence[str]) -> Left:
+def _over(each: Resident) -> Left:
+    why = "the device's own time is over: it is not moved"
+    return Left(each.name, why, f"vpnctl peer revoke {each.name}/{each.devices[0]}@{each.source}")
+
+
+def _begun(tx: Tx, source: Node) -> list[Move]:
+    return [
+        Move(each.name, source.name, each.target, each.devices, begun=True) for each in residents.leaving(tx, source)
+    ]
+
+
+def _nowhere(who: Resident, places: Sequence[str], inside: Sequence[str]) -> Left:
     if not inside:
         return Left(who.name, f"the plan is for {', '.join(places)} only", "a target there, or another plan")
     kinds = ", ".join(sorted(set(who.protocols)))
     return Left(who.name, f"no target serves {kinds}", f"vpnctl node provision NODE --protocol {who.protocols[0]}")
 
 
-def _begun(tx: Tx, source: Node, targets: set[str]) -> list[Move]:
-    """Return moves of an earlier run whose new file nobody was given."""
-    old = models.peer.alias()
-    was = models.endpoint.alias()
-    query = (
-        sa.select(models.user.c.name, _node.name.label("target"), sa.func.count().label("devices"))
-        .select_from(models.peer)
-        .join(old, old.c.id == _peer.replaces_id)
-        .join(was, was.c.id == old.c.endpoint_id)
-        .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
-        .join(models.node, _node.id == _endpoint.node_id)
-        .join(models.user, models.user.c.id == _peer.user_id)
-        .where(was.c.node_id == source.id, _node.name.in_(targets), _node.id != source.id)
-        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), old.c.revoked_at.is_(None))
-        .group_by(models.user.c.name, _node.name)
-        .order_by(models.user.c.name)
-    )
-    return [Move(row.name, source.name, row.target, row.devices, begun=True) for row in tx.execute(query)]
-
-
 def _checked(app: App, plan: MovingPlan, *, untested: bool) -> MovingPlan:
     """Try every move in a transaction that is rolled back: who cannot be moved stays, and is named before all else."""
-    left: list[Left] = []
     with app.store.rehearsal() as store:
-        trial = replace(app, store=store)
-        for target, source in sorted({(move.target, move.source) for move in plan.moves}):
-            names = [move.user for move in plan.moves if (move.target, move.source) == (target, source)]
-            left += migration.start_all(trial, names, Destination(target), source=source, untested=untested)[1]
+        left = _started(replace(app, store=store), plan.moves, untested=untested)[1]
     out = {each.user for each in left}
     return MovingPlan(tuple(move for move in plan.moves if move.user not in out), (*plan.left, *left))
+
+
+def _started(app: App, moves: Sequence[Move], *, untested: bool) -> tuple[list[Moved], list[Left]]:
+    """Issue successors for exactly these devices, in one transaction; whoever cannot be moved is named."""
+    moved: list[Moved] = []
+    left: list[Left] = []
+    with app.store.joint() as store:
+        here = replace(app, store=store)
+        for move in moves:
+            target = Destination(move.target)
+            try:
+                for device in move.devices:
+                    more = {"device": device, "source": move.source, "untested": untested}
+                    moved += migration.start(here, move.user, target, **more)  # type: ignore[arg-type]
+            except (Conflict, InvalidInput, NotFound, StateTrouble) as error:
+                left.append(Left(move.user, error.what, error.hint))
+    return moved, left
 
 
 @dataclass(frozen=True)
@@ -259,11 +214,5 @@ class WaveDone:
 
 def run_wave(app: App, wave: Sequence[Move], *, untested: bool = False) -> WaveDone:
     """Make the new peers of a wave on its targets, and see packets pass there. Run again, the same."""
-    moved: list[Moved] = []
-    left: list[Left] = []
-    for target, source in sorted({(move.target, move.source) for move in wave}):
-        names = [move.user for move in wave if (move.target, move.source) == (target, source)]
-        some, stay = migration.start_all(app, names, Destination(target), source=source, untested=untested)
-        moved += [each for each in some if each.old_node.name == source]
-        left += stay
+    moved, left = _started(app, wave, untested=untested)
     return WaveDone(moved, left, settle(app, migration.nodes(moved), Wish(always=True, prove=not untested)))

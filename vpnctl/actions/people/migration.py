@@ -22,7 +22,7 @@ from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.protocols import plugin
 from vpnctl.protocols.own import carried
 from vpnctl.rules.access import Reason, why_not
-from vpnctl.store import events, find, models
+from vpnctl.store import events, find, models, restored
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import person, standing
 from vpnctl.store.rows import Endpoint, Node, Peer, User
@@ -131,6 +131,8 @@ def start(
         moved = _underway(tx, app, owner, goal, target)
         only = None if target.endpoint is None or target.protocol else find.endpoint(tx, goal, target.endpoint).protocol
         movable = [pair for pair in _elsewhere(tx, app, owner, goal, target) if from_id in (None, pair[1].id)]
+        for _, node in movable:
+            restored.refuse(tx, node.id, node.name)
         for old, node in movable:
             if device in (None, old.device) and only in (None, place(tx, old)[0].protocol):
                 back = _taken_back(tx, app, owner, old, node, target)

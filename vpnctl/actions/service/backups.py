@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,10 +32,11 @@ from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.rules.secret import Secret
 from vpnctl.settings import Settings, written
 from vpnctl.store import events, models, recovery, sealed_file, snapshot
+from vpnctl.store.aside import private_folder
 from vpnctl.store.engine import Store
 from vpnctl.store.rows import Node, Peer
 from vpnctl.store.upgrade import upgrade
-from vpnctl.store.vault import NIL, Vault, write_private
+from vpnctl.store.vault import NIL, Vault
 
 SUFFIX = ".vpnctl-backup"
 VERIFIED = "backup_verified"
@@ -92,9 +92,9 @@ def create(app: App, into: Path | None = None) -> Backup:
         raise InvalidInput(f"{path} exists already", "wait a second")
     half = target / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        with tempfile.TemporaryDirectory(prefix=".vpnctl-backup-", dir=target) as aside:
-            rendered = _snapshot(app, Path(aside) / _DATABASE, now)
-            _write(app, half, Path(aside), public, rendered, now)
+        with private_folder(target) as aside:
+            rendered = _snapshot(app, aside / _DATABASE, now)
+            _write(app, half, aside, public, rendered, now)
         verify(app.settings, half, keys=app.vault)
         half.rename(path)
     except OSError as error:
@@ -166,9 +166,7 @@ def opened(settings: Settings, path: Path, keys: Vault | None, recovery_key: Sec
 
     StateTrouble for a file that is damaged, cut off, foreign or newer.
     """
-    base = settings.state_dir if settings.state_dir.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix=".vpnctl-restore-", dir=base) as folder_:
-        aside = Path(folder_)
+    with private_folder(settings.state_dir if settings.state_dir.is_dir() else None) as aside:
         header = _unpack(path, aside, keys, recovery_key)
         database = aside / _DATABASE
         if header["schema"] > models.SCHEMA:
@@ -179,7 +177,7 @@ def opened(settings: Settings, path: Path, keys: Vault | None, recovery_key: Sec
         store = Store(f"sqlite:///{database}")
         try:
             snapshot.check(store)
-            vault = _vault_within(store, aside, recovery_key) if recovery_key is not None else keys
+            vault = _vault_within(store, recovery_key) if recovery_key is not None else keys
         finally:
             store.close()
         with _app_on(database, settings, vault or Vault(settings.key_file)) as app:
@@ -218,14 +216,13 @@ def _extract(reader: sealed_file.OpenedFile, aside: Path) -> None:
         raise StateTrouble(f"this backup lacks {', '.join(sorted(missing))}", "take another one")
 
 
-def _vault_within(store: Store, aside: Path, recovery_key: Secret) -> Vault:
+def _vault_within(store: Store, recovery_key: Secret) -> Vault:
     """Return the vault whose keys the database itself carries, sealed for the recovery key."""
     with store.read() as tx:
         copy = tx.meta(names.RECOVERY_COPY)
     if copy is None:
         raise StateTrouble("this backup carries no copy of the vault's keys", "take another one")
-    write_private(aside / "vault.key", recovery.unseal(recovery_key, copy).reveal())
-    return Vault(aside / "vault.key")
+    return Vault.holding(recovery.unseal(recovery_key, copy))
 
 
 @contextlib.contextmanager
@@ -259,6 +256,16 @@ def verify(settings: Settings, path: Path, keys: Vault | None = None, recovery_k
                 "take another one",
             )
         return found
+
+
+def is_ours(app: App, path: Path) -> bool:
+    """Whether a backup was written by this service: its vault opens it."""
+    try:
+        with path.open("rb") as file:
+            sealed_file.key_of(sealed_file.header_of(file), app.vault, None)
+    except StateTrouble:
+        return False
+    return True
 
 
 def note_verified(app: App, path: Path) -> None:

@@ -25,7 +25,7 @@ from vpnctl.errors import StateTrouble, VpnctlError
 from vpnctl.remote.names import addresses
 from vpnctl.reports.status import Attention
 from vpnctl.rules import grammar
-from vpnctl.store import models
+from vpnctl.store import models, restored
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
 from vpnctl.store.vault import NIL
@@ -150,7 +150,7 @@ def _recovery(tx: Tx) -> Iterator[Attention]:
 
 def _backups(tx: Tx, now: datetime) -> Iterator[Attention]:
     """A restored database whose nodes nobody has decided on, and backups that stopped."""
-    if tx.meta(names.RESTORED) is not None:
+    if restored.created_at(tx) is not None:
         what = "this database is a backup: nodes that were changed since are left alone until you decide"
         yield Attention("backup", what, "vpnctl backup finish")
     at = last_verified(tx)

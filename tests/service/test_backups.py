@@ -269,9 +269,9 @@ def test_another_services_backup_does_not_count_as_verified_here(backup, settled
     header = {"created_at": "2030-01-01T00:00:00+00:00", "schema": "0001", "keys": keys}
     with other.open("wb") as out:
         sealed_file.SealedFile(out, bytes(32), header).close()
-    from vpnctl.actions.service import backups
+    from vpnctl.actions.service import keeping
 
-    assert (backups.is_ours(app, backup), backups.is_ours(app, other)) == (True, False)
+    assert (keeping.is_ours(app, backup), keeping.is_ours(app, other)) == (True, False)
 
 
 @pytest.mark.parametrize("value", ['"x"', '"2030-01-01"', "5", "[" * 5000])

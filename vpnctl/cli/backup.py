@@ -70,10 +70,10 @@ def _size(number: int) -> str:
 @commands.command("list")
 def list_() -> int:
     """List the backups in the folder (setting backup_folder), newest first."""
-    from vpnctl.actions.service import backups
+    from vpnctl.actions.service import backups, keeping
 
     front = current()
-    rows = backups.listed(front.settings, front.app.store)
+    rows = keeping.listed(front.settings, front.app.store)
     if not rows:
         front.say(f"no backups in {backups.folder(front.settings)} yet: vpnctl backup create")
     return output.show_list(front, rows, ("file", "created_at", "size", "schema", "checked"))
@@ -82,14 +82,14 @@ def list_() -> int:
 @commands.command("verify")
 def verify(file: File, recovery_key: WithKey = False) -> int:
     """Open a backup aside and compare every file and config that it renders with what was rendered then."""
-    from vpnctl.actions.service import backups
+    from vpnctl.actions.service import backups, keeping
 
     front = current()
     path = _found(file)
     key = _key("recovery key") if recovery_key else None
     there = recovery_key and not _has_state()
     found = backups.verify(front.settings, path, None if there else front.app.vault, key)
-    if not there and backups.is_ours(front.app, path):
+    if not there and keeping.is_ours(front.app, path):
         backups.note_verified(front.app, path)
     made, files = f"{found.created_at:%Y-%m-%d %H:%M}", output.count(len(found.rendered), "file")
     what = f"{path.name} of {made} opens: {files} and configs are as they were"

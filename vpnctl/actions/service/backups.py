@@ -258,16 +258,6 @@ def verify(settings: Settings, path: Path, keys: Vault | None = None, recovery_k
         return found
 
 
-def is_ours(app: App, path: Path) -> bool:
-    """Whether a backup was written by this service: its vault opens it."""
-    try:
-        with path.open("rb") as file:
-            sealed_file.key_of(sealed_file.header_of(file), app.vault, None)
-    except StateTrouble:
-        return False
-    return True
-
-
 def note_verified(app: App, path: Path) -> None:
     """Remember that a backup was opened and compared."""
     with path.open("rb") as file:
@@ -283,19 +273,3 @@ def _note(app: App, name: str, created: datetime) -> None:
         if last is None or datetime.fromisoformat(json.loads(last)["created_at"]) <= created:
             tx.set_meta(VERIFIED, json.dumps(value))
         events.record(tx, stamp(app), "backup.verify", ("service", NIL, "service"), None, {"file": name})
-
-
-def listed(settings: Settings, store: Store | None) -> list[Backup]:
-    """Return the backups in the folder, newest first; what is no backup of ours is left out."""
-    checked: dict[str, Any] = {}
-    if store is not None:
-        with store.read() as tx:
-            checked = json.loads(tx.meta(VERIFIED) or "{}")
-    found = []
-    for path in folder(settings).glob(f"*{SUFFIX}"):
-        with contextlib.suppress(StateTrouble, OSError), path.open("rb") as file:
-            header = sealed_file.header_of(file)
-            created = datetime.fromisoformat(header["created_at"])
-            when = datetime.fromisoformat(checked["verified_at"]) if checked.get("file") == path.name else None
-            found.append(Backup(path.name, created, path.stat().st_size, header["schema"], when))
-    return sorted(found, key=lambda each: each.created_at, reverse=True)

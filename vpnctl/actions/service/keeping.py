@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from vpnctl.actions.fleet.nodes import ssh_key
 from vpnctl.actions.service import backups
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import StateTrouble, VpnctlError
 from vpnctl.remote import hook, sftp
 from vpnctl.rules import grammar, retention
+from vpnctl.settings import Settings
+from vpnctl.store import sealed_file
+from vpnctl.store.engine import Store
 
 _NAME = re.compile(r"vpnctl-([0-9]{8}T[0-9]{6}Z)\.vpnctl-backup")
 
@@ -90,3 +95,29 @@ def _place(setting: str) -> sftp.Place:
 def _by_command(app: App, file: Path) -> int:
     hook.run((app.settings.backup_command, str(file)), "backup_command")
     return 0
+
+
+def is_ours(app: App, path: Path) -> bool:
+    """Whether a backup was written by this service: its vault opens it."""
+    try:
+        with path.open("rb") as file:
+            sealed_file.key_of(sealed_file.header_of(file), app.vault, None)
+    except StateTrouble:
+        return False
+    return True
+
+
+def listed(settings: Settings, store: Store | None) -> list[backups.Backup]:
+    """Return the backups in the folder, newest first; what is no backup of ours is left out."""
+    checked: dict[str, Any] = {}
+    if store is not None:
+        with store.read() as tx:
+            checked = json.loads(tx.meta(backups.VERIFIED) or "{}")
+    found = []
+    for path in backups.folder(settings).glob(f"*{backups.SUFFIX}"):
+        with contextlib.suppress(StateTrouble, OSError), path.open("rb") as file:
+            header = sealed_file.header_of(file)
+            created = datetime.fromisoformat(header["created_at"])
+            when = datetime.fromisoformat(checked["verified_at"]) if checked.get("file") == path.name else None
+            found.append(backups.Backup(path.name, created, path.stat().st_size, header["schema"], when))
+    return sorted(found, key=lambda each: each.created_at, reverse=True)

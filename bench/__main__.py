@@ -1,7 +1,7 @@
 """`make bench`: the cases and goals of the project, as ratios, on lab nodes.
 
 `make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone,
-`ARGS=protocols` those that are not WireGuard,
+`ARGS=protocols` those that are not WireGuard, `ARGS=recovery` what a lost server or controller takes,
 `ARGS="before COMMIT"` this state of the files against a commit of this repository, in turn in one run.
 """
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import before, bot, commits, lifecycle, measure, protocols
+from bench import before, bot, commits, lifecycle, measure, protocols, recovery
 from bench.rivals import Rivals
 from bench.site import Site, one_key, site
 from tests.lab import host
@@ -176,6 +176,9 @@ def main() -> int:
         if "protocols" in sys.argv[1:] and not reason:
             protocols.run(home, PROGRAM, row)
             return 0
+        if "recovery" in sys.argv[1:] and not reason:
+            recovery.run(home, PROGRAM, row)
+            return 0
         startup(home)
         large(home)
         commits.run(home / "commits")
@@ -214,6 +217,7 @@ def main() -> int:
         with Lab() as lab:
             bot.run(home, lab.fleet(bot.NODES), row)
         protocols.run(home, PROGRAM, row)
+        recovery.run(home, PROGRAM, row)
         return 0
     finally:
         shutil.rmtree(home, ignore_errors=True)

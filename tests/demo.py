@@ -1,4 +1,4 @@
-"""`make demo`: the main job on two throw-away servers of this machine, narrated, with real packets.
+"""`make demo`: the main job and two drills on three throw-away servers of this machine, narrated, with real packets.
 
 Where this machine cannot boot servers it says why and runs the same commands against the tests' in-memory node,
 labelled as a simulation. With `--keep` (make demo ARGS=--keep) the servers stay up at the end, until Ctrl-C.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.lab import amneziawg, cores, host
 
@@ -63,7 +65,7 @@ def story(
     narrate("1. Create the state: database, key file, an SSH key of our own")
     vpnctl("init", "--yes")
     narrate("2. Two bare servers become serving nodes (host key pinned, key installed, packets proven to be forwarded)")
-    for name, target, more in nodes:
+    for name, target, more in nodes[:2]:
         vpnctl("node", "add", name, target, *more, "--provision")
     narrate("3. Run again, nothing changes")
     vpnctl("node", "provision", nodes[0][0])
@@ -136,6 +138,32 @@ def story(
     vpnctl("node", "check")
     vpnctl("event", "list", "--limit", "6")
     vpnctl("status")
+    if client:
+        drills(vpnctl, nodes, client())
+
+
+def drills(vpnctl: Callable[..., str], nodes: list[tuple[str, str, list[str]]], phone: Any) -> None:
+    """Lose the operator's machine, then a server, with somebody connected all the while."""
+    from tests.lab.network import FAR_V4
+
+    home = Path(os.environ.get("DEMO_HOME", ""))
+    narrate("12. The operator's machine is lost: a backup and the recovery key bring the service back")
+    vpnctl("user", "add", "dora")
+    phone.connect(vpnctl("peer", "add", "dora", "--node", "helsinki"))
+    proof("dora through helsinki", phone.ping(FAR_V4, 20))
+    key = vpnctl("vault", "renew-recovery", "--show", "--yes")
+    vpnctl("backup", "create", "--out", str(home / "elsewhere"))
+    shutil.rmtree(home / "state")
+    (home / "vault.key").unlink()
+    backup = next((home / "elsewhere").iterdir())
+    vpnctl("--config", str(home / "vpnctl.yaml"), "backup", "restore", str(backup), stdin=key)
+    vpnctl("backup", "finish")
+    proof("dora, who noticed nothing", phone.ping(FAR_V4, 5))
+    narrate("13. The server is lost: the same node comes back on another one, from the database alone")
+    name, target, more = nodes[-1]
+    vpnctl("--yes", "node", "rebuild", "helsinki", "--host", target, *more, "--wait", "1", "--out", str(home / "new"))
+    phone.connect((home / "new" / "dora-main.conf").read_text())
+    proof(f"dora through helsinki, which is {name} now", phone.ping(FAR_V4, 20))
 
 
 @contextlib.contextmanager
@@ -144,14 +172,16 @@ def real() -> Iterator[tuple[Callable[..., str], list[tuple[str, str, list[str]]
 
     with Lab(lambda text: print(f"({text})", flush=True)) as lab, tempfile.TemporaryDirectory() as home:
         started = time.monotonic()
-        servers = [lab.node(hostname=name) for name in ("helsinki", "falkenstein")]
-        print(f"(booted two bare Debian servers in {time.monotonic() - started:.1f} s)", flush=True)
+        servers = [lab.node(hostname=name) for name in ("helsinki", "falkenstein", "spare")]
+        print(f"(booted three bare Debian servers in {time.monotonic() - started:.1f} s)", flush=True)
         env = {**os.environ, "HOME": home, "VPNCTL_STATE_DIR": f"{home}/state", "VPNCTL_KEY_FILE": f"{home}/vault.key"}
         if cores.why_not() is None:  # the servers reach no network: Xray's archive is in their image
             env["VPNCTL_XRAY_ARCHIVE"] = cores.setting(lab.base)
 
-        def vpnctl(*args: str) -> str:
-            done = subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True, check=False)
+        os.environ["DEMO_HOME"] = home
+
+        def vpnctl(*args: str, stdin: str | None = None) -> str:
+            done = subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True, check=False, input=stdin)
             show(" ".join(args), done.stdout + done.stderr)
             if done.returncode:
                 FAILED.append(" ".join(args))

@@ -1,0 +1,78 @@
+"""What recovery takes: a lost server with 1,000 devices, an evacuation of as many, a lost controller with ten nodes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.site import Site, one_key, site
+from tests.lab.network import FAR_V4, Lab
+from tests.lab.node import Node
+
+COUNT, CLIENTS, NODES = 1000, 20, 10
+Row = Callable[..., None]
+_PACKAGES = "apt-get -qq update && apt-get -qq -y --no-install-recommends install wireguard-tools nftables"
+_START = "cat > /etc/wireguard/wg0.conf && chmod 600 /etc/wireguard/wg0.conf && systemctl enable -q --now wg-quick@wg0"
+
+
+def run(home: Path, program: str, row: Row) -> None:
+    """Measure; the floor is what plain ssh takes for packages, the same file, and one start."""
+    with Lab() as lab:
+        nodes = lab.fleet(NODES + 2)
+        one_key(nodes)
+        served, (fresh, floor) = nodes[:NODES], nodes[NODES:]
+        made = site(home / "recovery", served, program)
+        lost = served[0]
+        names = [f"r{number}" for number in range(COUNT)]
+        made.vpnctl("user", "add", "--from", "-", stdin="\n".join(names))
+        files = home / "files"
+        made.vpnctl("peer", "add", "--from", "-", "--node", lost.name, "--out", str(files), stdin="\n".join(names))
+        clients = [lab.client() for _ in range(CLIENTS)]
+        old = [(files / f"{name}-main.conf").read_text() for name in names[:: COUNT // CLIENTS]]
+        config = (lost.root / "etc/wireguard/wg0.conf").read_text()
+        lost.cut()
+        back: list[float] = []
+        began = time.monotonic()
+        ours = _rebuilt(made, lost, fresh)
+        for client, text in zip(clients, old, strict=True):  # the address in a file stands for a name's here
+            client.connect(text.replace(f"Endpoint = {lost.address}:", f"Endpoint = {fresh.address}:"))
+        for client in clients:
+            if client.ping(FAR_V4, 20):
+                back.append(time.monotonic() - began)
+        theirs = made.ssh(floor.address, f"{_PACKAGES} && {_START}", config)
+        note = f"{len(back)} of {CLIENTS} clients back, the last after {max(back):.1f} s" if back else "nobody is back"
+        row(f"rebuild of {COUNT} devices on a fresh server : packages, file, start", ours, theirs, "30 s", note)
+        _evacuation(made, lost.name, fresh, served[1:3], home, row)
+        _controller(made, home, row)
+
+
+def _rebuilt(made: Site, lost: Node, fresh: Node) -> float:
+    how = ("--host", f"root@{fresh.address}", "--host-key-fp", fresh.fingerprint(), "--identity", str(fresh.key))
+    return made.vpnctl("node", "rebuild", lost.name, *how, "--destroyed", "--wait", "0")
+
+
+def _evacuation(made: Site, name: str, fresh: Node, targets: list[Node], home: Path, row: Row) -> None:
+    to = ",".join(each.name for each in targets)
+    ours = made.vpnctl("node", "evacuate", name, "--to", to, "--out", str(home / "moved"))
+    people = sum(len(each.people()) for each in targets)
+    theirs = made.ssh(fresh.address, "true")
+    row(f"evacuation of {COUNT} devices over two nodes : one cold ssh", ours, theirs, "-", f"{people} devices there")
+
+
+def _controller(made: Site, home: Path, row: Row) -> None:
+    """Backup, everything lost, and back to an empty change set on all nodes."""
+    renew = [made.program, "--yes", "vault", "renew-recovery", "--show"]
+    key = subprocess.run(renew, env=made.env, capture_output=True, text=True, check=True).stdout
+    create = made.vpnctl("backup", "create", "--out", str(home / "kept"))
+    backup = next((home / "kept").iterdir())
+    shutil.rmtree(made.home / "state")
+    (made.home / "vault.key").unlink()
+    began = time.monotonic()
+    made.vpnctl("--config", str(home / "restored.yaml"), "backup", "restore", str(backup), stdin=key)
+    made.vpnctl("backup", "finish")
+    made.vpnctl("node", "check")
+    took = time.monotonic() - began
+    row(f"restore and empty change sets on {NODES} nodes : backup create", took, create, "60 s", "compared when made")

@@ -160,6 +160,10 @@ def sweep(made: Site, nodes: list[Node]) -> None:
     )
 
 
+ALONE = {"protocols": protocols.run, "recovery": recovery.run}
+"""What an argument of its own measures, on a laboratory of its own."""
+
+
 def main() -> int:
     reason = host.why_not()
     home = Path(tempfile.mkdtemp(prefix="vpnctl-bench-"))
@@ -173,12 +177,10 @@ def main() -> int:
             with Lab() as lab:
                 bot.run(home, lab.fleet(bot.NODES), row)
             return 0
-        if "protocols" in sys.argv[1:] and not reason:
-            protocols.run(home, PROGRAM, row)
-            return 0
-        if "recovery" in sys.argv[1:] and not reason:
-            recovery.run(home, PROGRAM, row)
-            return 0
+        for name, work in ALONE.items():
+            if name in sys.argv[1:] and not reason:
+                work(home, PROGRAM, row)
+                return 0
         startup(home)
         large(home)
         commits.run(home / "commits")

@@ -160,6 +160,48 @@ def sweep(made: Site, nodes: list[Node]) -> None:
     )
 
 
+def everything(home: Path, *, with_nodes: bool, quick: bool) -> None:
+    """All cases, one after the other."""
+    startup(home)
+    large(home)
+    commits.run(home / "commits")
+    if not with_nodes:
+        return
+    rivals = Rivals(home)
+    for line in rivals.missing:
+        print(line)
+    with Lab() as lab:
+        nodes = lab.fleet(10 if quick else 50)
+        one_key(nodes)
+        lan = site(home / "lan", nodes, PROGRAM)
+        one_peer(lan, nodes[0], "lan", "<= 2.4")
+        for count in (1000,) if quick else (1000, 10_000):
+            target = nodes[1] if count == 1000 else nodes[2]
+            many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")
+            lan.vpnctl("node", "sync", target.name)
+            one_of_many(lan, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")
+        calm = [*nodes[:1], *nodes[3:12]][:10]
+        noop(lan, calm, "lan", rivals)
+        if not quick:
+            noop(lan, nodes, "lan", rivals)
+        sweep(lan, nodes)
+        for node in nodes:
+            subprocess.run(["rm", "-f", str(node.root / "var/lib/vpnctl/token")], check=True)
+            node.sh(
+                "systemctl disable -q --now wg-quick@wg0 vpnctl-firewall@wg0; rm -rf /etc/wireguard/* /etc/vpnctl",
+                check=False,
+            )
+        wan = site(home / "wan", nodes, PROGRAM, wan=True)
+        one_peer(wan, nodes[0], "80 ms", "<= 1.6")
+        noop(wan, nodes[:10], "80 ms", rivals)
+        if not quick:
+            noop(wan, nodes, "80 ms", rivals)
+    with Lab() as lab:
+        bot.run(home, lab.fleet(bot.NODES), row)
+    protocols.run(home, PROGRAM, row)
+    recovery.run(home, PROGRAM, row)
+
+
 ALONE = {"protocols": protocols.run, "recovery": recovery.run}
 """What an argument of its own measures, on a laboratory of its own."""
 
@@ -181,45 +223,9 @@ def main() -> int:
             if name in sys.argv[1:] and not reason:
                 work(home, PROGRAM, row)
                 return 0
-        startup(home)
-        large(home)
-        commits.run(home / "commits")
+        everything(home, with_nodes=not reason, quick=quick)
         if reason:
             print(f"the cases with nodes were left out: {reason}")
-            return 0
-        rivals = Rivals(home)
-        for line in rivals.missing:
-            print(line)
-        with Lab() as lab:
-            nodes = lab.fleet(10 if quick else 50)
-            one_key(nodes)
-            lan = site(home / "lan", nodes, PROGRAM)
-            one_peer(lan, nodes[0], "lan", "<= 2.4")
-            for count in (1000,) if quick else (1000, 10_000):
-                target = nodes[1] if count == 1000 else nodes[2]
-                many_peers(lan, target, count, "<= 4" if count == 1000 else "<= 3")
-                lan.vpnctl("node", "sync", target.name)
-                one_of_many(lan, nodes[3], count, "<= 1.5" if count == 1000 else "<= 3")
-            calm = [*nodes[:1], *nodes[3:12]][:10]
-            noop(lan, calm, "lan", rivals)
-            if not quick:
-                noop(lan, nodes, "lan", rivals)
-            sweep(lan, nodes)
-            for node in nodes:
-                subprocess.run(["rm", "-f", str(node.root / "var/lib/vpnctl/token")], check=True)
-                node.sh(
-                    "systemctl disable -q --now wg-quick@wg0 vpnctl-firewall@wg0; rm -rf /etc/wireguard/* /etc/vpnctl",
-                    check=False,
-                )
-            wan = site(home / "wan", nodes, PROGRAM, wan=True)
-            one_peer(wan, nodes[0], "80 ms", "<= 1.6")
-            noop(wan, nodes[:10], "80 ms", rivals)
-            if not quick:
-                noop(wan, nodes, "80 ms", rivals)
-        with Lab() as lab:
-            bot.run(home, lab.fleet(bot.NODES), row)
-        protocols.run(home, PROGRAM, row)
-        recovery.run(home, PROGRAM, row)
         return 0
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -31,7 +31,7 @@ def run(home: Path, program: str, row: Row) -> None:
         files = home / "files"
         made.vpnctl("peer", "add", "--from", "-", "--node", lost.name, "--out", str(files), stdin="\n".join(names))
         clients = [lab.client() for _ in range(CLIENTS)]
-        old = [(files / f"{name}-main.conf").read_text() for name in names[:: COUNT // CLIENTS]]
+        old = [(files / f"{name}.conf").read_text() for name in names[:: COUNT // CLIENTS]]
         config = (lost.root / "etc/wireguard/wg0.conf").read_text()
         lost.cut()
         back: list[float] = []

@@ -283,6 +283,7 @@ KNOWN = {
     "vpnctl/cli/nodes.py": "help texts",
     "vpnctl/cli/peers.py": "help texts",
     "vpnctl/cli/endpoints.py": "help texts",
+    "vpnctl/cli/node_adopt.py": "help texts",
     "vpnctl/texts/link.py": "what sing-box calls an entry that is no outbound",
     "vpnctl/rules/grammar.py": "the form of a key, and an example",
 }

@@ -127,7 +127,7 @@ def test_a_controller_that_was_killed_keeps_nobody_out(two_machines: list[App]):
         one.store.engine.dispose()
         with one.store.engine.connect() as connection:  # what the server does when a client is gone
             connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'"
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'"
                 " AND pid <> pg_backend_pid()"
             )
         with exclusive(two, "job-expire", TAKEN):

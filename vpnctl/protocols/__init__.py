@@ -10,6 +10,7 @@ from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
+    from vpnctl.protocols.foreign import Adopter
     from vpnctl.protocols.interface import ProtocolPlugin
 
 PLUGINS = {
@@ -20,6 +21,9 @@ PLUGINS = {
     "3x-ui": "vpnctl.protocols.panel",
 }
 """Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
+
+ADOPTERS = {"wireguard": "vpnctl.protocols.wireguard.adopting"}
+"""Protocol -> the module whose `ADOPTER` it is, where servers that others set up can be taken over."""
 
 
 def names() -> tuple[str, ...]:
@@ -42,6 +46,13 @@ def plugin(name: str) -> ProtocolPlugin:
 @cache
 def _loaded(package: str) -> ProtocolPlugin:
     return cast("ProtocolPlugin", import_module(package).PLUGIN)
+
+
+def adopter(name: str) -> Adopter:
+    """Return how servers of that protocol are taken over; InvalidInput where they cannot be."""
+    if name not in ADOPTERS:
+        raise InvalidInput(f"servers of {clean(name)} cannot be adopted", f"one of: {', '.join(ADOPTERS)}")
+    return cast("Adopter", import_module(ADOPTERS[name]).ADOPTER)
 
 
 def fetched() -> list[tuple[str, str]]:

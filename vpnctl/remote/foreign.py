@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
 
 from vpnctl.errors import NodeFailed
 from vpnctl.remote.shell import Shell
 from vpnctl.rules.secret import Secret
 
-CLIENTS = (
-    "/etc/wireguard/configs/*.conf", "/etc/wireguard/clients/*.conf", "/home/*/configs/*.conf", "/home/*/*.conf",
-    "/root/*.conf",
-)  # fmt: skip
-"""Where installers leave the files of clients."""
 _PACK = 'shopt -s nullglob; files=($1); [ ${#files[@]} = 0 ] || tar -chf - -- "${files[@]}" 2>/dev/null'
 _LARGEST = 65536
 
@@ -22,13 +18,13 @@ def config(shell: Shell, node: str, path: str) -> Secret:
     """Return a config file of the server. NodeFailed where there is none."""
     result = shell.run(("cat", path), seconds=20)
     if result.status:
-        raise NodeFailed(f"{node} has no file {path}", "name the interface that it serves: --interface wg1")
+        raise NodeFailed(f"{node} has no file {path}", "name the interface that it serves: --interface NAME")
     return Secret(result.stdout.decode("utf-8", "replace"))
 
 
-def clients(shell: Shell) -> list[Secret]:
-    """Return the files of clients that installers left there; those of another size or kind are passed over."""
-    result = shell.run(("bash", "-c", _PACK, "vpnctl", " ".join(CLIENTS)), seconds=60)
+def clients(shell: Shell, patterns: Sequence[str]) -> list[Secret]:
+    """Return the files of clients that installers left under these paths; odd ones are passed over."""
+    result = shell.run(("bash", "-c", _PACK, "vpnctl", " ".join(patterns)), seconds=60)
     found = []
     if result.stdout:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,14 @@ from vpnctl.errors import InvalidInput
 from vpnctl.store.file import read_only_url
 
 
-def wg_easy(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the interface and the clients in wg-easy 15's database. InvalidInput where it is another one."""
+def tables(path: Path, names: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Return the rows of these tables of a SQLite file. InvalidInput where it has no such tables."""
     uri = read_only_url(path).removeprefix("sqlite:///").removesuffix("&uri=true")
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            server = connection.execute("SELECT * FROM interfaces_table ORDER BY name LIMIT 1").fetchone()
-            clients = connection.execute("SELECT * FROM clients_table ORDER BY id").fetchall()
+            return [[dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')] for name in names]  # noqa: S608
     except sqlite3.Error:
-        server, clients = None, []
-    if server is None:
-        raise InvalidInput("that is not wg-easy's database", "wg-easy.db, in the volume of its container")
-    return dict(server), [dict(each) for each in clients]
+        raise InvalidInput(
+            f"that database has no tables {', '.join(names)}", "name the one that docs/adopting.md speaks of"
+        ) from None

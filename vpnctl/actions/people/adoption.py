@@ -1,4 +1,4 @@
-"""Taking over a WireGuard server that somebody else set up: its key, port, addresses and peers become ours.
+"""Taking over a server that somebody else set up: its key, port, addresses and peers become ours.
 
 Nothing of it changes for who is connected: the same keys and addresses are written by vpnctl from now on. A peer
 becomes a person's device; one that cannot be written as it is (several networks, an address outside of the pool) stays
@@ -23,19 +23,16 @@ from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import users
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NodeFailed
+from vpnctl.protocols import adopter, usual
+from vpnctl.protocols.foreign import ForeignPeer, ForeignServer, with_secrets
 from vpnctl.protocols.interface import Credentials
-from vpnctl.protocols.wireguard import foreign
-from vpnctl.protocols.wireguard.foreign import ForeignPeer, ForeignServer
 from vpnctl.remote import foreign as remote
 from vpnctl.rules import grammar
-from vpnctl.rules.addresses import server_address
 from vpnctl.store import events, find, models
 from vpnctl.store import foreign as databases
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Endpoint, Node, Peer, User
 
-PROTOCOL = "wireguard"
-FOLDER = "/etc/wireguard"
 _SQLITE = b"SQLite format 3\x00"
 _SLUG = re.compile(r"[^a-z0-9_-]+")
 _peer, _alien = models.peer.c, models.alien.c
@@ -67,40 +64,42 @@ def read(app: App, name: str, interface: str) -> ForeignServer:
 
     NodeFailed where its interface would have to be taken down to become ours.
     """
+    kind = adopter(usual())
     with app.store.read() as tx:
         where = login(tx, find.node(tx, name))
     shell = app.connect(where)
     try:
-        server = foreign.parse(remote.config(shell, name, f"{FOLDER}/{interface}.conf").reveal())
-        unit = shell.run(("systemctl", "is-active", f"wg-quick@{interface}.service"), seconds=20)
+        server = kind.parse(remote.config(shell, name, kind.path(interface)).reveal())
+        unit = shell.run(("systemctl", "is-active", kind.unit(interface)), seconds=20)
         if unit.stdout.strip() != b"active":
             raise NodeFailed(
-                f"{name}: {interface} was not started by its unit wg-quick@{interface}, so that could not keep it up",
-                f"on the server, for a second nobody gets through: wg-quick down {interface}; "
-                f"systemctl enable --now wg-quick@{interface}",
+                f"{name}: {interface} was not started by its unit {kind.unit(interface)}, so that could not keep it up",
+                kind.cure(interface),
             )
         mtu = shell.run(("cat", f"/sys/class/net/{interface}/mtu"), seconds=20).stdout.strip()
-        known = [pair for each in remote.clients(shell) if (pair := foreign.client(each.reveal())) is not None]
+        files = remote.clients(shell, kind.clients)
+        known = [pair for each in files if (pair := kind.client(each.reveal())) is not None]
     finally:
         shell.close()
-    server = foreign.with_secrets(server, dict(known))
+    server = with_secrets(server, dict(known))
     return replace(server, mtu=int(mtu)) if mtu.isdigit() and len(mtu) < 6 else server  # noqa: PLR2004
 
 
 def from_file(path: Path, port: int) -> ForeignServer:
-    """Return the server in a file: wg-easy's database or JSON (whose port is `port`), or a copy of wg-quick's."""
+    """Return the server in a file: another program's data (`port` where that does not say it), or a copy of its own."""
+    kind = adopter(usual())
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
     if raw.startswith(_SQLITE):
-        return foreign.wg_easy_15(*databases.wg_easy(path))
-    text = raw.decode("utf-8", "replace")
-    return foreign.wg_easy_14(text, grammar.port(str(port))) if text.lstrip().startswith("{") else foreign.parse(text)
+        return kind.database(*databases.tables(path, kind.tables))
+    return kind.data(raw.decode("utf-8", "replace"), grammar.port(str(port)))
 
 
 def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Adopted]:
     """Make such a server an endpoint of the node, and its peers people's devices. Run again, only what is new."""
+    kind = adopter(usual())
     with app.store.joint() as store:
         here = replace(app, store=store)
         with store.write() as tx:
@@ -111,7 +110,7 @@ def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Ad
             taken = {each for each in tx.execute(_used(row)).scalars() if each}
             made, strangers = [], []
             for each in fresh:
-                why = _unfit(row, each, taken)
+                why = kind.unfit(row.options, each, taken)
                 if why:
                     strangers.append((each.identity, why))
                     continue
@@ -138,37 +137,15 @@ def _endpoint(tx: Tx, app: App, node: Node, interface: str, server: ForeignServe
     taken = models.endpoint.c.identity == server.identity
     if tx.one(Endpoint, taken, models.endpoint.c.removed_at.is_(None)) is not None:
         raise Conflict("another node serves with that key already", "vpnctl endpoint list")
-    options = _pools(server) | {"isolation": False, "mtu": server.mtu or 1420}
+    options = adopter(usual()).options(server)
     own = Credentials(server.identity, server.secret)
-    new = NewEndpoint(PROTOCOL, {"interface": interface, "port": server.port}, options, own=own)
+    new = NewEndpoint(usual(), {"interface": interface, "port": server.port}, options, own=own)
     row = endpoints.create(tx, app, node, new)
     if server.hooks:
         whole = row.options | {"hooks": list(server.hooks)}
         tx.update(Endpoint, models.endpoint.c.id == row.id, options=whole)
         row = replace(row, options=whole)
     return row, True
-
-
-def _pools(server: ForeignServer) -> dict[str, Any]:
-    """Return the pools in which the server has the first address, as vpnctl gives it to servers."""
-    found: dict[str, Any] = {"pool_v6": None}
-    for text in server.addresses:
-        try:
-            own = ipaddress.ip_interface(text)
-        except ValueError:
-            raise InvalidInput(f"'{grammar.clean(text)}' is no address of a server", "look at its Address") from None
-        name = f"pool_v{own.version}"
-        if found.get(name) or str(own.ip) != server_address(own.network):
-            raise InvalidInput(
-                f"the server's address {own} is not the first one of its network, or it has two of a kind",
-                "vpnctl cannot keep that as it is: move people to an endpoint of its own (docs/adopting.md)",
-            )
-        found[name] = str(own.network)
-    if "pool_v4" not in found:
-        raise InvalidInput(
-            "the server has no IPv4 address", "vpnctl serves WireGuard with an IPv4 pool (docs/adopting.md)"
-        )
-    return found
 
 
 def _known(tx: Tx, row: Endpoint) -> set[str | None]:
@@ -178,23 +155,6 @@ def _known(tx: Tx, row: Endpoint) -> set[str | None]:
 
 def _used(row: Endpoint) -> sa.Select[Any]:
     return sa.select(_peer.ipv4).where(_peer.endpoint_id == row.id, _peer.ipv4.is_not(None))
-
-
-def _unfit(row: Endpoint, each: ForeignPeer, taken: set[str]) -> str:
-    """Why a peer cannot be a device as it is; empty where it can."""
-    nets = [ipaddress.ip_network(ip) for ip in each.allowed_ips]
-    v4 = [net for net in nets if net.version == 4]  # noqa: PLR2004
-    v6 = [net for net in nets if net.version == 6]  # noqa: PLR2004
-    if not nets:
-        return "another peer has its address"
-    if len(v4) != 1 or len(v6) > 1 or any(net.num_addresses != 1 for net in nets):
-        return "it has other networks than one address of its own"
-    pools = {"4": row.options["pool_v4"], "6": row.options["pool_v6"]}
-    for net in nets:
-        pool = pools[str(net.version)]
-        if pool is None or net.network_address not in ipaddress.ip_network(pool):
-            return "its address is outside of the server's network"
-    return "its address is taken here" if str(v4[0].network_address) in taken else ""
 
 
 def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vpnctl.errors import InvalidInput
+from vpnctl.protocols.foreign import ForeignPeer, ForeignServer
 from vpnctl.protocols.wireguard.handshake import public_key
 from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
@@ -28,31 +29,6 @@ _NAMES = (
 )
 _NO_NAME = re.compile(r"#*\s*(end\s.*|peer [0-9a-f-]{36}|probe|alien|vpnctl endpoint .*|written by vpnctl.*)#*", re.I)
 """Ends of blocks, and our own comments."""
-
-
-@dataclass(frozen=True)
-class ForeignPeer:
-    """A peer of such a server. `secret` is its private key, where somebody kept it."""
-
-    identity: str
-    shared: Secret | None
-    allowed_ips: tuple[str, ...]
-    name: str
-    secret: Secret | None = None
-    enabled: bool = True
-
-
-@dataclass(frozen=True)
-class ForeignServer:
-    """Such a server. `addresses` are its own with prefix lengths, `hooks` lines that are kept."""
-
-    secret: Secret
-    identity: str
-    port: int
-    addresses: tuple[str, ...]
-    mtu: int | None
-    hooks: tuple[str, ...]
-    peers: tuple[ForeignPeer, ...]
 
 
 @dataclass
@@ -192,12 +168,6 @@ def client(text: str) -> tuple[str, Secret] | None:
     except InvalidInput:
         return None
     return (_public(secret), secret) if secret is not None else None
-
-
-def with_secrets(server: ForeignServer, known: Mapping[str, Secret]) -> ForeignServer:
-    """Return it with the private keys of peers that somebody kept."""
-    peers = tuple(replace(each, secret=each.secret or known.get(each.identity)) for each in server.peers)
-    return replace(server, peers=peers)
 
 
 def wg_easy_14(text: str, port: int) -> ForeignServer:

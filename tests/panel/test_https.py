@@ -173,3 +173,23 @@ def test_an_answer_that_comes_one_byte_at_a_time_has_an_end(served, cli, panel, 
 def test_the_address_of_a_panel_is_no_login(served, cli):
     said = cli("node", "set", "h", "--target", "root@h.example.org")
     assert (said.code, "vpnctl node panel h" in said.err) == (2, True)
+
+
+def test_after_a_restore_nobody_comes_back_on_a_panel_that_cannot_tell_before_it_is_decided(
+    served, panel, settings, tmp_path
+):
+    served("peer", "add", "alice")
+    key = served("--yes", "vault", "renew-recovery", "--show").out
+    served("backup", "create", "--out", str(tmp_path / "kept"))
+    served("peer", "revoke", "alice")
+    for path in [*settings.state_dir.glob("vpnctl.db*"), settings.key_file]:
+        path.unlink()
+    config = ("--yes", "--config", str(tmp_path / "vpnctl.yaml"))
+    served(*config, "backup", "restore", str(next((tmp_path / "kept").iterdir())), stdin=key)
+    assert served("node", "sync", "h").code == 7
+    asked = served("backup", "finish")
+    assert (asked.code, "alice/main is in the backup and not there" in asked.err) == (6, True)
+    assert clients(panel) == []
+    assert served("--yes", "backup", "finish", "--missing", "revoke").code == 0
+    assert served("node", "sync", "h").code == 0
+    assert clients(panel) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -83,3 +85,19 @@ def test_a_database_that_is_in_use_is_refused(full, tmp_path, request, kind):
     there = Store(url)
     assert rows(there) == rows(full.store)
     there.close()
+
+
+def test_what_lies_aside_in_clear_is_gone_after_a_request_to_end(tmp_path):
+    script = (
+        "import time; from pathlib import Path; from vpnctl.store.aside import private_folder\n"
+        f"with private_folder(Path({str(tmp_path)!r})) as found:\n"
+        "    (found / 'secret').write_text('x'); print('there', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "there\n"
+    process.terminate()
+    process.communicate(timeout=20)
+    assert list(tmp_path.iterdir()) == []

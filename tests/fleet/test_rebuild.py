@@ -138,6 +138,7 @@ def test_a_command_that_fails_is_named_with_what_it_said(helsinki, tmp_path, mon
     monkeypatch.setenv("VPNCTL_DNS_COMMAND", str(hook))
     done = rebuild(helsinki)
     assert "failed with 3: no such zone" in done.err
+    assert (done.code, "fi serves on new.example.org" in done.err) == (3, True)
     assert "dns_command" in done.err
 
 

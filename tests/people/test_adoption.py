@@ -188,3 +188,12 @@ def test_no_key_of_the_server_is_said(there, cli):
     for words in (("node", "adopt", "fi"), ("node", "adopt", "fi", "--json"), ("event", "list", "--json")):
         done = cli(*words)
         assert secret not in done.out + done.err
+
+
+def test_somebody_of_that_name_who_was_here_before_is_somebody_else(there, cli):
+    there(text("pivpn.conf"))
+    cli("user", "add", "alice")
+    cli("user", "block", "alice")
+    done = cli("node", "adopt", "fi", "--json")
+    assert {each["device"] for each in json.loads(done.out)["peers"]} == {"alice2/main", "bob-smith/main"}
+    assert {row["state"] for row in cli("peer", "list", "--json").json} == {"active"}

@@ -57,7 +57,7 @@ def test_capacity_decides_who_goes_where_and_whoever_finds_no_room_stays(three, 
     done = evacuate(three, "--to", "a,b", "--out", str(tmp_path / "moved"))
     assert done.code == 5
     assert (len(living(three, "a")), len(living(three, "b"))) == (7, 2)
-    assert "no room on a, b" in done.err
+    assert "  p9: no room on a, b" in done.err
 
 
 def test_a_preview_moves_nobody_and_tells_the_same(three, fleet):

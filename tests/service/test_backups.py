@@ -425,3 +425,12 @@ def test_a_command_gets_the_file_and_a_failing_one_is_told(settled, tmp_path, mo
     failed = settled("jobs", "run", "backup")
     assert failed.code != 0
     assert "quota exceeded" in failed.err
+
+
+def test_a_node_that_is_retired_as_destroyed_needs_no_decision(backup, settled, empty_machine, fleet):
+    empty_machine()
+    restore(settled, backup)
+    fleet["fi.example.org"].down = True
+    settled("--yes", "node", "retire", "fi", "--destroyed", "--revoke-peers")
+    assert "no backup was restored" in settled("backup", "finish").err
+    assert "backup finish" not in settled("status").out

@@ -31,7 +31,7 @@ class Many(Generic[D]):
 
 
 def each(app: App, names: Sequence[str], verb: Callable[[App, str], D]) -> Done[Many[D]]:
-    """Run a verb for each name. Run again, what is done stays done."""
+    """Run a verb for each name. Not to be run again for those who are done: a verb may add once more."""
     done: dict[str, D] = {}
     not_done: list[NotDone] = []
     with app.store.joint() as store:

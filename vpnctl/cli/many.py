@@ -48,7 +48,7 @@ def meant(name: str | None, where: str | None, listed: Path | None, *, devices: 
 
 
 def carry_out_for_many(
-    names: Sequence[str], verb: Callable[[App, str], D], what: str, noun: str, *, dry_run: bool
+    names: Sequence[str], verb: Callable[[App, str], D], what: str, noun: str, *, dry_run: bool, wait: int = 0
 ) -> int:
     """Do it for all of them after one question, settle once, and say for whom it was not done (exit 5)."""
     from vpnctl.actions import bulk
@@ -78,10 +78,12 @@ def carry_out_for_many(
     def foretell(done: Done[Many[D]]) -> None:
         front.say(f"would be {what}: {', '.join(done.made.done) or 'nobody'}")
 
-    code = carry_out(work, tell, dry_run=dry_run, foretell=foretell)
+    code = carry_out(work, tell, dry_run=dry_run, foretell=foretell, wait=wait)
     left = kept[0].not_done if kept else ()
     if not front.json:
         for each in left:
             front.say(f"not done for {each.name}: {each.why}")
             front.say(f"    {each.hint}")
+        if left and kept[0].done:
+            front.say("do not run it again for all of them: the others are done")
     return worst((code, 5 if left else 0))

@@ -13,7 +13,7 @@ from vpnctl.cli import output
 from vpnctl.cli.completion import complete_nodes
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current, interruptible
-from vpnctl.errors import PENDING
+from vpnctl.errors import PENDING, NodeFailed
 
 if TYPE_CHECKING:
     from vpnctl.actions.fleet.rebuild import Ready
@@ -173,7 +173,12 @@ def _lead_there(ready: Ready, seconds: int) -> bool:
     if work.leads_there(front.app, node):
         return True
     what = f"waiting until {node.public_host} leads to {node.host}"
-    if not work.point(front.app, node):
+    try:
+        pointed = work.point(front.app, node)
+    except NodeFailed as error:  # the node is there already: that a record is not changed undoes nothing
+        output.warn(error.what, error.hint)
+        pointed = False
+    if not pointed:
         how = "move that address" if work.is_address(node.public_host) else "change the DNS record"
         front.say(f"{how} now: {node.public_host} must lead to {node.host}")
     return work.wait(front.app, what, seconds, lambda: work.leads_there(front.app, node))

@@ -37,7 +37,7 @@ def suspend(
     if peer is not None and where is None and listed is None:
         return _switch(peers.suspend, peer, "suspended", dry_run, wait)
     names = meant(peer, where, listed, devices=True)
-    return carry_out_for_many(names, peers.suspend, "suspended", "device", dry_run=dry_run)
+    return carry_out_for_many(names, peers.suspend, "suspended", "device", dry_run=dry_run, wait=wait)
 
 
 def resume(peer: MaybeRef = None, where: Where = None, listed: Listed = None, dry_run: DryRun = False) -> int:

@@ -27,13 +27,16 @@ def begin(tx: Tx, created_at: datetime) -> None:
 def created_at(tx: Tx) -> datetime | None:
     """Return when the backup was made; None when every node was decided on, or nothing was restored."""
     text = tx.meta(_NAME)
-    return datetime.fromisoformat(json.loads(text)["created_at"]) if text else None
+    return datetime.fromisoformat(json.loads(text)["created_at"]) if text and undecided(tx) else None
 
 
 def undecided(tx: Tx) -> frozenset[str]:
     """Return the ids of nodes on which nobody has decided."""
     text = tx.meta(_NAME)
-    return frozenset(json.loads(text)["undecided"]) if text else frozenset()
+    if not text:
+        return frozenset()
+    retired = sa.select(models.node.c.id).where(models.node.c.retired_at.is_not(None))
+    return frozenset(json.loads(text)["undecided"]) - set(tx.execute(retired).scalars())
 
 
 def decide(tx: Tx, node_ids: Collection[str]) -> None:

@@ -158,7 +158,7 @@ def _used(row: Endpoint) -> sa.Select[Any]:
 
 
 def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
-    owner, device = _owner(tx, app, each)
+    owner, device = _owner(tx, app, row, each)
     peer_id = str(uuid.uuid4())
     ips = {ipaddress.ip_network(ip).version: ip.partition("/")[0] for ip in each.allowed_ips}
     keep = each.secret is not None and app.settings.client_secrets == "store"
@@ -178,13 +178,26 @@ def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
     return AdoptedPeer(f"{owner.name}/{device}", keep)
 
 
-def _owner(tx: Tx, app: App, each: ForeignPeer) -> tuple[User, str]:
-    """Return whose device a peer is, by its name; whoever is new is unlimited, or would be cut by it."""
-    slug = _SLUG.sub("-", each.name.lower()).strip("-_")[:32].strip("-_")
+def _owner(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> tuple[User, str]:
+    """Return whose device a peer is, by its name. Somebody of that name who was here before is somebody else.
+
+    Whoever is new is unlimited, or would be cut by it.
+    """
+    slug = _SLUG.sub("-", each.name.lower()).strip("-_")[:28].strip("-_")
     name = slug or f"peer-{each.identity[:6].lower().translate(str.maketrans('+/=', 'xyz'))}"
-    there = tx.one(User, models.user.c.name == name, models.user.c.removed_at.is_(None))
-    owner = there or users.insert(tx, app, [name], {"unlimited": True, "display_name": each.name}, "user.add")[0]
+    for number in range(1, 10_000):
+        wanted = name if number == 1 else f"{name}{number}"
+        there = tx.one(User, models.user.c.name == wanted, models.user.c.removed_at.is_(None))
+        if there is None:
+            details = {"unlimited": True, "display_name": each.name}
+            return users.insert(tx, app, [wanted], details, "user.adopt")[0], "main"
+        adopted = (_peer.user_id == there.id, _peer.endpoint_id == row.id, _peer.delivered_how == "adopted")
+        if tx.execute(sa.select(_peer.id).where(*adopted).limit(1)).first() is not None:
+            return there, _free_device(tx, there)
+    raise Conflict(f"there are too many people called {name}", "rename some of them")
+
+
+def _free_device(tx: Tx, owner: User) -> str:
     live = (_peer.user_id == owner.id, _peer.revoked_at.is_(None))
     devices = set(tx.execute(sa.select(_peer.device).where(*live)).scalars())
-    free = next(each for each in ("main", *(f"main{number}" for number in range(2, 10_000))) if each not in devices)
-    return owner, free
+    return next(each for each in ("main", *(f"main{number}" for number in range(2, 10_000))) if each not in devices)

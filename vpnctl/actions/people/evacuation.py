@@ -146,7 +146,7 @@ def _placed(
     full = [each for each in movers if each.name not in found]
     left += [
         Left(
-            each.name,
+            each.name.partition(" ")[0],
             f"no room on {', '.join(sorted(each.allowed))}",
             "another --to, or: vpnctl node set NODE --capacity N",
         )

@@ -121,7 +121,9 @@ def _backups(tx: Tx, settings: Settings) -> Iterator[Check]:
         yield Check("note", "there is no backup that was opened and compared", "vpnctl backup create")
     else:
         age = datetime.now(settings.zone) - at
-        yield Check("ok", f"the last backup that was opened and compared is {_some(age.days, 'day')} old")
+        late = age > selfcheck.OLD_BACKUP
+        what = f"the last backup that was opened and compared is {_some(age.days, 'day')} old"
+        yield Check("warn" if late else "ok", what, "vpnctl backup create" if late else "")
 
 
 def _nodes(tx: Tx, _settings: Settings) -> Iterator[Check]:

@@ -186,7 +186,10 @@ def test_a_target_that_fails_its_proof_gets_nobody_by_itself(blocked, fleet, mon
     monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a")
     fleet["a.example.org"].path = "out"
     blocked("node", "check", "a")
-    assert "packets do not pass a" in blocked("jobs", "run", "evacuate").err
+    assert "no node of evacuate_to is up" in blocked("jobs", "run", "evacuate").err
+    assert [row["kind"] for row in blocked("notice", "list", "--json").json].count("evacuated") == 1, "told once a day"
+    blocked("jobs", "run", "evacuate")
+    assert [row["kind"] for row in blocked("notice", "list", "--json").json].count("evacuated") == 1
     assert len(living(blocked, "fi")) == 10
 
 
@@ -220,6 +223,7 @@ def test_the_job_moves_others_each_day_also_where_nobody_got_a_file(blocked, clo
     for day in (4, 8, 10):
         blocked("jobs", "run", "evacuate")
         assert len(living(blocked, "a")) == day
+        blocked("jobs", "run", "evacuate")  # which says once a day why no more are moved
         told = len([row for row in blocked("notice", "list", "--json").json if row["kind"] == "evacuated"])
         blocked("jobs", "run", "evacuate")
         assert told == len([row for row in blocked("notice", "list", "--json").json if row["kind"] == "evacuated"])
@@ -245,3 +249,21 @@ def test_capacity_holds_for_further_devices_of_those_on_their_way(three, tmp_pat
         three("peer", "add", f"p{number}/laptop", "--node", "fi")
     evacuate(three, "--to", "a,b", "--out", str(tmp_path / "moved"))
     assert len(living(three, "a")) == 5
+
+
+def test_a_blocked_node_is_no_target_and_a_bad_one_does_not_keep_people_from_the_other(
+    blocked, fleet, clock, monkeypatch
+):
+    monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a, b")
+    fleet["a.example.org"].udp_blocked = True
+    for _ in range(4):
+        clock.forward(minutes=1)
+        blocked("jobs", "run", "health")
+    blocked("jobs", "run", "evacuate")
+    assert (living(blocked, "a"), len(living(blocked, "b"))) == (set(), 10)
+
+
+def test_a_share_never_goes_beyond_a_capacity(three, tmp_path):
+    three("node", "set", "a", "--capacity", "1")
+    three("--yes", "node", "rebalance", "--out", str(tmp_path / "moved"))
+    assert len(living(three, "a")) == 1

@@ -290,7 +290,7 @@ def test_odd_files_in_the_folder_are_passed_over(settled, settings, value):
 def test_what_a_killed_run_left_in_clear_is_removed_by_the_next_one(settled, settings):
     import os
 
-    left = settings.state_dir / "backups/.vpnctl-aside-dead"
+    left = settings.state_dir / ".vpnctl-aside-dead"
     left.mkdir(parents=True)
     (left / "vpnctl.db").write_text("secrets")
     os.utime(left, (1, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from vpnctl.actions.people import evacuation
@@ -27,18 +28,20 @@ class _Moved:
 
 def run(app: App, order: Order) -> Report:
     """Evacuate each node whose verdict is `blocked`, within what the settings permit, and tell of it."""
-    targets = app.settings.evacuate_to
-    if not targets:
+    if not app.settings.evacuate_to:
         return Report("evacuate", 0, "not permitted: evacuate_to names no node")
     allowed = app.settings.evacuate_people - _today(app)
     told = {}
-    for node in _blocked(app):
-        if node.name in targets:
-            continue
-        moved = _leave(app, node, [each for each in targets if each != node.name], allowed, dry_run=order.dry_run)
+    blocked = _blocked(app)
+    targets = _targets(app, {node.id for node in blocked})
+    for node in blocked:
+        if targets:
+            moved = _leave(app, node, targets, allowed, dry_run=order.dry_run)
+        else:
+            moved = _Moved(0, 0, "no node of evacuate_to is up")
         allowed -= moved.devices
         told[node.name] = f"{moved.devices} moved, {moved.waiting} not" + (f": {moved.why}" if moved.why else "")
-        if not order.dry_run and moved.devices:
+        if not order.dry_run and (moved.devices or moved.why):
             _tell(app, node, moved)
     what = "; ".join(f"{name}: {said}" for name, said in told.items()) or "no node is blocked"
     return Report("evacuate", 0, what, {"nodes": told})
@@ -49,6 +52,23 @@ def _blocked(app: App) -> list[Node]:
     with app.store.read() as tx:
         ids = [each.node_id for each in tx.all(Health, table.verdict == NodeVerdict.BLOCKED.value)]
         return tx.all(Node, models.node.c.id.in_(ids), models.node.c.retired_at.is_(None), order=models.node.c.name)
+
+
+def _targets(app: App, blocked: Collection[str]) -> list[str]:
+    """Return the permitted targets that can take people: served by health's and the packets' word, and not drained."""
+    table = models.node.c
+    with app.store.read() as tx:
+        verdicts = {each.node_id: each.verdict for each in tx.all(Health)}
+        rows = tx.all(Node, table.name.in_(app.settings.evacuate_to), table.retired_at.is_(None), order=table.name)
+    bad = (NodeVerdict.DOWN.value, NodeVerdict.BLOCKED.value)
+    return [
+        row.name
+        for row in rows
+        if row.id not in blocked
+        and row.draining_at is None
+        and row.path_error is None
+        and verdicts.get(row.id) not in bad
+    ]
 
 
 def _today(app: App) -> int:
@@ -83,10 +103,9 @@ def _leave(app: App, node: Node, targets: list[str], allowed: int, *, dry_run: b
 def _within(moves: list[evacuation.Move], allowed: int) -> list[evacuation.Move]:
     chosen: list[evacuation.Move] = []
     for move in moves:
-        allowed -= len(move.devices)
-        if allowed < 0:
-            break
-        chosen.append(move)
+        if len(move.devices) <= allowed:
+            allowed -= len(move.devices)
+            chosen.append(move)
     return chosen
 
 
@@ -94,4 +113,8 @@ def _tell(app: App, node: Node, moved: _Moved) -> None:
     now = app.clock()
     details = {"node": node.name, "devices": moved.devices, "waiting": moved.waiting, "what": moved.why or "-"}
     with app.store.write() as tx:
-        outbox.enqueue(tx, alerts.technical(app, "evacuated", node.id, f"{now:%Y%m%d%H}:{moved.devices}", details), now)
+        outbox.enqueue(
+            tx,
+            alerts.technical(app, "evacuated", node.id, f"{now:%Y%m%d}:{moved.devices}:{moved.why}"[:40], details),
+            now,
+        )

@@ -91,7 +91,8 @@ def balance(app: App, names: Sequence[str], *, untested: bool = False) -> Moving
         load = residents.load(tx)
         now = [Goal(each.name, load.get(each.id, 0), each.capacity) for each in nodes]
         share = fair(now) if now else {}
-        poor = [replace(goal, capacity=share[goal.name]) for goal in now if goal.load < share[goal.name]]
+        poor = [replace(goal, capacity=min(share[goal.name], goal.capacity or share[goal.name])) for goal in now]
+        poor = [goal for goal in poor if goal.load < (goal.capacity or 0)]
         goals = [each for each in nodes if any(goal.name == each.name for goal in poor)]
         moves = [move for node in find.nodes(tx, names) for move in _begun(tx, node)]
         for node in nodes:

@@ -92,7 +92,7 @@ def create(app: App, into: Path | None = None) -> Backup:
         raise InvalidInput(f"{path} exists already", "wait a second")
     half = target / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        with private_folder(target) as aside:
+        with private_folder(app.settings.state_dir) as aside:  # in clear: not where backups go
             rendered = _snapshot(app, aside / _DATABASE, now)
             _write(app, half, aside, public, rendered, now)
         verify(app.settings, half, keys=app.vault)

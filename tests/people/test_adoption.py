@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import _fp
 from tests.fakenode import Live
+from tests.fleet.test_aliens import ALIEN
 from vpnctl.errors import InvalidInput
 from vpnctl.protocols.wireguard import foreign
 
@@ -110,6 +111,10 @@ def test_the_second_run_changes_nothing_and_takes_what_was_added_since(there, cl
     again = cli("node", "adopt", "fi", "--json")
     assert (again.code, json.loads(again.out)["changed"]) == (0, False)
     assert fi.writes == writes
+    fi.links["wg0"].peers[ALIEN] = ["(none)", "10.8.0.9/32", "0", "0", "0"]
+    cli("node", "sync", "fi")
+    assert len(json.loads(cli("node", "adopt", "fi", "--json").out)["peers"]) == 1
+    assert ALIEN in {row["public_key"] for row in cli("peer", "list", "--json").json}
 
 
 def test_strangers_are_named_with_the_reason_and_stay(there, cli):

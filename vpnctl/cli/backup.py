@@ -73,7 +73,7 @@ def list_() -> int:
     from vpnctl.actions.service import backups, keeping
 
     front = current()
-    rows = keeping.listed(front.settings, front.app.store)
+    rows = keeping.listed(front.app)
     if not rows:
         front.say(f"no backups in {backups.folder(front.settings)} yet: vpnctl backup create")
     return output.show_list(front, rows, ("file", "created_at", "size", "schema", "checked"))
@@ -86,7 +86,7 @@ def verify(file: File, recovery_key: WithKey = False) -> int:
 
     front = current()
     path = _found(file)
-    key = _key("recovery key") if recovery_key else None
+    key = _recovery_key() if recovery_key else None
     there = recovery_key and not _has_state()
     found = backups.verify(front.settings, path, None if there else front.app.vault, key)
     if not there and keeping.is_ours(front.app, path):
@@ -111,7 +111,7 @@ def restore(file: File, recovery_key: WithKey = False) -> int:
     settings = front.settings if config.exists() else load()  # one that is named and not there is written
     path = file if file.exists() else backups.folder(settings) / file
     snapshot.refuse_existing(settings.database_url)
-    key = _key("recovery key") if recovery_key or not settings.key_file.exists() else None
+    key = _recovery_key() if recovery_key or not settings.key_file.exists() else None
     done = restoring.restore(settings, path, key, config, whoami())
     what = (
         f"restored the service as of {done.created_at:%Y-%m-%d %H:%M}: {output.count(done.nodes, 'node')}, "
@@ -243,8 +243,8 @@ def _found(file: Path) -> Path:
     return named if not file.exists() and file.name == str(file) and named.exists() else file
 
 
-def _key(what: str) -> Secret:
-    return current().read_secret(what, "stdin")
+def _recovery_key() -> Secret:
+    return current().read_secret("recovery key", "stdin")
 
 
 def _has_state() -> bool:

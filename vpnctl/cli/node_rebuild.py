@@ -77,7 +77,7 @@ def rebuild(
         raise InvalidInput("on which server?", "--host root@HOST")
     if out is not None and not out.is_dir() and (out.exists() or not out.parent.is_dir()):
         raise InvalidInput(f"{out} is not a folder", f"mkdir -p {out}")
-    began, before = time.monotonic(), work.last_heard(front.app, find_id(name))
+    began, before = time.monotonic(), work.last_heard(front.app, _id_of(name))
     means = means_of(identity, password_stdin, agent)
     new = nodes.NewNode(name, host, host_key_fp, text_of(known_hosts), jump, means)
     ready = work.prepare(front.app, new, ask_host_key, public_host)
@@ -93,7 +93,7 @@ def rebuild(
     return _report(ready, settled, took, out, leads=leads)
 
 
-def find_id(name: str) -> str:
+def _id_of(name: str) -> str:
     """Return the id of a node. NotFound when there is none."""
     from vpnctl.store import find
 
@@ -168,6 +168,7 @@ def _serve(ready: Ready, *, ask: bool) -> Settled:
 def _lead_there(ready: Ready, seconds: int) -> bool:
     """Have the DNS name lead to the new server; return whether it does."""
     from vpnctl.actions.fleet import rebuild as work
+    from vpnctl.rules import grammar
 
     front, node = current(), ready.new
     if work.leads_there(front.app, node):
@@ -179,7 +180,7 @@ def _lead_there(ready: Ready, seconds: int) -> bool:
         output.warn(error.what, error.hint)
         pointed = False
     if not pointed:
-        how = "move that address" if work.is_address(node.public_host) else "change the DNS record"
+        how = "move that address" if grammar.is_address(node.public_host) else "change the DNS record"
         front.say(f"{how} now: {node.public_host} must lead to {node.host}")
     return work.wait(front.app, what, seconds, lambda: work.leads_there(front.app, node))
 

@@ -99,6 +99,15 @@ def networks(text: str) -> str:
     return ", ".join(str(network(part.strip())) for part in text.split(","))
 
 
+def is_address(text: str) -> bool:
+    """Whether it is an address and no name."""
+    try:
+        address(text)
+    except InvalidInput:
+        return False
+    return True
+
+
 def addresses(text: str) -> str:
     """Return a comma list of addresses, re-serialised with `, ` between them; empty stays empty."""
     return ", ".join(str(address(part.strip())) for part in text.split(",")) if text.strip() else ""

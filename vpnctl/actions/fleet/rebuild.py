@@ -8,7 +8,6 @@ anywhere, run it again.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -105,14 +104,7 @@ def _dialled(node: Node, login: Login, wish: str | None) -> str:
     """What clients dial: a name stays; an address was the old server's, and the new one has another."""
     if wish is not None:
         return grammar.host(wish)
-    return login.host if is_address(node.public_host) and node.public_host == node.host else node.public_host
-
-
-def is_address(host: str) -> bool:
-    """Whether it is an address and no name."""
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(host))
-    return False
+    return login.host if grammar.is_address(node.public_host) and node.public_host == node.host else node.public_host
 
 
 def _look_at(app: App, view: View, login: Login) -> None:
@@ -212,7 +204,7 @@ def _switch(app: App, ready: Ready, fenced: Fenced) -> None:
 
 def leads_there(app: App, node: Node) -> bool:
     """Whether what clients dial leads to the server. An address that can move is tried: the endpoints must answer."""
-    if is_address(node.public_host) and node.public_host != node.host:
+    if grammar.is_address(node.public_host) and node.public_host != node.host:
         signs = probes.shake_all(app, node).values()
         return all(sign is None or sign.verdict is Verdict.OK for sign in signs)
     return bool(names.addresses(node.public_host) & (names.addresses(node.host) or {node.host}))

@@ -56,7 +56,6 @@ class Adopted:
     peers: tuple[AdoptedPeer, ...]
     strangers: tuple[tuple[str, str], ...]
     hooks: tuple[str, ...]
-    notes: tuple[str, ...] = ()
 
 
 def read(app: App, name: str, interface: str) -> ForeignServer:

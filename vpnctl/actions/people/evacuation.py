@@ -5,7 +5,7 @@ The moving itself is `migration`'s: make before break, person by person. This de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vpnctl.actions.fleet.settle import Wish, settle
@@ -132,28 +132,27 @@ def _placed(
     served: dict[str, set[str]] = {goal.name: {each.protocol for each in find.endpoints(tx, goal)} for goal in goals}
     terms = Room(tx, app)
     terms.prepare([each.name for each in people])
-    movers, left = [], []
+    movers: dict[str, Mover] = {}
+    left = []
     for each in people:
         plan = terms.terms(terms.user(each.name))
         places = plan.locations if plan is not None else []
         inside = [goal.name for goal in goals if serves(places, goal.name, goal.region)]
         able = frozenset(name for name in inside if set(each.protocols) <= served[name])
         if able:
-            movers.append(Mover(each.key, len(each.devices), able))
+            movers[each.key] = Mover(each.key, len(each.devices), able)
         else:
             left.append(_nowhere(each, places, inside))
-    found = spread(movers, room)
+    found = spread(list(movers.values()), room)
     moves = [Move(each.name, each.source, found[each.key], each.devices) for each in people if each.key in found]
-    full = [each for each in movers if each.name not in found]
-    left += [
-        Left(
-            each.name.partition(" ")[0],
-            f"no room on {', '.join(sorted(each.allowed))}",
-            "another --to, or: vpnctl node set NODE --capacity N",
-        )
-        for each in full
-    ]
+    full = [each for each in people if each.key in movers and each.key not in found]
+    left += [_no_room(each, movers[each.key].allowed) for each in full]
     return sorted(moves, key=lambda move: move.user), left
+
+
+def _no_room(each: Resident, allowed: Collection[str]) -> Left:
+    why = f"no room on {', '.join(sorted(allowed))}"
+    return Left(each.name, why, "another --to, or: vpnctl node set NODE --capacity N")
 
 
 def _over(each: Resident) -> Left:

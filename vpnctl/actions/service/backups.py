@@ -66,8 +66,6 @@ class Opened:
     settings: str
     created_at: datetime
     rendered: Mapping[str, str]
-    before: str
-    """The schema that it was written with."""
 
 
 def folder(settings: Settings) -> Path:
@@ -183,7 +181,7 @@ def opened(settings: Settings, path: Path, keys: Vault | None, recovery_key: Sec
         with _app_on(database, settings, vault or Vault(settings.key_file)) as app:
             rendered = json.loads((aside / _RENDERED).read_text(encoding="utf-8"))
             created = datetime.fromisoformat(header["created_at"]).astimezone(settings.zone)
-            yield Opened(app, (aside / _SETTINGS).read_text(encoding="utf-8"), created, rendered, header["schema"])
+            yield Opened(app, (aside / _SETTINGS).read_text(encoding="utf-8"), created, rendered)
 
 
 def _unpack(path: Path, aside: Path, keys: Vault | None, recovery_key: Secret | None) -> dict[str, Any]:

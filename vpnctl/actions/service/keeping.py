@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from vpnctl.actions.fleet.nodes import ssh_key
 from vpnctl.actions.service import backups
@@ -17,9 +16,7 @@ from vpnctl.app import App
 from vpnctl.errors import StateTrouble, VpnctlError
 from vpnctl.remote import hook, sftp
 from vpnctl.rules import grammar, retention
-from vpnctl.settings import Settings
 from vpnctl.store import sealed_file
-from vpnctl.store.engine import Store
 
 _NAME = re.compile(r"vpnctl-([0-9]{8}T[0-9]{6}Z)\.vpnctl-backup")
 
@@ -107,14 +104,12 @@ def is_ours(app: App, path: Path) -> bool:
     return True
 
 
-def listed(settings: Settings, store: Store | None) -> list[backups.Backup]:
+def listed(app: App) -> list[backups.Backup]:
     """Return the backups in the folder, newest first; what is no backup of ours is left out."""
-    checked: dict[str, Any] = {}
-    if store is not None:
-        with store.read() as tx:
-            checked = json.loads(tx.meta(backups.VERIFIED) or "{}")
+    with app.store.read() as tx:
+        checked = json.loads(tx.meta(backups.VERIFIED) or "{}")
     found = []
-    for path in backups.folder(settings).glob(f"*{backups.SUFFIX}"):
+    for path in backups.folder(app.settings).glob(f"*{backups.SUFFIX}"):
         with contextlib.suppress(StateTrouble, OSError), path.open("rb") as file:
             header = sealed_file.header_of(file)
             created = datetime.fromisoformat(header["created_at"])

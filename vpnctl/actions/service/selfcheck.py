@@ -21,7 +21,7 @@ from vpnctl import filelock
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.service.backups import VERIFIED
 from vpnctl.app import SSH_KEY, App
-from vpnctl.errors import StateTrouble, VpnctlError
+from vpnctl.errors import StateTrouble
 from vpnctl.remote.names import addresses
 from vpnctl.reports.status import Attention
 from vpnctl.rules import grammar
@@ -183,7 +183,7 @@ def _disk(app: App) -> Iterator[Attention]:
 
 def _names(nodes: list[Node]) -> Iterator[Attention]:
     """Names that clients dial and that do not resolve, or lead elsewhere. A resolver that is slow says nothing here."""
-    dialled = [node for node in nodes if node.kind == "ssh" and not _is_address(node.public_host)]
+    dialled = [node for node in nodes if node.kind == "ssh" and not grammar.is_address(node.public_host)]
     if not dialled:
         return
     answers: dict[str, set[str]] = {}
@@ -200,17 +200,9 @@ def _names(nodes: list[Node]) -> Iterator[Attention]:
         wanted = f"vpnctl node set {node.name} --public-host NAME"
         if not found:
             yield Attention(node.name, f"clients dial {node.public_host}, which does not resolve", wanted)
-        elif _is_address(node.host) and grammar.address(node.host).is_global and node.host not in found:
+        elif grammar.is_address(node.host) and grammar.address(node.host).is_global and node.host not in found:
             yield Attention(node.name, f"{node.public_host} leads to {sorted(found)[0]}, not to {node.host}", wanted)
 
 
 def _ask(name: str, answers: dict[str, set[str]]) -> None:
     answers[name] = addresses(name)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        grammar.address(text)
-    except VpnctlError:
-        return False
-    return True

@@ -20,7 +20,7 @@ def parse(key: str, text: str) -> Any:
         "login_seconds": ("number of seconds", 5, 300),
         "migration_grace_hours": ("number of hours", 1, 720),
         "expiring_soon_hours": ("number of hours", 1, 720),
-        "evacuate_people": ("number of devices", 1, 100_000),
+        "evacuate_devices": ("number of devices", 1, 100_000),
         "telegram_rate": ("number of messages", 1, 1000),
         "max_latency_ms": ("number of milliseconds", 0, 100_000),
         "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),

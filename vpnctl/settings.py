@@ -81,7 +81,7 @@ class Settings:
         "`blocked`; empty: it moves nobody",
         (),
     )
-    evacuate_people: int = _setting("how many devices the job `evacuate` may move a day, 1 to 100000", 50)
+    evacuate_devices: int = _setting("how many devices the job `evacuate` may move a day, 1 to 100000", 50)
     heartbeat_url: str = _setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )

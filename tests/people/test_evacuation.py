@@ -171,13 +171,13 @@ def test_without_a_standing_permission_a_blocked_node_keeps_its_people(blocked):
 
 def test_with_one_so_many_a_day_are_moved_and_it_is_told(blocked, clock, monkeypatch):
     monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a, b")
-    monkeypatch.setenv("VPNCTL_EVACUATE_PEOPLE", "4")
+    monkeypatch.setenv("VPNCTL_EVACUATE_DEVICES", "4")
     assert "4 moved, 6 not" in blocked("jobs", "run", "evacuate").err
     assert len(living(blocked, "a") | living(blocked, "b")) == 4
     assert "the day's limit is reached" in blocked("jobs", "run", "evacuate").err
     assert any(row["kind"] == "evacuated" for row in blocked("notice", "list", "--json").json)
     clock.forward(days=1)
-    monkeypatch.setenv("VPNCTL_EVACUATE_PEOPLE", "50")
+    monkeypatch.setenv("VPNCTL_EVACUATE_DEVICES", "50")
     blocked("jobs", "run", "evacuate")
     assert len(living(blocked, "a") | living(blocked, "b")) == 10
 
@@ -219,7 +219,7 @@ def test_a_rebalance_that_stopped_goes_on_and_hands_the_files_out(three, fleet, 
 
 def test_the_job_moves_others_each_day_also_where_nobody_got_a_file(blocked, clock, monkeypatch):
     monkeypatch.setenv("VPNCTL_EVACUATE_TO", "a")
-    monkeypatch.setenv("VPNCTL_EVACUATE_PEOPLE", "4")
+    monkeypatch.setenv("VPNCTL_EVACUATE_DEVICES", "4")
     for day in (4, 8, 10):
         blocked("jobs", "run", "evacuate")
         assert len(living(blocked, "a")) == day

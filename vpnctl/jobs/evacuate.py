@@ -30,7 +30,7 @@ def run(app: App, order: Order) -> Report:
     """Evacuate each node whose verdict is `blocked`, within what the settings permit, and tell of it."""
     if not app.settings.evacuate_to:
         return Report("evacuate", 0, "not permitted: evacuate_to names no node")
-    allowed = app.settings.evacuate_people - _today(app)
+    allowed = app.settings.evacuate_devices - _today(app)
     told = {}
     blocked = _blocked(app)
     targets = _targets(app, {node.id for node in blocked})

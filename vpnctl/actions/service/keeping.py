@@ -22,7 +22,7 @@ _NAME = re.compile(r"vpnctl-([0-9]{8}T[0-9]{6}Z)\.vpnctl-backup")
 
 
 @dataclass(frozen=True)
-class Targets:
+class Brought:
     """What became of a backup: where it is, what was removed for it, what went wrong with a target."""
 
     places: tuple[str, ...]
@@ -30,7 +30,7 @@ class Targets:
     troubles: tuple[str, ...]
 
 
-def keep(app: App, made: backups.Backup) -> Targets:
+def keep(app: App, made: backups.Backup) -> Brought:
     """Bring a backup to the other targets and remove what is too old, here and there.
 
     The last one that was opened and compared is never removed. A target that fails is named; the others go on.
@@ -46,7 +46,7 @@ def keep(app: App, made: backups.Backup) -> Targets:
             places.append(name)
         except VpnctlError as error:
             troubles.append(f"{name}: {error.what}")
-    return Targets(tuple(places), removed, tuple(troubles))
+    return Brought(tuple(places), removed, tuple(troubles))
 
 
 def old(app: App, names: Iterable[str]) -> list[str]:

@@ -13,13 +13,14 @@ from bot.dispatcher import Dispatcher
 from bot.incoming import update_id
 from bot.routes import LISTED, LISTED_FOR_ADMINS
 from vpnctl.actions.exclusive import exclusive
+from vpnctl.actions.fleet.side_by_side import load_everything
 from vpnctl.actions.people import invites
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
 from vpnctl.texts.words import LOCALES, Words
 from vpnctl.worker.child import ChildWorker
-from vpnctl.worker.worker import Worker
+from vpnctl.worker.worker import PICTURES, Worker
 
 WORKERS = 4
 POLL_SECONDS, WATCH = 25, 5.0
@@ -74,6 +75,7 @@ class Service:
                 signal.signal(number, lambda *_: self._stop.set())
         workers = [threading.Thread(target=self.dispatcher.work, name=f"updates{number}") for number in range(WORKERS)]
         self._worker.start()
+        load_everything(*PICTURES)
         try:
             for thread in workers:
                 thread.start()

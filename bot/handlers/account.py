@@ -11,7 +11,8 @@ from vpnctl.actions.people import users
 from vpnctl.actions.sales import plans, trials
 from vpnctl.actions.talk import drafts, requests
 from vpnctl.errors import TrialUsed
-from vpnctl.reports import PeerView, mine, traffic
+from vpnctl.reports import mine, traffic
+from vpnctl.reports.devices import PeerView
 from vpnctl.rules.translation import mark
 from vpnctl.store.rows import Plan
 from vpnctl.texts import handout

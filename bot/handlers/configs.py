@@ -8,7 +8,8 @@ from bot.context import Context, rows
 from bot.screen import Rows, Screen, grid, label
 from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, TooOften
-from vpnctl.reports import PeerView, mine
+from vpnctl.reports import mine
+from vpnctl.reports.devices import PeerView
 from vpnctl.rules.translation import mark
 from vpnctl.texts import handout
 from vpnctl.texts.wording import Choice

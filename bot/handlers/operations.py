@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bot.context import Context, rows
 from bot.screen import Screen, label, lines
-from vpnctl import reports
 from vpnctl.actions.talk import requests
-from vpnctl.reports import asking, people, status
+from vpnctl.reports import asking, fleet, people, status
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.translation import mark
 from vpnctl.texts import wording
@@ -26,13 +25,13 @@ VERDICTS = {
 
 def nodes(ctx: Context) -> Screen:
     """Show the servers: verdict, state, load."""
-    found = reports.nodes(ctx.tx, ctx.now, planned=False)
+    found = fleet.nodes(ctx.tx, ctx.now, planned=False)
     parts = [_node(ctx, each) for each in found[:SHOWN]]
     text = lines(ctx.words.say("<b>Servers</b>"), *(parts or [ctx.words.say("None yet.")]))
     return Screen(text, rows([ctx.choice("🔄 Refresh", "nodes")], ctx.back()))
 
 
-def _node(ctx: Context, each: reports.NodeView) -> str:
+def _node(ctx: Context, each: fleet.NodeView) -> str:
     say = ctx.words.say
     room = f"{each.peers}/{each.capacity}" if each.capacity is not None else str(each.peers)
     values = {"name": each.name, "verdict": say(VERDICTS.get(each.health, each.health)), "room": room}

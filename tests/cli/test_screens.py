@@ -37,14 +37,14 @@ def test_lists_say_of_when_their_figures_are(service):
 def test_a_table_on_a_terminal_breaks_no_word_and_names_what_it_left_out(width, monkeypatch, capsys, app, serve):
     import io
 
-    from vpnctl import reports
     from vpnctl.cli import output
     from vpnctl.cli.front import Front
     from vpnctl.cli.nodes import COLUMNS
+    from vpnctl.reports import fleet
 
     serve("a-node-with-a-rather-long-name")
     with app.store.read() as tx:
-        rows = reports.nodes(tx, app.clock())
+        rows = fleet.nodes(tx, app.clock())
 
     class Terminal(io.StringIO):
         def isatty(self):

@@ -132,8 +132,8 @@ def test_what_a_protocol_tells_people_to_do_is_translated(name, locale):
 
 
 def test_every_protocol_has_its_own_tests_and_cases():
-    for name, package in PLUGINS.items():
-        folder = package.rpartition(".")[2]
+    for name, module in PLUGINS.items():
+        folder = module.split(".")[2]
         assert (ROOT / f"tests/protocols/test_{folder}.py").is_file(), name
         assert any((ROOT / f"tests/cases/{folder}").iterdir()), name
-        assert import_module(package).PLUGIN is plugin(name)
+        assert import_module(module).PLUGIN is plugin(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.lab.network import FAR_V4
 
+IMPORTS = Path(__file__).parents[1] / "support/imports"
 ALIEN = "9TyNGWWqd4yyT7H8W5OtQCBVSCoOxeVh1nEBqUhKtTE="
 
 
@@ -163,6 +165,16 @@ def test_a_node_restored_from_an_old_snapshot_is_healed_and_noted(served, fi):
     keys = {row["public_key"] for row in served("peer", "list", "--json").json}
     assert fi.people() == keys
     assert any(event["verb"] == "node.rolled_back" for event in served("event", "list", "--json").json)
+
+
+def test_everything_is_imported_before_nodes_are_worked_on_side_by_side(served, tmp_path):
+    # Else Python finds, now and then, that two threads wait for each other's import, and fails one of the nodes.
+    notes = tmp_path / "imported"
+    served.more = {**served.more, "PYTHONPATH": str(IMPORTS), "IMPORTS_NOTED": str(notes)}
+    for words in (("peer", "list", "--live"), ("node", "check"), ("jobs", "run", "usage", "health", "sync", "drift")):
+        notes.write_text("")
+        served(*words, code=None)
+        assert notes.read_text().split() == [], words
 
 
 def test_another_controller_is_noticed_and_nothing_is_written(served, fi, tmp_path):

@@ -15,9 +15,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpnctl.protocols.amneziawg import PLUGIN, options
+from vpnctl.protocols.amneziawg import options
 from vpnctl.protocols.amneziawg.disguise import DisguisedInitiator, _hidden
 from vpnctl.protocols.amneziawg.parameters import GENERATIONS, MOST_TYPE, Parameters, checked, generated, header_key
+from vpnctl.protocols.amneziawg.plugin import PLUGIN
 from vpnctl.protocols.conversation import Heard
 from vpnctl.protocols.interface import BadOption, EndpointSpec, PeerSpec
 from vpnctl.protocols.wireguard.handshake import INITIATION, Identity, public_key

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from vpnctl.protocols.interface import BadOption, EndpointSpec, PeerSpec
-from vpnctl.protocols.v2ray import PLUGIN
+from vpnctl.protocols.v2ray.plugin import PLUGIN
 from vpnctl.rules.secret import Secret
 
 CASES = Path(__file__).parents[1] / "cases/v2ray"

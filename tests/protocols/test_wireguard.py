@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import cannot
 from vpnctl.protocols.interface import AlienSpec, EndpointSpec, PeerSpec
-from vpnctl.protocols.wireguard import PLUGIN
 from vpnctl.protocols.wireguard.handshake import public_key
+from vpnctl.protocols.wireguard.plugin import PLUGIN
 from vpnctl.rules.secret import Secret
 from vpnctl.texts import handout
 

@@ -8,7 +8,7 @@ import pytest
 
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols.interface import BadOption, Server
-from vpnctl.protocols.wireguard import PLUGIN
+from vpnctl.protocols.wireguard.plugin import PLUGIN
 from vpnctl.rules.path import Ways
 
 NET = ipaddress.ip_network

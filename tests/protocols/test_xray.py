@@ -18,7 +18,8 @@ from tests.conftest import _fp
 from tests.support.xray_core import V2RayPart, XrayPart
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols.interface import AlienSpec, BadOption, ClientKind, EndpointSpec, PeerSpec
-from vpnctl.protocols.xray import PLUGIN, options, server
+from vpnctl.protocols.xray import options, server
+from vpnctl.protocols.xray.plugin import PLUGIN
 from vpnctl.rules.secret import Secret
 from vpnctl.store.rows import Peer
 

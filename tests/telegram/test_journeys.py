@@ -14,7 +14,7 @@ from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
 from vpnctl.actions.talk import lockdown, requests
 from vpnctl.errors import Conflict
-from vpnctl.reports import peers
+from vpnctl.reports.devices import peers
 from vpnctl.store import models
 from vpnctl.store.find import user as find_user
 from vpnctl.store.rows import Peer, Subscription, User

@@ -115,7 +115,7 @@ def _write(
 
 def _barred(peer_ids: list[str]) -> list[Any]:
     """Return those of the new peers whose people may not connect now."""
-    from vpnctl import reports
+    from vpnctl.reports import devices
     from vpnctl.store import models
 
     front = current()
@@ -123,7 +123,7 @@ def _barred(peer_ids: list[str]) -> list[Any]:
     with front.app.store.read() as tx:
         for start in range(0, len(peer_ids), _PART):
             part = models.peer.c.id.in_(peer_ids[start : start + _PART])
-            found += [view for view in reports.peers(tx, front.app.clock(), part) if view.reason]
+            found += [view for view in devices.peers(tx, front.app.clock(), part) if view.reason]
     return found
 
 

@@ -116,10 +116,10 @@ def _wish() -> Any:
 
 
 def _rows(done: Done[Any], interface: str) -> dict[str, Any]:
-    from vpnctl import reports
+    from vpnctl.reports import fleet
 
     with current().app.store.read() as tx:
-        return {"endpoints": [row for row in reports.endpoints(tx, done.node_ids[0]) if row.interface == interface]}
+        return {"endpoints": [row for row in fleet.endpoints(tx, done.node_ids[0]) if row.interface == interface]}
 
 
 @commands.command("list")
@@ -129,12 +129,12 @@ def list_(
     ] = None,
 ) -> int:
     """List endpoints."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
     from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.endpoints(tx, find.node(tx, node).id if node else None)
+        rows = fleet.endpoints(tx, find.node(tx, node).id if node else None)
     return output.show_list(
         front, rows, ("node", "interface", "protocol", "port", "pool_v4", "pool_v6", "peers", "proven_at")
     )
@@ -143,13 +143,13 @@ def list_(
 @commands.command("show")
 def show(node: Node, interface: Interface) -> int:
     """Show one endpoint."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
     from vpnctl.store import find
 
     front = current()
     with front.app.store.read() as tx:
         row = find.endpoint(tx, find.node(tx, node), interface)
-        view = next(each for each in reports.endpoints(tx, row.node_id) if each.interface == interface)
+        view = next(each for each in fleet.endpoints(tx, row.node_id) if each.interface == interface)
     return output.show_one(front, view)
 
 

@@ -72,11 +72,11 @@ def sync(
 
 def _say_bare(names: Sequence[str]) -> None:
     """A server on which nothing is served yet agrees with everything: that is said, or it reads as good news."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.nodes(tx, front.app.clock(), planned=False)
+        rows = fleet.nodes(tx, front.app.clock(), planned=False)
     for row in rows:
         if row.state == "not provisioned" and (not names or row.name in names):
             front.say(f"note: {row.name} is not provisioned yet: vpnctl node provision {row.name}")
@@ -151,23 +151,23 @@ def retire(
 
 def _cut_by_it(name: str) -> str:
     """Name the devices that moved away and have not connected at their new place: what they have ends here."""
-    from vpnctl import reports
+    from vpnctl.reports import devices
     from vpnctl.store import find, models
 
     front = current()
     with front.app.store.read() as tx:
         here = models.endpoint.c.node_id == find.node(tx, name).id
-        rows = reports.peers(tx, front.app.clock(), here, models.peer.c.retiring_at.is_not(None))
-    devices = sorted({f"{row.user}/{row.device}" for row in rows if row.state.startswith("active")})
-    return f" These have not connected at their new node yet and are cut: {', '.join(devices)}." if devices else ""
+        rows = devices.peers(tx, front.app.clock(), here, models.peer.c.retiring_at.is_not(None))
+    moving = sorted({f"{row.user}/{row.device}" for row in rows if row.state.startswith("active")})
+    return f" These have not connected at their new node yet and are cut: {', '.join(moving)}." if moving else ""
 
 
 def view_of(name: str) -> Any:
     """Return what is shown of a node."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.nodes(tx, front.app.clock(), retired=True, name=name)
+        rows = fleet.nodes(tx, front.app.clock(), retired=True, name=name)
     # A retired node may have had the same name; the living one is meant.
     return next((row for row in rows if row.state != "retired"), rows[-1] if rows else None)

@@ -99,11 +99,11 @@ def key() -> int:
 @commands.command("list")
 def list_(retired: Annotated[bool, typer.Option("--retired", help="Retired ones too.")] = False) -> int:
     """List nodes with their observed state."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
 
     front = current()
     with front.app.store.read() as tx:
-        rows = reports.nodes(tx, front.app.clock(), retired=retired)
+        rows = fleet.nodes(tx, front.app.clock(), retired=retired)
     if not rows:
         front.say("no nodes yet; vpnctl node add NAME [USER@]HOST --provision")
     return output.show_list(front, rows, COLUMNS)
@@ -112,14 +112,14 @@ def list_(retired: Annotated[bool, typer.Option("--retired", help="Retired ones 
 @commands.command("show")
 def show(name: Name) -> int:
     """Show one node, its endpoints and its aliens."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
     from vpnctl.store import find, models
     from vpnctl.store.rows import Alien
 
     front = current()
     with front.app.store.read() as tx:
         row = find.node(tx, name)
-        endpoints = reports.endpoints(tx, row.id)
+        endpoints = fleet.endpoints(tx, row.id)
         ids = [endpoint.id for endpoint in find.endpoints(tx, row)]
         aliens = tx.all(Alien, models.alien.c.endpoint_id.in_(ids), models.alien.c.pruned_at.is_(None))
     shown = [

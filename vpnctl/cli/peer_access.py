@@ -82,14 +82,14 @@ def _switch(verb: Callable[[App, str], Done[OwnedPeer]], text: str, what: str, d
 
 def _say_elsewhere(made: OwnedPeer) -> None:
     """A word about a device on one node says nothing of its keys on others: that they work is said."""
-    from vpnctl import reports
+    from vpnctl.reports import devices
     from vpnctl.store import models
 
     front = current()
     peer, row = models.peer.c, made.peer
     with front.app.store.read() as tx:
         same = (peer.user_id == row.user_id, peer.device == row.device, peer.revoked_at.is_(None), peer.id != row.id)
-        rows = reports.peers(tx, front.app.clock(), *same)
+        rows = devices.peers(tx, front.app.clock(), *same)
     for each in rows:
         if each.state.startswith("active"):
             front.say(f"note: {made.user.name}/{row.device} still works on {each.node}")
@@ -100,12 +100,12 @@ def _may_pass(state: str) -> str:
 
 
 def by_id(peer_id: str) -> Any:
-    from vpnctl import reports
+    from vpnctl.reports import devices
     from vpnctl.store import models
 
     front = current()
     with front.app.store.read() as tx:
-        return reports.peers(tx, front.app.clock(), models.peer.c.id == peer_id, revoked=True)[0]
+        return devices.peers(tx, front.app.clock(), models.peer.c.id == peer_id, revoked=True)[0]
 
 
 def read(view: Any) -> str:

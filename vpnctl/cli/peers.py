@@ -127,9 +127,9 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="At most this many; 0 for all.")] = 200,
 ) -> int:
     """List devices: the state that was observed, who is online, traffic."""
-    from vpnctl import reports
     from vpnctl.actions.fleet.settle import Wish, settle
     from vpnctl.errors import worst
+    from vpnctl.reports import devices
     from vpnctl.store import find, models, queue
 
     front = current()
@@ -142,7 +142,7 @@ def list_(
         nodes = find.nodes(tx, [node] if node else [])
     settled = settle(front.app, [each.id for each in nodes], Wish(always=True)) if live else []
     with front.app.store.read() as tx:
-        rows = reports.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
+        rows = devices.peers(tx, front.app.clock(), *where, revoked=revoked, limit=limit + 1 if limit else 0)
     if not rows:
         front.say(
             "none of these; all: vpnctl peer list"
@@ -164,11 +164,11 @@ def list_(
 
 def _as_of(node: str | None) -> None:
     """Say how old the figures are: of the node that was read longest ago."""
-    from vpnctl import reports
+    from vpnctl.reports import fleet
 
     front = current()
     with front.app.store.read() as tx:
-        seen = [row.seen_at for row in reports.nodes(tx, front.app.clock(), name=node, planned=False)]
+        seen = [row.seen_at for row in fleet.nodes(tx, front.app.clock(), name=node, planned=False)]
     known = [each for each in seen if each is not None]
     oldest = f"{min(known).astimezone(front.settings.zone):%Y-%m-%d %H:%M}" if known else "never"
     front.say(f"who is online and traffic as of {oldest}, when nodes were read last; --live reads them now")
@@ -181,13 +181,13 @@ def show(peer: Ref) -> int:
 
 
 def _view(text: str) -> Any:
-    from vpnctl import reports
+    from vpnctl.reports import devices
     from vpnctl.store import find, models
 
     front = current()
     with front.app.store.read() as tx:
         _, row = find.peer(tx, text)
-        return reports.peers(tx, front.app.clock(), models.peer.c.id == row.id)[0]
+        return devices.peers(tx, front.app.clock(), models.peer.c.id == row.id)[0]
 
 
 @commands.command("set")

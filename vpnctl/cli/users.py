@@ -120,15 +120,14 @@ def show(name: Name) -> int:
     """Show one person and their devices."""
     import sys
 
-    from vpnctl import reports
-    from vpnctl.reports import people
+    from vpnctl.reports import devices, people
     from vpnctl.store import find, models
 
     front = current()
     with front.app.store.read() as tx:
         row = find.user(tx, name)
         view = people.users(tx, front.app.clock(), people.UserFilter(name=row.name))[0]
-        peers = reports.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
+        peers = devices.peers(tx, front.app.clock(), models.peer.c.user_id == row.id)
     output.show_one(front, view, peers=peers)
     if not front.json and peers:
         sys.stdout.write("\n")

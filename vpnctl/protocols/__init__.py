@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from vpnctl.protocols.interface import ProtocolPlugin
 
 PLUGINS = {
-    "wireguard": "vpnctl.protocols.wireguard",
-    "amneziawg": "vpnctl.protocols.amneziawg",
-    "xray": "vpnctl.protocols.xray",
-    "v2ray": "vpnctl.protocols.v2ray",
-    "3x-ui": "vpnctl.protocols.panel",
+    "wireguard": "vpnctl.protocols.wireguard.plugin",
+    "amneziawg": "vpnctl.protocols.amneziawg.plugin",
+    "xray": "vpnctl.protocols.xray.plugin",
+    "v2ray": "vpnctl.protocols.v2ray.plugin",
+    "3x-ui": "vpnctl.protocols.panel.plugin",
 }
-"""Protocol -> the package whose `PLUGIN` it is. The first one is what people get who name none."""
+"""Protocol -> the module whose `PLUGIN` it is. The first one is what people get who name none."""
 
 ADOPTERS = {"wireguard": "vpnctl.protocols.wireguard.adopting"}
 """Protocol -> the module whose `ADOPTER` it is, where servers that others set up can be taken over."""
@@ -44,8 +44,8 @@ def plugin(name: str) -> ProtocolPlugin:
 
 
 @cache
-def _loaded(package: str) -> ProtocolPlugin:
-    return cast("ProtocolPlugin", import_module(package).PLUGIN)
+def _loaded(module: str) -> ProtocolPlugin:
+    return cast("ProtocolPlugin", import_module(module).PLUGIN)
 
 
 def adopter(name: str) -> Adopter:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from vpnctl import reports
+from vpnctl.reports import fleet
 from vpnctl.rules.health import NodeVerdict
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
@@ -42,7 +42,7 @@ def _metrics(tx: Tx, now: datetime, jobs: Sequence[str]) -> Iterable[Metric]:
     yield _gauge(
         "vpnctl_users", "People, removed ones left out.", [((), _count(tx, models.user, _user.removed_at.is_(None)))]
     )
-    live = reports.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
+    live = fleet.peer_counts(tx, now, sa.literal("all")).get("all", (0, 0))
     yield _gauge("vpnctl_peers", "Devices that are not revoked.", [((), live[0])])
     yield _gauge("vpnctl_peers_online", "Devices with a live session.", [((), live[1])])
     waiting = sa.select(sa.func.count()).select_from(models.peer).join(models.user, _user.id == _peer.user_id)
@@ -84,7 +84,7 @@ def _nodes(tx: Tx, now: datetime) -> Iterable[Metric]:
     nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
     health = {row.node_id: row for row in tx.all(Health)}
     pending = set(pending_nodes(tx, now))
-    counts = reports.peer_counts(tx, now, models.endpoint.c.node_id)
+    counts = fleet.peer_counts(tx, now, models.endpoint.c.node_id)
     verdicts = [
         ((node.name, str(verdict)), int(node.id in health and health[node.id].verdict == verdict))
         for node in nodes

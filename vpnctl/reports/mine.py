@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from vpnctl import reports
+from vpnctl.reports.devices import PeerView, peers
 from vpnctl.rules.access import Reason, serves, why_not_person
 from vpnctl.rules.months import MONTH
 from vpnctl.store import models, periods
@@ -31,7 +31,7 @@ class Overview:
     period: str
     used: int
     traffic: int | None
-    devices: tuple[reports.PeerView, ...]
+    devices: tuple[PeerView, ...]
     limit: int | None
 
 
@@ -71,20 +71,20 @@ def _title(tx: Tx, name: str) -> str:
     return found.title if found and found.title else name
 
 
-def devices(tx: Tx, now: datetime, user: User) -> list[reports.PeerView]:
+def devices(tx: Tx, now: datetime, user: User) -> list[PeerView]:
     """Return the live devices, each once."""
     where = (_peer.user_id == user.id, _peer.revoked_at.is_(None), _peer.retiring_at.is_(None))
-    return reports.peers(tx, now, *where)
+    return peers(tx, now, *where)
 
 
-def outside(tx: Tx, now: datetime, user: User, places: Sequence[str]) -> list[reports.PeerView]:
+def outside(tx: Tx, now: datetime, user: User, places: Sequence[str]) -> list[PeerView]:
     """Return the live devices on nodes that none of these locations names; no locations mean all nodes."""
     regions = dict(tx.execute(sa.select(_node.name, _node.region).where(_node.retired_at.is_(None))).all())
     mine = devices(tx, now, user) if places else []
     return [each for each in mine if not serves(places, each.node, regions.get(each.node, ""))]
 
 
-def device(tx: Tx, now: datetime, user: User, peer_id: str) -> reports.PeerView | None:
+def device(tx: Tx, now: datetime, user: User, peer_id: str) -> PeerView | None:
     """Return one live device of this user, None when it is gone or somebody else's."""
     return next((each for each in devices(tx, now, user) if each.id == peer_id), None)
 

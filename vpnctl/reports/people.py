@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.reports import peer_counts
+from vpnctl.reports.fleet import peer_counts
 from vpnctl.rules import access
 from vpnctl.rules.months import month_of
 from vpnctl.store import models

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vpnctl import reports
+from vpnctl.reports import fleet
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import Open, nodes_of, open_peers, over_limit, stale
@@ -54,7 +54,7 @@ def page(tx: Tx, now: datetime, key_file: Path | None = None) -> Status:
     ).scalar()
     waiting = open_peers(tx, now)
     pending = nodes_of(tx, {each.endpoint_id for each in waiting}, fenced=False)
-    listed = reports.nodes(tx, now, pending=pending, planned=False)
+    listed = fleet.nodes(tx, now, pending=pending, planned=False)
     living = _living(tx)
     waiting = [each for each in waiting if each.endpoint_id in living]
     peers, online = (sum(getattr(node, name) for node in listed) for name in ("peers", "online"))
@@ -68,7 +68,7 @@ def _living(tx: Tx) -> set[str]:
     return set(tx.execute(query).scalars())
 
 
-def _attention(tx: Tx, now: datetime, listed: Sequence[reports.NodeView], waiting: Sequence[Open]) -> list[Attention]:
+def _attention(tx: Tx, now: datetime, listed: Sequence[fleet.NodeView], waiting: Sequence[Open]) -> list[Attention]:
     found = [
         Attention(node.name, _bare(node.last_error, node.name), f"vpnctl node check {node.name}", node.seen_at)
         for node in listed
@@ -140,7 +140,7 @@ def _asking(tx: Tx) -> list[Attention]:
     return found + ([Attention("bot", "locked", "vpnctl bot unlock")] if tx.meta("bot_lockdown") else [])
 
 
-def _health(tx: Tx, listed: Sequence[reports.NodeView]) -> list[Attention]:
+def _health(tx: Tx, listed: Sequence[fleet.NodeView]) -> list[Attention]:
     """What the job `health` thinks of nodes, where it is not that they are up."""
     table = models.node_health.c
     query = sa.select(_node.name, table.since).join(models.node, _node.id == table.node_id)
@@ -156,7 +156,7 @@ def _health(tx: Tx, listed: Sequence[reports.NodeView]) -> list[Attention]:
     ]
 
 
-def _full(listed: Sequence[reports.NodeView], today: date) -> list[Attention]:
+def _full(listed: Sequence[fleet.NodeView], today: date) -> list[Attention]:
     """Nodes without room, and those that will have none within a fortnight."""
     found = []
     for node in listed:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from importlib import import_module
 
 from vpnctl.app import App
 from vpnctl.errors import bug
@@ -23,8 +22,6 @@ from vpnctl.worker.worker import Worker
 NODE, SEND = "node ", "send"
 POLITE, WATCH = 10, 5.0
 """How much it gives way to the answering of presses (nice), and seconds between looks at its threads."""
-HEAVY = ("paramiko", "vpnctl.remote.ssh", "qrcode", "PIL.PngImagePlugin")
-"""What the first settle and the first picture would import while somebody waits for them."""
 
 
 class ChildWorker:
@@ -83,8 +80,6 @@ def serve(app: App) -> int:
             sys.stdout.flush()
 
     os.nice(POLITE)
-    for heavy in HEAVY:
-        import_module(heavy)
     worker = Worker(app, log)
     try:
         worker.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 
+from vpnctl.actions.fleet.side_by_side import load_everything
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
 from vpnctl.worker.rate_limit import shared_rate_limit
@@ -13,6 +14,8 @@ from vpnctl.worker.settling import Healer, Settler
 
 WATCH = 5.0
 """Seconds between looks at its own threads."""
+PICTURES = ("qrcode", "PIL.PngImagePlugin")
+"""What the first QR code would import while somebody waits for it."""
 
 
 class Worker:
@@ -30,6 +33,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin with what an earlier life left."""
+        load_everything(*PICTURES)
         for thread in self._threads:
             thread.start()
 

@@ -17,6 +17,7 @@ from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, proven
 from vpnctl.actions.fleet.driving import look as look_at
 from vpnctl.actions.fleet.measure import slow
+from vpnctl.actions.fleet.side_by_side import load_everything, side_by_side
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
@@ -102,26 +103,14 @@ def look(app: App, nodes: Sequence[Node] | None = None) -> list[Found]:
     if nodes is None:
         with app.store.read() as tx:
             nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
-    if not nodes:
-        return []
-    with (
-        app.progress("nodes", len(nodes)) as advance,
-        ThreadPoolExecutor(min(app.settings.parallel, len(nodes))) as pool,
-    ):
-
-        def one(node: Node) -> Found:
-            try:
-                return _look(app, node)
-            finally:
-                advance()
-
-        return list(pool.map(one, nodes))
+    return side_by_side(app, lambda node: _look(app, node), nodes)
 
 
 def _look(app: App, node: Node) -> Found:
     """Shake hands and log in at the same time: a dead node costs one deadline, not two."""
     with app.store.read() as tx:
         view = load(tx, node.id, app.clock(), people=False)
+    load_everything()
     with ThreadPoolExecutor(1) as pool:
         shaking = pool.submit(probes.shake_all, app, node)
         try:

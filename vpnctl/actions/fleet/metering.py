@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from vpnctl.actions.fleet import node_lock, proof, trust
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look, proven
+from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
@@ -20,8 +19,6 @@ def sweep(app: App) -> list[Settled]:
     """Read every node side by side and book what is read. Code 3 for a node that could not be read."""
     with app.store.read() as tx:
         nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
-    if not nodes:
-        return []
 
     def one(node: Node) -> Settled:
         try:
@@ -33,8 +30,7 @@ def sweep(app: App) -> list[Settled]:
         except Exception as error:  # noqa: BLE001 - one node's answer must not keep the others from being read
             return Settled(node.id, node.name, 1, error=f"{node.name}: {bug(error)}", hint="please report this line")
 
-    with ThreadPoolExecutor(min(app.settings.parallel, len(nodes))) as pool:
-        return list(pool.map(one, nodes))
+    return side_by_side(app, one, nodes)
 
 
 def _read(app: App, node: Node) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from vpnctl.actions.fleet import paths, probes
@@ -12,6 +11,7 @@ from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
 from vpnctl.actions.fleet.proof import failed
 from vpnctl.actions.fleet.settle import Wish
+from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.fleet.trust import check_token
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
@@ -46,8 +46,7 @@ def check(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:
     found = drift(app, node_ids, replace(wish, prove=True))
     with app.store.read() as tx:
         nodes = [tx.all(Node, models.node.c.id == each.node_id)[0] for each in found]
-    with ThreadPoolExecutor(min(app.settings.parallel, len(found) or 1)) as pool:
-        signs = pool.map(lambda node: probes.shake_all(app, node), nodes)
+    signs = side_by_side(app, lambda node: probes.shake_all(app, node), nodes)
     return [replace(each, notes=(*each.notes, *_silent(sign))) for each, sign in zip(found, signs, strict=True)]
 
 
@@ -64,24 +63,16 @@ def _silent(signs: dict[str, Handshake | None]) -> list[Change]:
 
 def preview(app: App, views: list[View], wish: Wish | None = None) -> list[Settled]:
     """Return what settling nodes with these rows would change. Code 0, 7, or 10 for a node that does not answer."""
-    if not views:
-        return []
-    with (
-        app.progress("nodes", len(views)) as advance,
-        ThreadPoolExecutor(min(app.settings.parallel, len(views))) as pool,
-    ):
 
-        def one(view: View) -> Settled:
-            try:
-                return _preview(app, view, wish or Wish())
-            except VpnctlError as error:
-                if isinstance(error, Distrust):
-                    failed(app, view.node.id, error)  # an alarm that was seen is not forgotten by `status`
-                return Settled(view.node.id, view.node.name, error.code, error=error.what, hint=error.hint)
-            finally:
-                advance()
+    def one(view: View) -> Settled:
+        try:
+            return _preview(app, view, wish or Wish())
+        except VpnctlError as error:
+            if isinstance(error, Distrust):
+                failed(app, view.node.id, error)  # an alarm that was seen is not forgotten by `status`
+            return Settled(view.node.id, view.node.name, error.code, error=error.what, hint=error.hint)
 
-        return list(pool.map(one, views))
+    return side_by_side(app, one, views)
 
 
 def _preview(app: App, view: View, wish: Wish) -> Settled:

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +27,7 @@ from vpnctl.actions.fleet.comparison import (
 )
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import drive, look, proven
+from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Reach, Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, Busy, Distrust, NodeFailed, StateTrouble, Stopped, VpnctlError, bug
@@ -71,18 +71,7 @@ def settle(app: App, node_ids: Iterable[str], wish: Wish | None = None) -> list[
     if not how.cut_all:
         ask = clock.unnoted(app)
         how = replace(how, ask_nodes=ask, distrust=clock.backward(app) if ask else clock.jump(app))
-    with app.progress("nodes", len(ids)) as advance:
-
-        def one(node_id: str) -> Settled:
-            try:
-                return _settle(app, node_id, how)
-            finally:
-                advance()
-
-        if len(ids) == 1:
-            return [one(ids[0])]
-        with ThreadPoolExecutor(min(app.settings.parallel, len(ids))) as pool:
-            return list(pool.map(one, ids))
+    return side_by_side(app, lambda node_id: _settle(app, node_id, how), ids)
 
 
 def settle_and_follow_up(app: App, node_ids: Iterable[str], wish: Wish) -> list[Settled]:

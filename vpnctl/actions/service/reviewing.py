@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from vpnctl.actions.fleet import aliens, trust
 from vpnctl.actions.fleet.desired import View, load
 from vpnctl.actions.fleet.driving import driver, look, proven, shell
 from vpnctl.actions.fleet.settle import Wish, settle
+from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
@@ -87,19 +87,14 @@ def review(app: App) -> list[Review]:
     with app.store.read() as tx:
         nodes = tx.all(Node, models.node.c.id.in_(restored.undecided(tx)), order=models.node.c.name)
         views = [load(tx, node.id, app.clock()) for node in nodes if node.retired_at is None]
-    if not views:
-        return []
-    with app.progress("nodes", len(views)) as step, ThreadPoolExecutor(min(app.settings.parallel, len(views))) as pool:
 
-        def one(view: View) -> Review:
-            try:
-                return _reviewed(app, view)
-            except VpnctlError as error:
-                return Review(view.node, Since.SILENT, {}, why=error.what)
-            finally:
-                step()
+    def one(view: View) -> Review:
+        try:
+            return _reviewed(app, view)
+        except VpnctlError as error:
+            return Review(view.node, Since.SILENT, {}, why=error.what)
 
-        return list(pool.map(one, views))
+    return side_by_side(app, one, views)
 
 
 def _reviewed(app: App, view: View) -> Review:

@@ -1,5 +1,1 @@
 """3x-ui: inbounds of a panel that somebody else keeps. We put people into them and take them out; no more."""
-
-from vpnctl.protocols.panel.plugin import PLUGIN
-
-__all__ = ["PLUGIN"]

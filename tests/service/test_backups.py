@@ -104,6 +104,62 @@ def test_who_was_revoked_or_added_since_is_listed_and_nothing_comes_back_by_itse
     assert settled("peer", "list", "--user", "alice", "--json").json == []
 
 
+@pytest.fixture(params=[False, True], ids=["node not changed", "node changed"])
+def renewed(settled, empty_machine, tmp_path, clock, request):
+    """Twelve more people bought a month; a backup was made; the month is over, and they have renewed since."""
+    plans = tmp_path / "plans.yaml"
+    plans.write_text("plans:\n- name: month\n  days: 30\n")
+    assert settled("inventory", "apply", str(plans), "--yes").code == 0
+    people = [f"u{number}" for number in range(12)]
+    for name in people:
+        settled("user", "add", name)
+        settled("subscription", "grant", name, "--plan", "month")
+        assert settled("peer", "add", f"{name}/phone").code == 0
+    settled("jobs", "run", "sync", "usage")
+    made = settled("backup", "create", "--out", str(tmp_path / "elsewhere"), "--json").json["backup"]["file"]
+    for name in people if request.param else ():
+        settled("subscription", "extend", name)
+    clock.forward(days=31)
+    empty_machine()
+    assert restore(settled, tmp_path / "elsewhere" / made).code == 0
+    return people
+
+
+def test_who_renewed_since_is_cut_by_no_settle_and_told_nothing(renewed, settled, fleet):
+    live = fleet["fi.example.org"].live_keys()
+    held = settled("node", "sync", "fi")
+    assert fleet["fi.example.org"].live_keys() == live
+    assert held.code in (6, 7)
+    assert held.code == 7 or "may have renewed since" in held.err
+    assert "vpnctl backup finish" in held.err
+    assert '"removed"' not in settled("node", "sync", "fi", "--dry-run", "--json").out
+    for job in ("expire", "remind", "prune"):
+        assert settled("jobs", "run", job).code == 6, job
+    assert settled("event", "list", "--verb", "subscription.expired", "--json").json == []
+
+
+def test_who_renewed_since_is_asked_for_and_kept_a_week_in_which_to_look_it_up(renewed, settled, fleet, clock):
+    live = fleet["fi.example.org"].live_keys()
+    asked = settled("backup", "finish")
+    assert (asked.code, fleet["fi.example.org"].live_keys()) == (6, live)
+    assert "u3 is let in there, and by the backup not any more (subscription ended)" in asked.err
+    assert "--ended keep|cut" in asked.err
+    assert settled("--yes", "backup", "finish", "--ended", "keep").code == 0
+    assert fleet["fi.example.org"].live_keys() == live
+    clock.forward(days=6, hours=23)
+    settled("jobs", "run", "expire", "--yes")
+    assert fleet["fi.example.org"].live_keys() == live
+    clock.forward(hours=2)
+    settled("node", "sync", "fi", "--cut-all")
+    assert len(fleet["fi.example.org"].live_keys()) == len(live) - len(renewed)
+
+
+def test_who_is_cut_by_a_decision_is_cut_at_once_however_many_they_are(renewed, settled, fleet):
+    live = fleet["fi.example.org"].live_keys()
+    assert settled("--yes", "backup", "finish", "--ended", "cut").code == 0
+    assert len(fleet["fi.example.org"].live_keys()) == len(live) - len(renewed)
+
+
 def test_what_was_decided_otherwise_is_done_otherwise(backup, settled, empty_machine, fleet):
     fi = fleet["fi.example.org"]
     both = fi.live_keys()

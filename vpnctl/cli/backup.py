@@ -138,6 +138,10 @@ def finish(
     unknown: Annotated[
         str | None, typer.Option("--unknown", help="Peers there that the backup does not know: keep them, or prune.")
     ] = None,
+    ended: Annotated[
+        str | None,
+        typer.Option("--ended", help="Users who ran out by the backup and may have renewed since: keep, or cut."),
+    ] = None,
     lost: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,22 +149,23 @@ def finish(
         ),
     ] = None,
 ) -> int:
-    """Read every node after a restore: what was revoked or added since the backup, to be decided by somebody.
+    """Read every node after a restore: what was revoked, added or renewed since the backup, to be decided by somebody.
 
-    Without an answer nothing is changed (exit 6). Nodes that were not changed since need none.
+    Without an answer nothing is changed (exit 6). Who is kept with `--ended keep` has a week, without limits, in which
+    you look up what they paid.
     """
     from vpnctl.actions.service import reviewing
     from vpnctl.actions.service.reviewing import Since
 
     front = current()
-    decision = _decision(missing, unknown, lost or [])
+    decision = _decision(missing, unknown, ended, lost or [])
     if reviewing.open_since(front.app) is None:
         return output.finish(
             front, [], "nothing is to be decided: no backup was restored here", changed=False, nodes=[]
         )
     reviews = reviewing.review(front.app)
     _show(reviews)
-    _ask(reviews, missing, unknown)
+    _ask(reviews, missing, unknown, ended)
     settled = reviewing.finish(front.app, reviews, decision)
     silent = [each.node.name for each in reviews if each.since is Since.SILENT and each.node.name not in decision.lost]
     if silent:
@@ -172,7 +177,7 @@ def finish(
     return code or (3 if silent else 0)
 
 
-def _decision(missing: str | None, unknown: str | None, lost: Sequence[str]) -> Decision:
+def _decision(missing: str | None, unknown: str | None, ended: str | None, lost: Sequence[str]) -> Decision:
     from vpnctl.actions.service.reviewing import Decision
     from vpnctl.errors import InvalidInput
     from vpnctl.store import find
@@ -181,12 +186,14 @@ def _decision(missing: str | None, unknown: str | None, lost: Sequence[str]) -> 
         raise InvalidInput("--missing is revoke or restore", "revoke: who was cut since stays out")
     if unknown not in (None, "keep", "prune"):
         raise InvalidInput("--unknown is keep or prune", "keep: who was added since stays connected")
+    if ended not in (None, "keep", "cut"):
+        raise InvalidInput("--ended is keep or cut", "keep: who ran out by the backup has a week more")
     with current().app.store.read() as tx:
         names = frozenset(find.node(tx, name).name for name in lost)
-    return Decision(revoke_missing=missing == "revoke", prune_unknown=unknown == "prune", lost=names)
+    return Decision(missing == "revoke", unknown == "prune", ended == "keep", names)
 
 
-def _ask(reviews: Sequence[Review], missing: str | None, unknown: str | None) -> None:
+def _ask(reviews: Sequence[Review], missing: str | None, unknown: str | None, ended: str | None) -> None:
     """See that each question has its answer, and that nobody else drives the nodes that were changed."""
     from vpnctl.actions.service.reviewing import Since
     from vpnctl.errors import Stopped
@@ -196,6 +203,7 @@ def _ask(reviews: Sequence[Review], missing: str | None, unknown: str | None) ->
         for flag, open_ in (
             ("--missing revoke|restore", missing is None and any(each.missing for each in reviews)),
             ("--unknown keep|prune", unknown is None and any(each.unknown for each in reviews)),
+            ("--ended keep|cut", ended is None and any(each.ran_out for each in reviews)),
         )
         if open_
     ]
@@ -212,6 +220,7 @@ def _plain(each: Review) -> dict[str, Any]:
         "since": each.since,
         "missing": sorted(each.missing.values()),
         "unknown": [stranger.identity for stranger in each.unknown],
+        "ended": sorted(each.ran_out),
         "resting": each.resting,
         "endpoints": each.endpoints,
         "why": each.why,
@@ -222,11 +231,14 @@ def _show(reviews: Sequence[Review]) -> None:
     front = current()
     for each in reviews:
         name = each.node.name
-        front.say(f"{name}: {each.since} since the backup" + (f": {clean(each.why)}" if each.why else ""))
+        what = f"could not be read: {clean(each.why)}" if each.why else f"{each.since} since the backup"
+        front.say(f"{name}: {what}")
         for device in sorted(each.missing.values()):
             front.say(f"  {device} is in the backup and not there: revoked since, or not put there yet")
         for stranger in each.unknown:
             front.say(f"  {stranger.identity} is there and not in the backup: added since")
+        for user, why in sorted(each.ran_out.items()):
+            front.say(f"  {user} is let in there, and by the backup not any more ({why}): renewed since, or just over")
         if each.resting:
             front.say(
                 f"  may not connect by the backup; whether revoked since cannot be told: {', '.join(each.resting)}"

@@ -17,7 +17,7 @@ from vpnctl.app import App
 from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
 from vpnctl.reports.status import AHEAD
 from vpnctl.rules.grammar import clean
-from vpnctl.store import outbox, runs
+from vpnctl.store import outbox, restored, runs
 from vpnctl.store.runs import Run
 
 NAMES = ("sync", "expire", "usage", "health", "evacuate", "remind", "notify", "drift", "prune", "backup", "metrics")
@@ -97,6 +97,15 @@ def overview(app: App) -> list[JobOverview]:
     return found
 
 
+def _refuse_backup(app: App) -> None:
+    """Nobody is told that their time is over out of a backup in which their renewal is missing."""
+    with app.store.read() as tx:
+        if restored.untouched(tx):
+            raise Stopped(
+                "this database is a backup, and nobody has decided on it; nothing was done", "vpnctl backup finish"
+            )
+
+
 def _is_due(app: App, timer: Timer, last: datetime | None) -> bool:
     """Return whether the time has come again; a last run in the future means that the clock went back."""
     if last is None:
@@ -136,6 +145,8 @@ def run(app: App, name: str, order: Order | None = None) -> Report:
         jump = "" if how.force else clock.jump(app)  # before this run is noted, which would vouch for the clock
         run_id = _begin(acting, name)
         try:
+            if getattr(job, "BY_THE_CLOCK", False):
+                _refuse_backup(app)
             if jump and getattr(job, "BY_THE_CLOCK", False):
                 raise Stopped(f"{jump}; nothing was done", f"if the clock is right now: vpnctl jobs run {name} --yes")
             if not jump:

@@ -1,6 +1,7 @@
 """That this database is a backup which was restored, and on which of its nodes nobody has decided yet.
 
 A node that is undecided may have been changed since the backup: whoever was revoked there since stands in it as alive.
+Whoever renewed since stands in it as run out, also where the node was not changed: until then, time cuts nobody there.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ _NAME = "restored"
 def begin(tx: Tx, created_at: datetime) -> None:
     """Note that the database is a backup of that moment; all its nodes are undecided."""
     living = sa.select(models.node.c.id).where(models.node.c.retired_at.is_(None))
-    _write(tx, created_at, list(tx.execute(living).scalars()))
+    _write(tx, created_at, list(tx.execute(living).scalars()), untouched=True)
 
 
 def created_at(tx: Tx) -> datetime | None:
     """Return when the backup was made; None when every node was decided on, or nothing was restored."""
     text = tx.meta(_NAME)
     return datetime.fromisoformat(json.loads(text)["created_at"]) if text and undecided(tx) else None
+
+
+def untouched(tx: Tx) -> bool:
+    """Return whether this is a restored backup of which not one node was decided on."""
+    text = tx.meta(_NAME)
+    return text is not None and json.loads(text).get("untouched", False) and bool(undecided(tx))
 
 
 def undecided(tx: Tx) -> frozenset[str]:
@@ -60,6 +67,7 @@ def refuse(tx: Tx, node_id: str, name: str) -> None:
         )
 
 
-def _write(tx: Tx, made: datetime, node_ids: list[str]) -> None:
+def _write(tx: Tx, made: datetime, node_ids: list[str], *, untouched: bool = False) -> None:
     if node_ids:
-        tx.set_meta(_NAME, json.dumps({"created_at": made.isoformat(), "undecided": node_ids}))
+        state = {"created_at": made.isoformat(), "undecided": node_ids, "untouched": untouched}
+        tx.set_meta(_NAME, json.dumps(state))

@@ -24,6 +24,7 @@ from vpnctl.rules.changes import (
 from vpnctl.rules.desired import Desired
 from vpnctl.rules.difference import difference
 from vpnctl.rules.observed import Observed
+from vpnctl.store import restored
 
 if TYPE_CHECKING:
     from vpnctl.actions.fleet.settle import Wish
@@ -37,14 +38,20 @@ class Comparison:
     changes: tuple[Change, ...]
     held: int
     """Peers that the brake keeps although their time is over."""
+    distrust: str = ""
+    """Why time may cut not even one of them; empty: they are many at once."""
+    undecided: bool = False
+    """It is so because the database is a restored backup."""
     notes: tuple[Change, ...] = ()
     """What is not vpnctl's to change, with advice."""
 
 
 def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
     """Return the difference; Distrust when the node serves with a foreign key, NodeFailed when a port is taken."""
-    distrust = bool(wish.distrust)
-    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=distrust)
+    with app.store.read() as tx:
+        undecided = view.node.id in restored.undecided(tx)
+    doubt = undecided or bool(wish.distrust)
+    held = frozenset() if wish.cut_all else held_back(_present(view, observed), view.reasons, distrust=doubt)
     want = desired(app, view, held, ipv6=observed.ipv6)
     want = trust.check_server_keys(app, view, want, observed)
     if len(want.sealed) > max(FREE, SHARE * len(view.peers)):
@@ -54,7 +61,7 @@ def compare(app: App, view: View, observed: Observed, wish: Wish) -> Comparison:
         )
     trust.check_ports(view.node, want, observed)
     changes, notes = split(difference(want, observed, alien_identities(view), view.node.name), wish.scope)
-    return Comparison(want, changes, len(held), notes)
+    return Comparison(want, changes, len(held), wish.distrust, undecided, notes)
 
 
 def _present(view: View, observed: Observed) -> list[str]:

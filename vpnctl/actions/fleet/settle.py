@@ -159,13 +159,17 @@ def _attempt(app: App, node_id: str, way: Driver, wish: Wish, until: datetime | 
     else:
         proof.record(app, view, proof.Read(found.want, observed, wish.scope, fences=way.fences), agreed=True)
     if found.held:
-        why = wish.distrust or "that many at once needs a word from you"
-        name = view.node.name
-        raise Stopped(
-            f"{name}: {found.held} peers are due to be cut by time alone; {why}",
-            f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all",
-        )
+        raise _held(view.node.name, found)
     return _outcome(view, found, observed, wish.scope)
+
+
+def _held(name: str, found: Comparison) -> Stopped:
+    what = f"{name}: {found.held} peers are due to be cut by time alone"
+    if found.undecided:
+        return Stopped(f"{what}; this database is a backup, and they may have renewed since", "vpnctl backup finish")
+    why = found.distrust or "that many at once needs a word from you"
+    hint = f"look at `vpnctl peer list --node {name}`, then: vpnctl node sync {name} --cut-all"
+    return Stopped(f"{what}; {why}", hint)
 
 
 def _observe(app: App, looked: View, way: Driver, what: Query) -> Observed:

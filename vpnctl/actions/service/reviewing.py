@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.actions.people.peers import revoke_rows
+from vpnctl.actions.service import grace
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
 from vpnctl.remote.driver import Query
@@ -42,7 +43,8 @@ class Since(StrEnum):
     NOTHING = "not changed"
     CHANGED = "changed"
     """It shows a token that the backup does not know, or none any more; or it keeps none, so nobody can tell."""
-    SILENT = "no answer"
+    SILENT = "not read"
+    """It does not answer, or something is wrong with it: see `Review.why`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Review:
     unknown: tuple[Stranger, ...] = ()
     endpoints: tuple[str, ...] = ()
     """Names of endpoints of ours that are there and in no row."""
+    ran_out: dict[str, str] = field(default_factory=dict)
+    """Users whom time or traffic keeps out by the backup, and why; the node lets them in."""
     token: str = ""
     why: str = ""
 
@@ -78,6 +82,8 @@ class Decision:
     """Else they are put there again."""
     prune_unknown: bool
     """Else they stay, as aliens."""
+    keep_ran_out: bool
+    """Else who ran out by the backup is cut; see `grace`."""
     lost: frozenset[str] = frozenset()
     """Names of nodes that will never answer: they are as in the backup."""
 
@@ -106,12 +112,13 @@ def _reviewed(app: App, view: View) -> Review:
         finally:
             way.close()
         others = _endpoints(opened, view)
+    over = grace.ran_out(view, observed)
     with app.store.read() as tx:
         same = sa.and_(token.node_id == node.id, token.value == observed.token)
         known = tx.execute(sa.select(token.seq).where(same)).first() is not None
         bare = observed.token == trust.NONE and node.token is None and node.kind != HTTPS
         if known or bare:
-            return Review(node, Since.NOTHING, {}, token=observed.token)
+            return Review(node, Since.NOTHING, {}, ran_out=over, token=observed.token)
         made = restored.created_at(tx)
         strangers = {
             Stranger(each.id, peer.identity) for each in view.endpoints for peer in aliens.strangers(tx, each, observed)
@@ -123,9 +130,10 @@ def _reviewed(app: App, view: View) -> Review:
         node,
         Since.CHANGED,
         {peer.id: _name(view, peer) for peer in _missing(view, observed)},
-        tuple(sorted(_name(view, peer) for peer in view.peers if _rests(view, peer))),
+        tuple(sorted(_name(view, each) for each in view.peers if _rests(view, each, over))),
         tuple(sorted(strangers, key=lambda each: each.identity)),
         others,
+        over,
         observed.token,
     )
 
@@ -145,8 +153,9 @@ def _missing(view: View, observed: Observed) -> list[Peer]:
     return found
 
 
-def _rests(view: View, peer: Peer) -> bool:
-    return peer.revoked_at is None and view.reasons[peer.id] not in (None, Reason.REVOKED)
+def _rests(view: View, peer: Peer, over: Collection[str]) -> bool:
+    barred = view.reasons[peer.id] not in (None, Reason.REVOKED)
+    return peer.revoked_at is None and barred and view.owners[peer.user_id] not in over
 
 
 def _endpoints(opened: Shell | None, view: View) -> tuple[str, ...]:
@@ -169,12 +178,14 @@ def finish(app: App, reviews: Sequence[Review], decision: Decision) -> list[Sett
             _take_over(app, each, decision)
         else:
             with app.store.write() as tx:
+                _keep(tx, app, each, decision)
                 restored.decide(tx, [each.node.id])
     with app.store.write() as tx:
         if now and restored.created_at(tx) is None:
             events.record(tx, stamp(app), "backup.finish", ("service", NIL, "service"))
     ids = [each.node.id for each in now if each.node.name not in decision.lost]
-    return settle(app, ids, Wish(scope=SYSTEM, always=True))
+    cut = any(each.ran_out for each in now) and not decision.keep_ran_out
+    return settle(app, ids, Wish(scope=SYSTEM, always=True, cut_all=cut))
 
 
 def _take_over(app: App, each: Review, decision: Decision) -> None:
@@ -185,12 +196,18 @@ def _take_over(app: App, each: Review, decision: Decision) -> None:
                 _revoke(tx, here, each.missing)
             if decision.prune_unknown:
                 _prune(tx, here, each.unknown)
+            _keep(tx, here, each, decision)
             restored.decide(tx, [each.node.id])
             if each.token == trust.NONE:
                 tx.update(Node, models.node.c.id == each.node.id, token=None)
             node = find.node(tx, each.node.name)
         if each.token != trust.NONE:
             trust.adopt_token(here, node, each.token)
+
+
+def _keep(tx: Tx, app: App, each: Review, decision: Decision) -> None:
+    if decision.keep_ran_out:
+        grace.keep(tx, app, each.ran_out)
 
 
 def _revoke(tx: Tx, app: App, peer_ids: Collection[str]) -> None:

@@ -52,6 +52,7 @@ COMMANDS = [
 OTHERWISE = {
     "event undo": "tests/service/test_many.py",
     "node adopt": "tests/people/test_adoption.py",
+    "endpoint rotate": "tests/people/test_rotation.py",
     "node evacuate": "tests/people/test_evacuation.py",
     "node rebalance": "tests/people/test_evacuation.py",
     "node rebuild": "tests/fleet/test_rebuild.py",

@@ -137,6 +137,28 @@ def test_an_evacuation_loses_no_packet_before_the_switch_and_the_new_files_work(
     assert fi.people() == set(), "each ended when its successor was heard of"
 
 
+def test_a_rotation_loses_no_packet_and_the_old_key_ends_when_everybody_has_the_new_one(served, lab, fi, tmp_path):
+    names = ["p0", "p1"]
+    clients = [lab.client() for _ in names]
+    with ExitStack() as running:
+        logs = []
+        for name, client in zip(names, clients, strict=True):
+            served("user", "add", name)
+            client.connect(served("peer", "add", f"{name}/phone", "--node", "fi").out)
+            assert client.ping(FAR_V4, 20)
+            logs.append(running.enter_context(client.running_ping(FAR_V4, 0.2)))
+        served("--yes", "endpoint", "rotate", "fi", "wg0", "--out", str(tmp_path / "new"))
+    lost = [client.lost(log) for client, log in zip(clients, logs, strict=True)]
+    assert all(sent > 5 and gone == 0 for sent, gone in lost), lost
+    for name, client in zip(names, clients, strict=True):
+        client.connect((tmp_path / "new" / f"{name}-phone.conf").read_text())
+        assert client.ping(FAR_V4, 20)
+    served("jobs", "run", "sync")
+    served("jobs", "run", "sync")
+    assert fi.sh("wg show interfaces").split() == ["wg1"]
+    served("node", "check", "fi")
+
+
 def test_a_lost_controller_comes_back_from_a_copy_on_another_machine(served, lab, fi, de, tmp_path):
     """Backup by SFTP, everything lost, an empty machine: files stay valid, what was revoked since stays cut."""
     for user in ("alice", "bob"):

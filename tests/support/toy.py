@@ -92,6 +92,9 @@ class Toy:
     def preference(self, _options: Mapping[str, Any]) -> int:
         return 0
 
+    def renewed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(options)
+
     def newer(self, _options: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vpnctl.cli import output
+from vpnctl.cli import endpoint_rotate, output
 from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_interfaces, complete_nodes, complete_protocols
 from vpnctl.cli.front import current
@@ -203,7 +203,7 @@ def set_(
 @commands.command("upgrade")
 def upgrade(node: Node, interface: Interface, dry_run: DryRun = False) -> int:
     """Serve the newest generation of a protocol beside an endpoint of an older one; people are moved afterwards."""
-    from vpnctl.actions.fleet import endpoints
+    from vpnctl.actions.fleet import successors
 
     def tell(done: Done[Endpoint], _: Sequence[Settled]) -> Told:
         row = done.made
@@ -215,7 +215,10 @@ def upgrade(node: Node, interface: Interface, dry_run: DryRun = False) -> int:
         )
         return Told(what, _rows(done, row.name), saved=f"{node} {row.name}, port {row.port}, is saved")
 
-    return carry_out(lambda app: endpoints.upgrade(app, node, interface), tell, dry_run=dry_run, wish=_wish())
+    return carry_out(lambda app: successors.upgrade(app, node, interface), tell, dry_run=dry_run, wish=_wish())
+
+
+rotate = commands.command("rotate")(endpoint_rotate.rotate)
 
 
 def _ask(node: str, interface: str, options: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
-"""Visit every node: heal what is pending or drifted, read who is online, finish migrations."""
+"""Visit every node: heal what is pending or drifted, read who is online, finish migrations and rotations."""
 
 from __future__ import annotations
 
 from vpnctl.actions.fleet import probes
 from vpnctl.actions.fleet.preview import drift
 from vpnctl.actions.fleet.settle import Wish, settle_and_follow_up
+from vpnctl.actions.people import rotation
 from vpnctl.app import App
 from vpnctl.jobs import Order, Report, Timer
 from vpnctl.jobs.settling import report
@@ -23,5 +24,6 @@ def run(app: App, order: Order | None = None) -> Report:
         ids = [node.id for node in tx.all(Node, models.node.c.retired_at.is_(None))]
     if how.dry_run:
         return report("sync", drift(app, ids, Wish(scope=SYSTEM)), len(ids), dry_run=True)
+    rotation.end(app)
     probes.ensure(app, ids)
     return report("sync", settle_and_follow_up(app, ids, Wish(scope=SYSTEM, always=True)), len(ids))

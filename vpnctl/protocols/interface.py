@@ -226,6 +226,9 @@ class ProtocolPlugin(Protocol):
     def preference(self, options: Mapping[str, Any]) -> int:
         """Return how much new devices are wanted on such an endpoint, where a node has several of this protocol."""
 
+    def renewed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options, checked, of a successor of the same generation: all but what each endpoint draws."""
+
     def newer(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the options, checked and without pools, of a successor of a newer generation; None for the newest."""
 

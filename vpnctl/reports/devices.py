@@ -12,7 +12,8 @@ from vpnctl.rules import access
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.people import node_limits, persons, standing
-from vpnctl.store.rows import Endpoint, Peer, User, made
+from vpnctl.store.rows import Endpoint, Peer, User
+from vpnctl.store.typed import made
 from vpnctl.texts import handout
 
 _peer, _user, _node, _endpoint = models.peer.c, models.user.c, models.node.c, models.endpoint.c

@@ -72,6 +72,8 @@ class EndpointView:
     """What the node shows of it; a public key where its protocol has one."""
     peers: int
     proven_at: datetime | None
+    successor: str | None
+    """The endpoint, with another key, to which its people are moved."""
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as they are shown: options beside the others."""
@@ -204,6 +206,8 @@ def endpoints(tx: Tx, node_id: str | None = None) -> list[EndpointView]:
         sa.select(_peer.endpoint_id, sa.func.count()).where(_peer.revoked_at.is_(None)).group_by(_peer.endpoint_id)
     )
     counts = {key: count for key, count in tx.execute(counted)}  # noqa: C416 - rows are not pairs to mypy
+    rows = tx.execute(query).all()
+    names = {row.id: row.name for row in rows}
     return [
         EndpointView(
             node=row.node_name,
@@ -216,6 +220,7 @@ def endpoints(tx: Tx, node_id: str | None = None) -> list[EndpointView]:
             public_key=row.identity,
             peers=counts.get(row.id, 0),
             proven_at=row.proven_at,
+            successor=names.get(row.successor_id),
         )
-        for row in tx.execute(query)
+        for row in rows
     ]

@@ -14,7 +14,8 @@ from vpnctl.rules.lifecycle import Span, State, state
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import holding
-from vpnctl.store.rows import Plan, Subscription, made
+from vpnctl.store.rows import Plan, Subscription
+from vpnctl.store.typed import made
 
 _sub, _user = models.subscription.c, models.user.c
 

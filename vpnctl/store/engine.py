@@ -24,8 +24,8 @@ from vpnctl.errors import StateTrouble
 from vpnctl.store import models
 from vpnctl.store.connection import engine, sqlite_path, translated, write_alone
 from vpnctl.store.file import lock, must_be_there
-from vpnctl.store.rows import Row, made
 from vpnctl.store.turns import Turns
+from vpnctl.store.typed import Row, made
 
 _READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 

@@ -12,7 +12,7 @@ from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0008"
+SCHEMA = "0009"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -95,6 +95,7 @@ endpoint = sa.Table(
     sa.Column("clients_changed_at", Utc),
     sa.Column("transport", sa.String(3), nullable=False),
     sa.Column("driver", sa.String(16), nullable=False),
+    sa.Column("successor_id", sa.String(36)),
 )
 
 user = sa.Table(

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
 from vpnctl.store import models
-
-Row = TypeVar("Row")
-
-
-def made(kind: type[Row], values: Sequence[Any]) -> Row:
-    """Return a row from the values of its table's columns, in their order."""
-    return kind(**dict(zip(_names(cast("Hashable", kind)), values, strict=True)))
-
-
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
-
 
 HTTPS = "https"
 """The kind of a node of which only its panel is reached; others are `ssh` and `local`."""
@@ -113,6 +98,8 @@ class Endpoint:
     """`udp` or `tcp`: what its port is one of."""
     driver: str
     """How its node is read and changed; see `remote.driver`."""
+    successor_id: str | None = None
+    """The endpoint, with another key, to which its people are moved; then it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)

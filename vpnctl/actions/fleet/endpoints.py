@@ -51,27 +51,6 @@ def add(
         return Done(create(tx, app, node, new), [node.id])
 
 
-def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
-    """Serve the newest generation of an endpoint's protocol beside it, on the next free port; people are moved later.
-
-    Conflict when it is the newest. The old endpoint goes on until it is empty and removed. Run again, it finds the one
-    that is there.
-    """
-    with app.store.write() as tx:
-        node = find.node(tx, node_name)
-        row = find.endpoint(tx, node, name)
-        kind = plugin(row.protocol)
-        options = kind.newer(row.options)
-        if options is None:
-            raise Conflict(f"{node.name} {row.name} speaks the newest generation already", "nothing is to be done")
-        for other in find.endpoints(tx, node):
-            same = other.protocol == row.protocol
-            if same and kind.preference(other.options) > kind.preference(row.options):
-                return Done(other, [node.id])
-        new = NewEndpoint(row.protocol, {"forward_rule": row.forward_rule}, options)
-        return Done(create(tx, app, node, new), [node.id])
-
-
 @dataclass(frozen=True)
 class Revised:
     """An endpoint after a change: which options are new, and which devices (`USER/DEVICE`) need a new file."""

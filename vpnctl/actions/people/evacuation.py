@@ -37,6 +37,8 @@ class Move:
     devices: tuple[str, ...]
     begun: bool = False
     """An earlier run has moved them, and nobody was given their new file."""
+    endpoint: str | None = None
+    """Of the target; else as `migration` picks it."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def evacuation(app: App, source: str, targets: Sequence[str], *, untested: bool 
             tx, app, [*residents.residents(tx, node, app.clock()), *residents.stuck(tx, node, names)], goals, room
         )
         begun = [move for move in _begun(tx, node) if move.target in names]
-        left += [_over(each) for each in residents.over(tx, node, app.clock())]
-    return _checked(app, MovingPlan((*begun, *moves), tuple(left)), untested=untested)
+        left += [over(each) for each in residents.over(tx, node, app.clock())]
+    return checked(app, MovingPlan((*begun, *moves), tuple(left)), untested=untested)
 
 
 def balance(app: App, names: Sequence[str], *, untested: bool = False) -> MovingPlan:
@@ -102,7 +104,7 @@ def balance(app: App, names: Sequence[str], *, untested: bool = False) -> Moving
             moves += here
             gained = {goal.name: sum(len(move.devices) for move in here if move.target == goal.name) for goal in poor}
             poor = [replace(goal, load=goal.load + gained[goal.name]) for goal in poor]
-    return _checked(app, MovingPlan(tuple(moves), ()), untested=untested)
+    return checked(app, MovingPlan(tuple(moves), ()), untested=untested)
 
 
 def _idlest(people: Sequence[Resident], surplus: int) -> Iterator[Resident]:
@@ -155,14 +157,16 @@ def _no_room(each: Resident, allowed: Collection[str]) -> Left:
     return Left(each.name, why, "another --to, or: vpnctl node set NODE --capacity N")
 
 
-def _over(each: Resident) -> Left:
+def over(each: Resident) -> Left:
+    """Return why somebody is not moved whose device's own time is over."""
     why = "the device's own time is over: it is not moved"
     return Left(each.name, why, f"vpnctl peer revoke {each.name}/{each.devices[0]}@{each.source}")
 
 
 def _begun(tx: Tx, source: Node) -> list[Move]:
     return [
-        Move(each.name, source.name, each.target, each.devices, begun=True) for each in residents.leaving(tx, source)
+        Move(each.name, source.name, each.target, each.devices, begun=True)
+        for each in residents.leaving(tx, *residents.from_node(source))
     ]
 
 
@@ -173,7 +177,7 @@ def _nowhere(who: Resident, places: Sequence[str], inside: Sequence[str]) -> Lef
     return Left(who.name, f"no target serves {kinds}", f"vpnctl node provision NODE --protocol {who.protocols[0]}")
 
 
-def _checked(app: App, plan: MovingPlan, *, untested: bool) -> MovingPlan:
+def checked(app: App, plan: MovingPlan, *, untested: bool) -> MovingPlan:
     """Try every move in a transaction that is rolled back: who cannot be moved stays, and is named before all else."""
     with app.store.rehearsal() as store:
         left = _started(replace(app, store=store), plan.moves, untested=untested)[1]
@@ -188,7 +192,7 @@ def _started(app: App, moves: Sequence[Move], *, untested: bool) -> tuple[list[M
     with app.store.joint() as store:
         here = replace(app, store=store)
         for move in moves:
-            target = Destination(move.target)
+            target = Destination(move.target, move.endpoint)
             try:
                 for device in move.devices:
                     more = {"device": device, "source": move.source, "untested": untested}

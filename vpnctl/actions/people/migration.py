@@ -16,7 +16,7 @@ from vpnctl.actions.fleet.desired import peer_spec
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.people.issue import Issued, Wanted, issue
 from vpnctl.actions.people.peers import place, reinstate, revoke_rows, supersede
-from vpnctl.actions.people.placing import Place
+from vpnctl.actions.people.placing import Place, staying
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, StateTrouble
 from vpnctl.protocols import plugin
@@ -226,7 +226,9 @@ def _alike(tx: Tx, was: Endpoint, target: Destination) -> str | None:
     Conflict where it serves the protocol, but of other generations only: that is for somebody to decide.
     """
     kind = plugin(was.protocol)
-    there = [each for each in find.endpoints(tx, find.node(tx, target.node)) if each.protocol == was.protocol]
+    goal = find.node(tx, target.node)
+    served = staying([(each, goal) for each in find.endpoints(tx, goal)])
+    there = [each for each, _ in served if each.protocol == was.protocol]
     same = [each for each in there if kind.preference(each.options) == kind.preference(was.options)]
     if there and not same:
         raise Conflict(

@@ -28,13 +28,22 @@ def of_protocol(there: list[Place], named: str | None, node: str | None, planned
 
 
 def _preferred(there: list[Place]) -> list[Place]:
-    """Return one endpoint of each node: the one that its protocol prefers, the first by name among equals."""
+    """Return one endpoint of each node: the one that its protocol prefers, the first by name among equals.
+
+    None whose people are moved to a successor.
+    """
     best: dict[str, Place] = {}
-    for endpoint, node in there:
+    for endpoint, node in staying(there):
         kind, other = plugin(endpoint.protocol), best.get(node.id)
         if other is None or kind.preference(endpoint.options) > kind.preference(other[0].options):
             best[node.id] = (endpoint, node)
     return list(best.values())
+
+
+def staying(there: list[Place]) -> list[Place]:
+    """Leave out endpoints whose successor is there as well."""
+    ids = {endpoint.id for endpoint, _ in there}
+    return [place for place in there if place[0].successor_id not in ids]
 
 
 def spare(node: Node, load: int) -> tuple[int, int]:

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from vpnctl.store import find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node
+from vpnctl.store.rows import Endpoint, Node
 
+Clauses = tuple[sa.ColumnElement[bool], ...]
 _peer, _endpoint, _node = models.peer.c, models.endpoint.c, models.node.c
 
 
@@ -57,6 +58,15 @@ def residents(tx: Tx, node: Node, now: datetime) -> list[Resident]:
     return _people(tx, _peer.retiring_at.is_(None), _node.id == node.id, mine)
 
 
+def on_endpoint(tx: Tx, endpoint: Endpoint, now: datetime) -> tuple[list[Resident], list[Resident]]:
+    """Return who lives on an endpoint and is not leaving it; and those of them whose device's own time is over."""
+    here = (_peer.retiring_at.is_(None), _endpoint.id == endpoint.id)
+    return (
+        _people(tx, *here, sa.or_(_peer.expires_at.is_(None), _peer.expires_at > now)),
+        _people(tx, *here, _peer.expires_at <= now),
+    )
+
+
 def stuck(tx: Tx, source: Node, targets: set[str]) -> list[Resident]:
     """Return who left the node for another one that is no target now, and got no file: they go on from there."""
     old = models.peer.alias()
@@ -95,19 +105,31 @@ def _people(tx: Tx, *where: sa.ColumnElement[bool]) -> list[Resident]:
     ]
 
 
-def leaving(tx: Tx, source: Node) -> list[Leaving]:
+_old, _was = models.peer.alias("old"), models.endpoint.alias("was")
+
+
+def from_node(source: Node) -> Clauses:
+    """Return what says of a move that it leads from a node to another one."""
+    return (_was.c.node_id == source.id, _node.id != source.id)
+
+
+def from_endpoint(source: Endpoint) -> Clauses:
+    """Return what says of a move that it leads from an endpoint to its successor."""
+    return (_was.c.id == source.id, _endpoint.id == source.successor_id)
+
+
+def leaving(tx: Tx, *way: sa.ColumnElement[bool]) -> list[Leaving]:
     """Return moves of an earlier run whose new file nobody was given."""
-    old, was = models.peer.alias(), models.endpoint.alias()
     query = (
         sa.select(models.user.c.name, _peer.device, _node.name.label("target"))
         .select_from(models.peer)
-        .join(old, old.c.id == _peer.replaces_id)
-        .join(was, was.c.id == old.c.endpoint_id)
+        .join(_old, _old.c.id == _peer.replaces_id)
+        .join(_was, _was.c.id == _old.c.endpoint_id)
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
         .join(models.user, models.user.c.id == _peer.user_id)
-        .where(was.c.node_id == source.id, _node.id != source.id, _peer.handshake_at.is_(None))
-        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), old.c.revoked_at.is_(None))
+        .where(*way, _peer.handshake_at.is_(None))
+        .where(_peer.revoked_at.is_(None), _peer.delivered_at.is_(None), _old.c.revoked_at.is_(None))
         .order_by(models.user.c.name, _peer.device)
     )
     found: dict[tuple[str, str], list[str]] = defaultdict(list)

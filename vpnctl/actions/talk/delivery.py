@@ -22,7 +22,8 @@ from vpnctl.remote.telegram import Account, Fate, Outcome
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import wanted
-from vpnctl.store.rows import Notice, made
+from vpnctl.store.rows import Notice
+from vpnctl.store.typed import made
 from vpnctl.texts import wording
 from vpnctl.texts.words import Words
 

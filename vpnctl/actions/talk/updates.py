@@ -13,8 +13,8 @@ from vpnctl.app import App
 from vpnctl.errors import Busy
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import made
 from vpnctl.store.talk_rows import Received
+from vpnctl.store.typed import made
 
 _table = models.inbox.c
 WINDOW = timedelta(seconds=10)

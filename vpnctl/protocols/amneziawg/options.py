@@ -104,21 +104,17 @@ def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
     return plain.to_entry(other) | {name: value for name, value in ours.items() if name not in later}
 
 
-def newer(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a successor of a newer generation takes over: all but IPv4 pool and parameters, drawn anew.
+def renewed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a successor takes over: what WireGuard's does, and the generation. Its parameters are drawn anew."""
+    return plain.renewed(split(options)[0]) | {GENERATION: options[GENERATION]}
 
-    That is the usual one for what is older, and the newest for the usual one. An endpoint without IPv6 has a successor
-    without.
-    """
+
+def newer(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a successor of a newer generation takes over: the usual one for what is older, else the newest."""
     if options[GENERATION] == GENERATIONS[0]:
         return None
     next_one = USUAL if options[GENERATION] == GENERATIONS[-1] else GENERATIONS[0]
-    kept, _ = split(options)
-    none = {"pool_v6": None} if options["pool_v6"] is None else {}
-    return {name: value for name, value in kept.items() if name not in _POOLS} | none | {GENERATION: next_one}
-
-
-_POOLS = ("pool_v4", "pool_v6")
+    return renewed(options) | {GENERATION: next_one}
 
 
 def suited(server: Server) -> Suited:

@@ -101,6 +101,10 @@ class AmneziaWG(WireGuard):
         """Return more for a newer generation."""
         return -GENERATIONS.index(given[options.GENERATION])
 
+    def renewed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.renewed`."""
+        return options.renewed(given)
+
     def newer(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
         """See `options.newer`."""
         return options.newer(given)

@@ -90,6 +90,13 @@ class Panel(Xray):
         """See `app.readers`."""
         return readers(given["network"] == outside.XHTTP)
 
+    def renewed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Raise InvalidInput: inbounds are made in the panel."""
+        raise InvalidInput(
+            f"inbound {given['inbound']} is what its panel makes of it",
+            "add another inbound there, then: vpnctl node provision NAME",
+        )
+
     def preference(self, given: Mapping[str, Any]) -> int:
         """Return more for what hides better: REALITY before TLS before neither."""
         return {"reality": 2, "tls": 1}.get(given["guard"], 0)

@@ -82,6 +82,12 @@ def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoi
     return whole
 
 
+def renewed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a successor takes over: all but pools and hooks. An endpoint without IPv6 has a successor without."""
+    none = {"pool_v6": None} if options["pool_v6"] is None else {}
+    return {name: value for name, value in options.items() if name not in ("pool_v4", "pool_v6", "hooks")} | none
+
+
 def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options in an inventory's entry. What is missing is as usual there: `pool_v6` none."""
     named = {("pool_v4" if name == "pool" else name): value for name, value in entry.items()}

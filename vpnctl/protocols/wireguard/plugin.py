@@ -92,6 +92,10 @@ class WireGuard:
         """Return 0: all are alike."""
         return 0
 
+    def renewed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """See `options.renewed`."""
+        return options.renewed(given)
+
     def newer(self, _given: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return None: there is one generation of WireGuard."""
         return None

@@ -103,6 +103,10 @@ class Xray:
         """Return more for the kinds that come first."""
         return -self.inbounds.index(given["inbound"])
 
+    def renewed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all but path and short id."""
+        return {name: value for name, value in given.items() if name not in ("path", "short_id")}
+
     def newer(self, _given: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return None: its kinds are no generations."""
         return None

@@ -56,6 +56,7 @@ OTHERWISE = {
     "node evacuate": "tests/people/test_evacuation.py",
     "node rebalance": "tests/people/test_evacuation.py",
     "node rebuild": "tests/fleet/test_rebuild.py",
+    "node update": "tests/lab/test_update.py",
     "inventory apply": "told in lines: below",
     "jobs run": "tests/jobs/test_due.py",
     "notice send": "no node hears of it",

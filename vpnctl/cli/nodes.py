@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vpnctl.cli import node_adopt, node_care, node_moving, node_rebuild, output, panels
+from vpnctl.cli import node_adopt, node_care, node_moving, node_rebuild, node_update, output, panels
 from vpnctl.cli.completion import complete_nodes, complete_protocols
 from vpnctl.cli.first_login import Agent, Fingerprint, Identity, KnownHosts, Password, ask_host_key, means_of, text_of
 from vpnctl.cli.front import current
@@ -243,6 +243,7 @@ panel = commands.command("panel")(panels.panel)
 retire = commands.command("retire")(node_care.retire)
 rebuild = commands.command("rebuild")(node_rebuild.rebuild)
 adopt = commands.command("adopt")(node_adopt.adopt)
+update = commands.command("update")(node_update.update)
 drain = commands.command("drain")(node_moving.drain)
 evacuate = commands.command("evacuate")(node_moving.evacuate)
 rebalance = commands.command("rebalance")(node_moving.rebalance)

@@ -117,7 +117,7 @@ look() {
       look-unit) [ -e "/etc/systemd/system/multi-user.target.wants/$a" ] && say unit "$a" enabled ;;
       look-program)
         [ -x "/usr/local/bin/$b" ] && [ -r "$state/$b.archive" ] && read -r word <"$state/$b.archive" &&
-          [[ " $c " = *" $word "* ]] && say fact "pkg:$a" yes ;;
+          { [[ " $c " = *" $word "* ]] && say fact "pkg:$a" yes || say fact "pkg:$a" no; } ;;
       look-package) installed "$b" && say fact "pkg:$a" yes ;;
       look-sysctl) [ -r "$a" ] && read -r word <"$a" && say fact "sysctl:$a" "$word" ;;
       look-key)

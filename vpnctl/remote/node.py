@@ -43,7 +43,7 @@ def script(protocols: frozenset[str] = frozenset(), *, path: bool = False) -> st
     texts.append(f"fragments='{' '.join(sorted(fragments))}'")
     texts += [
         resources.files("vpnctl.remote").joinpath(name).read_text(encoding="ascii")
-        for name in ("look.sh", "install.sh", "node.sh")
+        for name in ("say.sh", "look.sh", "install.sh", "node.sh")
     ]
     return "\n".join(line for text in texts for line in text.splitlines() if not line.lstrip().startswith("# "))
 

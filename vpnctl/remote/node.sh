@@ -5,7 +5,7 @@
 # stdout: tab-separated records, closed by "end NONCE". Peers of a link follow it as "|" lines.
 # No private key is ever printed, and a preshared key only for a peer that our file does not know.
 # All of it is one function that is called on the last line, so that a script cut short runs nothing. Before it stand what
-# reads the node (look.sh), what installs (install.sh), and the parts of the node's protocols (vpnctl/protocols/*/node.sh); their names, as `fragments`, begin their functions:
+# says things (say.sh), reads the node (look.sh), installs (install.sh), and the parts of the node's protocols (vpnctl/protocols/*/node.sh); their names, as `fragments`, begin their functions:
 #   NAME_live TOOL ENDPOINT           the identities that are live, one a line
 #   NAME_up TOOL ENDPOINT             whether it runs
 #   NAME_look TOOL ENDPOINT FILE      its records: `link` or `served`, then "|" lines, `filed`
@@ -38,38 +38,10 @@ main() {
   fragments=${fragments:-}
   [ "${plan[-1]:-}" = go ] || { echo "torn"; exit 96; }
 
-  say() { local IFS=$tab; echo "$*"; }
-
   token() { local now=; [ -r "$state/token" ] && read -r now <"$state/token"; echo "${now:--}"; }
-
-  # What looks like a key is masked before anything is cut out of a text: half a key would not be recognised.
-  masked() { LC_ALL=C sed -E 's#[A-Za-z0-9+/]{40,}={0,2}#***#g' <<<"$1"; }
-
-  # Reports a failure with the end of what was said, which is where programs give the reason.
-  fail() {
-    local said
-    said=$(masked "$3")
-    said=${said//[$'\n\t\r']/ }
-    [ ${#said} -gt 300 ] && said=${said: -300}
-    say failed "$1" "$2" "${4:-}" "$said"
-  }
-
-  # The end of what stdin says, where the reason stands; a flood is read on but not kept, and cut off after 64 MB. What
-  # may be the rest of a key at the cut is dropped.
-  at_most() {
-    local part='' said='' n=0 cut=
-    while IFS= read -r -d '' -N 4096 part || [ -n "$part" ]; do
-      [ ${#said} -gt 4096 ] && said=${said: -4096} cut=yes
-      said+=$part part=
-      [ $((n += 1)) -lt 16384 ] || break
-    done
-    [ -z "$cut" ] || said=${said##+([A-Za-z0-9+/=])}
-    printf %s "$said"
-  }
 
   # Runs one step and reports it. The first that fails ends the applying, never the reading afterwards. A step that
   # ends with one of these says what is the matter: its source is none, or no source of the server has the package.
-  no_source=41 no_package=42
   step() {
     local said cause=
     if said=$( (trap - PIPE; "${@:3}") 2>&1 </dev/null | at_most; exit "${PIPESTATUS[0]}"); then

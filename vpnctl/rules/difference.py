@@ -31,7 +31,7 @@ from vpnctl.rules.changes import (
     UfwClosed,
     UnitOff,
 )
-from vpnctl.rules.desired import Desired, File, Interface, WantedEndpoint
+from vpnctl.rules.desired import Archive, Desired, File, Interface, WantedEndpoint
 from vpnctl.rules.grammar import Network, network
 from vpnctl.rules.notes import (
     CertificateEnds,
@@ -42,6 +42,7 @@ from vpnctl.rules.notes import (
     PacketsLost,
     PoolOverlaps,
     PreloadStale,
+    ProgramOther,
 )
 from vpnctl.rules.observed import Observed, SeenEndpoint, SeenInterface, shared_differs
 from vpnctl.rules.path import PathCode, Ways, fitting_mtu, path_words
@@ -55,9 +56,7 @@ def difference(desired: Desired, observed: Observed, aliens: Iterable[str] = (),
     changes: list[Change] = [
         PackageMissing(name) for name, _ in desired.packages if observed.facts.get(f"pkg:{name}") != "yes"
     ]
-    changes += [
-        ProgramMissing(each.program) for each in desired.archives if observed.facts.get(f"pkg:{each.program}") != "yes"
-    ]
+    changes += [change for each in desired.archives for change in _program(each, observed, node)]
     live = [value for name, value in observed.facts.items() if name.startswith("sysctl:")]
     if desired.packages and ("0" in live or not live):
         changes.append(ForwardingOff())
@@ -133,6 +132,13 @@ _LOG = "in the panel, set an access log (Xray settings, Log) on a server that is
 
 def _changed_there(node: str, name: str) -> InboundDiffers:
     return InboundDiffers(name, "not as people were given it", f"vpnctl node provision {node}")
+
+
+def _program(archive: Archive, observed: Observed, node: str) -> list[Change]:
+    found = observed.facts.get(f"pkg:{archive.program}")
+    if found == "no":
+        return [ProgramOther(archive.program, "from another archive than the pinned one", f"vpnctl node update {node}")]
+    return [] if found == "yes" else [ProgramMissing(archive.program)]
 
 
 def _endpoint(want: WantedEndpoint, observed: Observed, aliens: frozenset[str]) -> list[Change]:

@@ -202,6 +202,14 @@ def reference(text: str) -> str:
     return text
 
 
+def package_version(text: str) -> tuple[str, str]:
+    """Return (name, version) of a package: NAME, or NAME=VERSION; Debian's letters for both."""
+    name, _, version = text.partition("=")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]{0,79}", name) or not re.fullmatch(r"[A-Za-z0-9.+~:-]{0,80}", version):
+        raise InvalidInput(f"'{clean(text)}' is not a package", "NAME, or NAME=VERSION")
+    return name, version
+
+
 def forward_rule(text: str) -> str:
     """Return `auto` or `none`: whether provisioning may open the host's own firewall for our packets."""
     if text not in ("auto", "none"):

@@ -76,3 +76,12 @@ class HandshakeSilent(Note):
     """The endpoint did not answer a handshake from here."""
 
     kind = "no handshake"
+
+
+class ProgramOther(Note):
+    """A program that no package brings came from another archive than the one that is pinned now.
+
+    People's connections live in it, so it is not changed by the way.
+    """
+
+    kind = "program is another version"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from contextlib import ExitStack
 
 import pytest
 
+from tests.conftest import cannot
+from tests.lab import amneziawg
 from tests.lab.network import FAR_V4
 from vpnctl.protocols import keypair
 
@@ -85,3 +88,105 @@ def test_nobody_loses_a_packet_and_it_stays_ours_after_a_boot(operator, pool, cr
     operator("node", "check", "old")
     assert crowd["p2"].ping(FAR_V4, 20)
     assert crowd["p1"].silent(FAR_V4)
+
+
+AMNEZIA = """[Interface]
+PrivateKey = {private}
+Address = 10.8.1.0/24
+ListenPort = 36911
+{parameters}
+[Peer]
+PublicKey = {client}
+PresharedKey = {shared}
+AllowedIPs = 10.8.1.1/32
+"""
+AMNEZIA_CLIENT = """[Interface]
+PrivateKey = {private}
+Address = 10.8.1.1/32
+MTU = 1376
+{parameters}
+[Peer]
+PublicKey = {server}
+PresharedKey = {shared}
+Endpoint = {host}:36911
+AllowedIPs = 0.0.0.0/0
+PersistentKeepalive = 5
+"""
+PARAMETERS = """Jc = 4
+Jmin = 10
+Jmax = 50
+S1 = 99
+S2 = 41
+S3 = 17
+S4 = 9
+H1 = 471800590-471800690
+H2 = 1246894907-1246895000
+H3 = 923637689-923637690
+H4 = 1769581055-1869581055
+"""
+
+
+@pytest.fixture
+def disguised(lab, pool, tmp_path):
+    """A server with AmneziaWG that is none of ours: its file as AmneziaVPN writes it, and a client's file."""
+    if amneziawg.why_not():
+        cannot("AmneziaWG lab tests", amneziawg.why_not())
+    node, own, client = pool[0], keypair.new(), keypair.new()
+    shared = base64.b64encode(os.urandom(32)).decode()
+    node.sh("apt-get -qq update && apt-get -qq -y --no-install-recommends install amneziawg-tools nftables")
+    common = {"parameters": PARAMETERS, "shared": shared}
+    folder = node.root / "etc/amnezia/amneziawg"
+    folder.mkdir(parents=True, mode=0o700)
+    text = AMNEZIA.format(private=own[1].reveal(), client=client[0], **common)
+    (folder / "awg0.conf").write_text(text)
+    (folder / "awg0.conf").chmod(0o600)
+    copy = tmp_path / "amnezia"
+    copy.mkdir()
+    (copy / "awg0.conf").write_text(text)
+    (copy / "clientsTable").write_text(json.dumps([{"clientId": client[0], "userData": {"clientName": "Mum"}}]))
+    node.sh(
+        "sysctl -qw net.ipv4.ip_forward=1; nft add table ip lab; nft add chain ip lab out '{ type nat hook postrouting priority 100; }'"
+    )
+    node.sh("nft add rule ip lab out ip saddr 10.8.1.0/24 oifname eth0 masquerade")
+    phone = lab.client()
+    yield (
+        node,
+        copy,
+        phone,
+        AMNEZIA_CLIENT.format(private=client[1].reveal(), server=own[0], host=node.address, **common),
+    )
+    phone.disconnect()
+
+
+def test_an_amneziawg_server_becomes_ours_without_a_packet_lost(operator, disguised):
+    node, _, phone, file = disguised
+    node.sh("systemctl enable -q --now awg-quick@awg0")
+    phone.connect(file)
+    assert phone.ping(FAR_V4, 20)
+    key = ("--host-key-fp", node.fingerprint(), "--identity", str(node.key))
+    operator("node", "add", "old", f"root@{node.address}", *key)
+    with phone.running_ping(FAR_V4, 0.05) as log:
+        operator("node", "adopt", "old", "--protocol", "amneziawg")
+    sent, lost = phone.lost(log)
+    assert (sent > 20, lost) == (True, 0)
+    assert "--mtu" in operator("node", "check", "old", code=4).out, "as awg-quick made it"
+    operator("--yes", "endpoint", "set", "old", "awg0", "--mtu", "1376")
+    operator("node", "check", "old")
+    node.reboot()
+    assert phone.ping(FAR_V4, 60)
+
+
+def test_amneziavpns_container_is_followed_by_an_endpoint_that_its_clients_take_for_it(operator, disguised):
+    node, copy, phone, file = disguised
+    node.sh("awg-quick up awg0 2>/dev/null")
+    phone.connect(file)
+    assert phone.ping(FAR_V4, 20)
+    key = ("--host-key-fp", node.fingerprint(), "--identity", str(node.key))
+    operator("node", "add", "old", f"root@{node.address}", *key)
+    node.sh("awg-quick down awg0 2>/dev/null; rm -r /etc/amnezia/amneziawg")
+    operator("node", "adopt", "old", "--from", str(copy), "--protocol", "amneziawg")
+    assert phone.ping(FAR_V4, 40), "with the file that it had"
+    (row,) = operator("user", "list", "--json").json
+    assert row["name"] == "mum"
+    operator("peer", "suspend", "mum/main")
+    assert phone.silent(FAR_V4)

@@ -178,13 +178,22 @@ def test_a_server_that_its_unit_does_not_hold_up_is_refused_with_the_cure(there,
     assert "systemctl enable --now wg-quick@wg0" in done.err
 
 
-@pytest.mark.parametrize("address", ["10.8.0.5/24", "10.8.0.1/24, 10.9.0.1/24", "fd00:8::1/64", "nonsense"])
+@pytest.mark.parametrize(
+    "address", ["10.8.0.1/24, 10.9.0.1/24", "fd00:8::1/64", "10.8.0.1/24, fd00:8::9/64", "nonsense"]
+)
 def test_addresses_that_cannot_be_kept_are_refused(there, cli, address):
     config = text("pivpn.conf").replace("10.201.48.1/24", address)
     fi = there(text("pivpn.conf"))
     fi.files[WG0] = ("600", config.encode())
     assert cli("node", "adopt", "fi").code == 2
     assert cli("endpoint", "list", "fi", "--json").json == []
+
+
+def test_a_server_keeps_an_address_of_its_own_that_is_not_the_first(there, cli):
+    fi = there(text("pivpn.conf").replace("10.201.48.1/24", "10.201.48.99/24"))
+    assert cli("node", "adopt", "fi").code == 0
+    assert "Address = 10.201.48.99/24\n" in fi.files[WG0][1].decode()
+    assert cli("node", "check", "fi").code == 0
 
 
 def test_no_key_of_the_server_is_said(there, cli):

@@ -1,4 +1,4 @@
-"""`vpnctl node adopt`: a WireGuard server that somebody else set up becomes an endpoint of ours."""
+"""`vpnctl node adopt`: a server of WireGuard or AmneziaWG that somebody else set up becomes an endpoint of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from vpnctl.cli import output
 from vpnctl.cli.carry import Told, carry_out
-from vpnctl.cli.completion import complete_nodes
+from vpnctl.cli.completion import complete_nodes, complete_protocols
 from vpnctl.cli.front import current
 from vpnctl.cli.node_care import view_of
 from vpnctl.rules.grammar import clean
@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
 def adopt(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Node name.", autocompletion=complete_nodes)],
-    interface: Annotated[str, typer.Option("--interface", help="What the server serves with.")] = "wg0",
+    interface: Annotated[
+        str | None, typer.Option("--interface", help="What the server serves with; wg0 or awg0 unless told.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="What it speaks.", autocompletion=complete_protocols)
+    ] = "wireguard",
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="wg-easy's wg0.json or wg-easy.db, or a copy of a wg0.conf."),
+        typer.Option("--from", metavar="FILE", help="wg-easy's or AmneziaVPN's data, or a copy of its file."),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", help="The port that clients dial, where wg0.json does not say it.")
     ] = 51820,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
-    """Take over a WireGuard server that somebody else set up, without a packet lost: same key, port, addresses, peers.
+    """Take over a WireGuard or AmneziaWG server of somebody else's, without a packet lost: same key, port, addresses.
 
     Each peer becomes a device of a person who is called as the comment above it says. Files are shown again where the
     private key is known (PiVPN's and wg-easy's data have it); else the device works on, and new keys are made when
@@ -45,11 +50,14 @@ def adopt(
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
-    grammar.interface(interface)
-    server = adoption.from_file(source, port) if source is not None else adoption.read(front.app, name, interface)
+    link = grammar.interface(interface or adoption.usual_interface(protocol))
+    if source is not None:
+        server = adoption.from_file(source, port, protocol)
+    else:
+        server = adoption.read(front.app, name, link, protocol)
 
     def verb(app: App) -> Done[Adopted]:
-        return adoption.adopt(app, name, interface, server)
+        return adoption.adopt(app, name, link, server, protocol)
 
     def tell(done: Done[Adopted], _: Sequence[Settled]) -> Told:
         made = done.made

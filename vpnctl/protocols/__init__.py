@@ -22,7 +22,10 @@ PLUGINS = {
 }
 """Protocol -> the module whose `PLUGIN` it is. The first one is what people get who name none."""
 
-ADOPTERS = {"wireguard": "vpnctl.protocols.wireguard.adopting"}
+ADOPTERS = {
+    "wireguard": "vpnctl.protocols.wireguard.adopting",
+    "amneziawg": "vpnctl.protocols.amneziawg.adopting",
+}
 """Protocol -> the module whose `ADOPTER` it is, where servers that others set up can be taken over."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from vpnctl.rules.secret import Secret
@@ -34,6 +34,15 @@ class ForeignServer:
     mtu: int | None
     hooks: tuple[str, ...]
     peers: tuple[ForeignPeer, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What else its protocol has, as options of an endpoint."""
+
+
+def named(server: ForeignServer, names: Mapping[str, str]) -> ForeignServer:
+    """Return it with names for peers that have none, by identity."""
+    return replace(
+        server, peers=tuple(replace(each, name=each.name or names.get(each.identity, "")) for each in server.peers)
+    )
 
 
 def with_secrets(server: ForeignServer, known: Mapping[str, Secret]) -> ForeignServer:
@@ -50,6 +59,13 @@ class Adopter(Protocol):
     tables: tuple[str, ...]
     """Of the database of another program that keeps such servers; the server's first, then its peers'."""
 
+    interface: str
+    """What it is called unless told."""
+    folder: tuple[str, ...]
+    """Names of the server's file in a folder of another program's."""
+    names: str
+    """The name of the file there that says how peers are called."""
+
     def path(self, interface: str) -> str:
         """Return where the server's file is."""
 
@@ -64,6 +80,9 @@ class Adopter(Protocol):
 
     def data(self, text: str, port: int) -> ForeignServer:
         """Return the server in another program's data, or in a copy of its file; `port` where that does not say it."""
+
+    def called(self, text: str) -> Mapping[str, str]:
+        """Return identity -> name from that file. InvalidInput for another one."""
 
     def database(self, server: Rows, peers: Rows) -> ForeignServer:
         """Return the server in the rows of `tables`."""

@@ -110,6 +110,8 @@ class Pools:
 
     v4: Network | None = None
     v6: Network | None = None
+    own_v4: str | None = None
+    """The server's own address where that is not the first one of `v4`."""
 
     def __bool__(self) -> bool:
         """Whether it gives any: then its peers live behind an interface of the node's."""

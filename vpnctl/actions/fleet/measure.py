@@ -128,9 +128,9 @@ def _address(app: App, endpoint: Endpoint, *, until: datetime | None) -> list[Se
 
 def _tunnel(app: App, node: Node, endpoint: Endpoint, shell: Shell, seconds: float) -> Measured:
     own = probes.address(endpoint)
-    inside, talk = plugin(endpoint.protocol).pools(endpoint.options).v4, probes.conversation(app, endpoint)
-    assert inside is not None and talk is not None  # noqa: S101 - it has pools, and a probe since `ensure`
-    server = str(server_address(inside))
+    pools, talk = plugin(endpoint.protocol).pools(endpoint.options), probes.conversation(app, endpoint)
+    assert pools.v4 is not None and talk is not None  # noqa: S101 - it has pools, and a probe since `ensure`
+    server = pools.own_v4 or server_address(pools.v4)
     line = probe.connect(node.public_host, endpoint.port)
     with line, ThreadPoolExecutor(1) as pool:
         shaken = probe.shake_on(line, talk, lambda: probes.later(app, endpoint.id))

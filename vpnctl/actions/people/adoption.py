@@ -23,8 +23,8 @@ from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import users
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NodeFailed
-from vpnctl.protocols import adopter, usual
-from vpnctl.protocols.foreign import ForeignPeer, ForeignServer, with_secrets
+from vpnctl.protocols import adopter
+from vpnctl.protocols.foreign import ForeignPeer, ForeignServer, named, with_secrets
 from vpnctl.protocols.interface import Credentials
 from vpnctl.remote import foreign as remote
 from vpnctl.rules import grammar
@@ -58,12 +58,17 @@ class Adopted:
     hooks: tuple[str, ...]
 
 
-def read(app: App, name: str, interface: str) -> ForeignServer:
+def usual_interface(protocol: str) -> str:
+    """Return what such a server's interface is called unless told. InvalidInput where none can be adopted."""
+    return adopter(protocol).interface
+
+
+def read(app: App, name: str, interface: str, protocol: str) -> ForeignServer:
     """Read the server as it stands on the node, and the files of clients that its installer left there.
 
     NodeFailed where its interface would have to be taken down to become ours.
     """
-    kind = adopter(usual())
+    kind = adopter(protocol)
     with app.store.read() as tx:
         where = login(tx, find.node(tx, name))
     shell = app.connect(where)
@@ -84,26 +89,39 @@ def read(app: App, name: str, interface: str) -> ForeignServer:
     return replace(server, mtu=int(mtu)) if mtu.isdigit() and len(mtu) < 6 else server  # noqa: PLR2004
 
 
-def from_file(path: Path, port: int) -> ForeignServer:
-    """Return the server in a file: another program's data (`port` where that does not say it), or a copy of its own."""
-    kind = adopter(usual())
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
+def from_file(path: Path, port: int, protocol: str) -> ForeignServer:
+    """Return the server in a file: another program's data (`port` where that does not say it), or a copy of its own.
+
+    In a folder of another program's, such as AmneziaVPN's, names of peers are in a file beside it.
+    """
+    kind = adopter(protocol)
+    if path.is_dir():
+        inside = next((path / each for each in kind.folder if (path / each).is_file()), None)
+        if inside is None:
+            raise InvalidInput(f"{path} has none of {', '.join(kind.folder)} in it", "see docs/adopting.md")
+        server, names = from_file(inside, port, protocol), path / kind.names
+        return named(server, kind.called(_content(names).decode("utf-8", "replace"))) if names.exists() else server
+    raw = _content(path)
     if raw.startswith(_SQLITE):
         return kind.database(*databases.tables(path, kind.tables))
     return kind.data(raw.decode("utf-8", "replace"), grammar.port(str(port)))
 
 
-def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Adopted]:
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path") from None
+
+
+def adopt(app: App, name: str, interface: str, server: ForeignServer, protocol: str) -> Done[Adopted]:
     """Make such a server an endpoint of the node, and its peers people's devices. Run again, only what is new."""
-    kind = adopter(usual())
+    kind = adopter(protocol)
     with app.store.joint() as store:
         here = replace(app, store=store)
         with store.write() as tx:
             node = find.node(tx, name)
-            row, new = _endpoint(tx, here, node, interface, server)
+            row, new = _endpoint(tx, here, node, (protocol, interface), server)
             there = _known(tx, row)
             fresh = [each for each in server.peers if each.identity not in there]
             taken = {each for each in tx.execute(_used(row)).scalars() if each}
@@ -123,8 +141,9 @@ def adopt(app: App, name: str, interface: str, server: ForeignServer) -> Done[Ad
     return Done(Adopted(row.name, new, tuple(made), tuple(strangers), lines), [node.id])
 
 
-def _endpoint(tx: Tx, app: App, node: Node, interface: str, server: ForeignServer) -> tuple[Endpoint, bool]:
-    """Return the endpoint that is this server, and whether it was made just now."""
+def _endpoint(tx: Tx, app: App, node: Node, where: tuple[str, str], server: ForeignServer) -> tuple[Endpoint, bool]:
+    """Return the endpoint that is this server, and whether it was made just now. `where`: protocol, interface."""
+    protocol, interface = where
     for row in find.endpoints(tx, node):
         if row.identity == server.identity:
             return row, False
@@ -136,12 +155,14 @@ def _endpoint(tx: Tx, app: App, node: Node, interface: str, server: ForeignServe
     taken = models.endpoint.c.identity == server.identity
     if tx.one(Endpoint, taken, models.endpoint.c.removed_at.is_(None)) is not None:
         raise Conflict("another node serves with that key already", "vpnctl endpoint list")
-    options = adopter(usual()).options(server)
+    options = adopter(protocol).options(server)
     own = Credentials(server.identity, server.secret)
-    new = NewEndpoint(usual(), {"interface": interface, "port": server.port}, options, own=own)
+    new = NewEndpoint(protocol, {"interface": interface, "port": server.port}, options, own=own)
     row = endpoints.create(tx, app, node, new)
-    if server.hooks:
-        whole = row.options | {"hooks": list(server.hooks)}
+    kept = {name: value for name, value in options.items() if name not in row.options}
+    kept |= {"hooks": list(server.hooks)} if server.hooks else {}
+    if kept:
+        whole = row.options | kept
         tx.update(Endpoint, models.endpoint.c.id == row.id, options=whole)
         row = replace(row, options=whole)
     return row, True

@@ -18,11 +18,14 @@ from vpnctl.rules.secret import Secret
 class WireGuardAdopter:
     """See `protocols.foreign.Adopter`."""
 
-    clients = (
+    clients: tuple[str, ...] = (
         "/etc/wireguard/configs/*.conf", "/etc/wireguard/clients/*.conf", "/home/*/configs/*.conf", "/home/*/*.conf",
         "/root/*.conf",
     )  # fmt: skip
     tables = ("interfaces_table", "clients_table")
+    interface = "wg0"
+    folder: tuple[str, ...] = ("wg0.conf", "awg0.conf")
+    names = "clientsTable"
 
     def path(self, interface: str) -> str:
         """Return wg-quick's file."""
@@ -41,11 +44,17 @@ class WireGuardAdopter:
 
     def parse(self, text: str) -> ForeignServer:
         """See `foreign.parse`."""
+        if "h1" in foreign.interface(text):
+            raise InvalidInput("that server speaks AmneziaWG", "--protocol amneziawg")
         return foreign.parse(text)
+
+    def called(self, text: str) -> Mapping[str, str]:
+        """See `foreign.amnezia_names`."""
+        return foreign.amnezia_names(text)
 
     def data(self, text: str, port: int) -> ForeignServer:
         """Return the server in wg-easy's JSON, or in a copy of wg-quick's file."""
-        return foreign.wg_easy_14(text, port) if text.lstrip().startswith("{") else foreign.parse(text)
+        return foreign.wg_easy_14(text, port) if text.lstrip().startswith("{") else self.parse(text)
 
     def database(self, server: Rows, peers: Rows) -> ForeignServer:
         """Return the server in wg-easy's database."""
@@ -67,13 +76,13 @@ class WireGuardAdopter:
                 raise InvalidInput(
                     f"'{grammar.clean(text)}' is no address of a server", "look at its Address"
                 ) from None
-            name = f"pool_v{own.version}"
-            if found.get(name) or str(own.ip) != server_address(own.network):
+            name, first = f"pool_v{own.version}", str(own.ip) == server_address(own.network)
+            if found.get(name) or not (first or own.version == 4):  # noqa: PLR2004
                 raise InvalidInput(
                     f"the server's address {own} is not the first one of its network, or it has two of a kind",
                     "vpnctl cannot keep that as it is: move people to an endpoint of its own (docs/adopting.md)",
                 )
-            found[name] = str(own.network)
+            found |= {name: str(own.network)} | ({} if first else {"own_v4": str(own.ip)})
         if "pool_v4" not in found:
             raise InvalidInput(
                 "the server has no IPv4 address", "vpnctl serves WireGuard with an IPv4 pool (docs/adopting.md)"

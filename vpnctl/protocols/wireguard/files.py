@@ -25,8 +25,9 @@ def options(endpoint: EndpointSpec) -> Options:
 def own_addresses(endpoint: EndpointSpec) -> tuple[str, ...]:
     """Return the interface's own addresses with their prefix lengths."""
     set_to = options(endpoint)
-    pools = [network(pool) for pool in (set_to.pool_v4, set_to.pool_v6) if pool]
-    return tuple(f"{server_address(pool)}/{pool.prefixlen}" for pool in pools)
+    pools = {pool: network(pool) for pool in (set_to.pool_v4, set_to.pool_v6) if pool}
+    own = {set_to.pool_v4: set_to.own_v4}
+    return tuple(f"{own.get(text) or server_address(pool)}/{pool.prefixlen}" for text, pool in pools.items())
 
 
 def server_file(path: str, endpoint: EndpointSpec, peers: Sequence[PeerSpec], aliens: Sequence[AlienSpec]) -> File:

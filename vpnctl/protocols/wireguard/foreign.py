@@ -71,6 +71,21 @@ def parse(text: str) -> ForeignServer:
     )
 
 
+def interface(text: str) -> dict[str, str]:
+    """Return what the [Interface] of such a file says, by lower-case key, the last word for each."""
+    head = next((each for each in _sections(text) if each.kind == "interface"), None)
+    return {key: values[-1] for key, values in head.values.items()} if head else {}
+
+
+def amnezia_names(text: str) -> dict[str, str]:
+    """Return public key -> name from AmneziaVPN's `clientsTable`. InvalidInput for another file."""
+    try:
+        rows = json.loads(text)
+        return {str(row["clientId"]): grammar.clean(str(row["userData"]["clientName"]), 60) for row in rows}
+    except (ValueError, KeyError, TypeError):
+        raise InvalidInput("that is not AmneziaVPN's clientsTable", "it lies beside the server's file") from None
+
+
 def _sections(text: str) -> Iterator[_Section]:
     current: _Section | None = None
     comments: list[str] = []
@@ -99,7 +114,7 @@ def _sections(text: str) -> Iterator[_Section]:
 
 def _take(section: _Section | None, number: int, line: str) -> None:
     key, mark, value = (part.strip() for part in line.partition("="))
-    if section is None or not mark or not key.isalpha():
+    if section is None or not mark or not key.isalnum():
         raise InvalidInput(f"line {number} is no `Key = Value` of a section", "look at that line")
     section.values.setdefault(key.lower(), []).append(value)
     if section.kind == "interface" and key.lower() in HOOKS:

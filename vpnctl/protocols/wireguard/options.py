@@ -41,8 +41,12 @@ class Options:
     isolation: bool
     hooks: Sequence[str] = ()
     """Lines of wg-quick's that were there before vpnctl. They are commands of root's: nobody sets them here."""
+    own_v4: str | None = None
+    """The server's own address where it was another one than the pool's first before vpnctl; nobody sets it here."""
 
 
+KEPT = frozenset({"hooks", "own_v4"})
+"""What is as it was before vpnctl: only adopting writes it."""
 USUAL = {"dns": USUAL_DNS, "mtu": USUAL_MTU, "allowed_ips": ALL_TRAFFIC, "keepalive": 25, "isolation": True}
 _KINDS: dict[str, type] = {"mtu": int, "keepalive": int, "isolation": bool}
 _TEXTS = {str: "a valid string", int: "a valid integer", bool: "a valid boolean"}
@@ -50,7 +54,7 @@ _TEXTS = {str: "a valid string", int: "a valid integer", bool: "a valid boolean"
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return options in their canonical form; a pool `none` becomes None. BadOption names the one that is wrong."""
-    known = {each.name for each in fields(Options)} - {"hooks"}
+    known = {each.name for each in fields(Options)} - KEPT
     for name, value in given.items():
         if name not in known:
             raise BadOption(name, "unknown key")
@@ -78,14 +82,14 @@ def complete(given: Mapping[str, Any], others: Sequence[Mapping[str, Any]], avoi
         "pool_v6": given["pool_v6"] if "pool_v6" in given else _random_v6(),
     }
     whole = vars(Options(**{**USUAL, **given, **picked}))
-    del whole["hooks"]
-    return whole
+    return {name: value for name, value in whole.items() if name not in KEPT}
 
 
 def renewed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a successor takes over: all but pools and hooks. An endpoint without IPv6 has a successor without."""
+    """Return what a successor takes over: neither pools nor what was kept. One without IPv6 has a successor without."""
     none = {"pool_v6": None} if options["pool_v6"] is None else {}
-    return {name: value for name, value in options.items() if name not in ("pool_v4", "pool_v6", "hooks")} | none
+    left = {"pool_v4", "pool_v6", *KEPT}
+    return {name: value for name, value in options.items() if name not in left} | none
 
 
 def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 def to_entry(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an inventory's entry says of these options."""
     named = {("pool" if name == "pool_v4" else name): value for name, value in options.items()}
-    return {name: value for name, value in named.items() if value is not None and name != "hooks"}
+    return {name: value for name, value in named.items() if value is not None and name not in KEPT}
 
 
 def suited(server: Server) -> Suited:

@@ -103,7 +103,8 @@ class WireGuard:
     def pools(self, given: Mapping[str, Any]) -> Pools:
         """Return the pools; there always is one of IPv4."""
         v6 = given["pool_v6"]
-        return Pools(grammar.network(given["pool_v4"]), grammar.network(v6) if v6 else None)
+        own = given.get("own_v4")
+        return Pools(grammar.network(given["pool_v4"]), grammar.network(v6) if v6 else None, own)
 
     def server(self) -> Credentials:
         """Return a key pair."""

@@ -200,3 +200,34 @@ def test_who_was_replaced_is_deleted_and_not_kept_disabled(served, cli, fleet, p
     cli("jobs", "run", "sync")
     assert list(panel.clients(3)) == ["guest@there"]
     assert len(seen_absent(cli)) == 1
+
+
+def test_clients_of_the_keepers_become_devices_with_the_links_that_they_have(served, cli, panel):
+    whole = {"flow": "xtls-rprx-vision", "totalGB": 0, "expiryTime": 0}
+    panel.put(3, "friend@there", **whole)
+    panel.put(3, "gone@there", enable=False, **whole)
+    before = dict(panel.clients(3)["friend@there"])
+    told = cli("node", "adopt", "p", "--dry-run")
+    assert "would be adopted: friend-there/main, gone-there/main" in told.err
+    done = cli("node", "adopt", "p")
+    assert done.code == 0, done.err
+    assert panel.clients(3)["friend@there"] == before, "nothing of it was written"
+    assert "guest@there stays a stranger: its flow is another one" in done.err
+    rows = {each["user"]: each for each in cli("peer", "list", "--json").json}
+    assert rows["friend-there"]["state"].startswith("active")
+    assert rows["gone-there"]["state"] == "suspended"
+    assert before["id"] in cli("peer", "config", "friend-there/main").out
+    again = cli("node", "adopt", "p")
+    assert (again.code, "nothing new was found" in again.err) == (0, True)
+    cli("peer", "revoke", "friend-there/main")
+    assert "friend@there" not in panel.clients(3)
+
+
+def test_a_limit_that_the_panel_had_ends_with_the_adoption(served, cli, panel):
+    panel.put(3, "rich@there", totalGB=10**9, expiryTime=1893456000000, flow="xtls-rprx-vision")
+    done = cli("node", "adopt", "p")
+    assert done.code == 0
+    assert "limits end for rich-there/main: give these people a plan" in done.err
+    client = panel.clients(3)["rich@there"]
+    assert (client["totalGB"], client["expiryTime"]) == (0, 0)
+    assert cli("node", "check", "p").code == 0

@@ -40,24 +40,32 @@ def adopt(
 ) -> int:
     """Take over a WireGuard or AmneziaWG server of somebody else's, without a packet lost: same key, port, addresses.
 
+    On a node with a 3x-ui panel, the clients of its inbounds become devices instead, with the links that they have.
+
     Each peer becomes a device of a person who is called as the comment above it says. Files are shown again where the
     private key is known (PiVPN's and wg-easy's data have it); else the device works on, and new keys are made when
     they are needed. Run again, it takes what was added since.
     """
     from vpnctl.actions.fleet.settle import Wish
-    from vpnctl.actions.people import adoption
+    from vpnctl.actions.people import adoption, shared_clients
     from vpnctl.rules import grammar
     from vpnctl.rules.changes import SYSTEM
 
     front = current()
-    link = grammar.interface(interface or adoption.usual_interface(protocol))
-    if source is not None:
-        server = adoption.from_file(source, port, protocol)
-    else:
-        server = adoption.read(front.app, name, link, protocol)
+    if source is None and shared_clients.shared(front.app, name):
+        found = shared_clients.read(front.app, name)
 
-    def verb(app: App) -> Done[Adopted]:
-        return adoption.adopt(app, name, link, server, protocol)
+        def verb(app: App) -> Done[Adopted]:
+            return shared_clients.adopt(app, name, found)
+    else:
+        link = grammar.interface(interface or adoption.usual_interface(protocol))
+        if source is not None:
+            server = adoption.from_file(source, port, protocol)
+        else:
+            server = adoption.read(front.app, name, link, protocol)
+
+        def verb(app: App) -> Done[Adopted]:
+            return adoption.adopt(app, name, link, server, protocol)
 
     def tell(done: Done[Adopted], _: Sequence[Settled]) -> Told:
         made = done.made
@@ -97,5 +105,7 @@ def _explain(made: Adopted) -> None:
         front.say(f"    file can be made anew: vpnctl peer regen {unknown[0]}")
     for key, why in made.strangers:
         front.say(f"note: {key} stays a stranger: {why}")
+    if made.lifted:
+        front.say(f"note: the panel's own limits end for {', '.join(made.lifted)}: give these people a plan")
     for line in made.hooks:
         front.say(f"note: kept: {clean(line)}")

@@ -10,7 +10,7 @@ from vpnctl.errors import InvalidInput
 from vpnctl.rules.grammar import clean
 
 if TYPE_CHECKING:
-    from vpnctl.protocols.foreign import Adopter
+    from vpnctl.protocols.foreign import Adopter, ClientAdopter
     from vpnctl.protocols.interface import ProtocolPlugin
 
 PLUGINS = {
@@ -27,6 +27,9 @@ ADOPTERS = {
     "amneziawg": "vpnctl.protocols.amneziawg.adopting",
 }
 """Protocol -> the module whose `ADOPTER` it is, where servers that others set up can be taken over."""
+
+CLIENT_ADOPTERS = {"3x-ui": "vpnctl.protocols.panel.adopting"}
+"""Protocol -> the module whose `ADOPTER` it is, where what others put into a server of theirs can become devices."""
 
 
 def names() -> tuple[str, ...]:
@@ -56,6 +59,11 @@ def adopter(name: str) -> Adopter:
     if name not in ADOPTERS:
         raise InvalidInput(f"servers of {clean(name)} cannot be adopted", f"one of: {', '.join(ADOPTERS)}")
     return cast("Adopter", import_module(ADOPTERS[name]).ADOPTER)
+
+
+def client_adopter(name: str) -> ClientAdopter | None:
+    """Return how clients of somebody else's server of that protocol are taken over; None where there are none."""
+    return cast("ClientAdopter", import_module(CLIENT_ADOPTERS[name]).ADOPTER) if name in CLIENT_ADOPTERS else None
 
 
 def fetched() -> list[tuple[str, str]]:

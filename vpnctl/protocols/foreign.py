@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from vpnctl.rules.observed import SeenPeer
 from vpnctl.rules.secret import Secret
 
 Rows = Sequence[Mapping[str, Any]]
@@ -49,6 +50,16 @@ def with_secrets(server: ForeignServer, known: Mapping[str, Secret]) -> ForeignS
     """Return it with the secrets of peers that somebody kept."""
     peers = tuple(replace(each, secret=each.secret or known.get(each.identity)) for each in server.peers)
     return replace(server, peers=peers)
+
+
+class ClientAdopter(Protocol):
+    """How clients are taken over that somebody else put into a server which we share, such as a panel's."""
+
+    def unfit(self, options: Mapping[str, Any], peer: SeenPeer) -> str:
+        """Return why a client cannot be a device as it is; empty where it can."""
+
+    def lifts(self, peer: SeenPeer) -> bool:
+        """Return whether the server limits a client by itself, which ends when it is ours."""
 
 
 class Adopter(Protocol):

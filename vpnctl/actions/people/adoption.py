@@ -23,7 +23,7 @@ from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import users
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NodeFailed
-from vpnctl.protocols import adopter
+from vpnctl.protocols import adopter, plugin
 from vpnctl.protocols.foreign import ForeignPeer, ForeignServer, named, with_secrets
 from vpnctl.protocols.interface import Credentials
 from vpnctl.remote import foreign as remote
@@ -56,6 +56,8 @@ class Adopted:
     peers: tuple[AdoptedPeer, ...]
     strangers: tuple[tuple[str, str], ...]
     hooks: tuple[str, ...]
+    lifted: tuple[str, ...] = ()
+    """Devices that the server itself limited so far."""
 
 
 def usual_interface(protocol: str) -> str:
@@ -131,7 +133,7 @@ def adopt(app: App, name: str, interface: str, server: ForeignServer, protocol: 
                 if why:
                     strangers.append((each.identity, why))
                     continue
-                made.append(_device(tx, here, row, each))
+                made.append(adopt_device(tx, here, row, each))
                 taken |= {each.allowed_ips[0].partition("/")[0]}
             if made or new:
                 after = {"interface": interface, "port": row.port, "peers": len(made)}
@@ -177,7 +179,8 @@ def _used(row: Endpoint) -> sa.Select[Any]:
     return sa.select(_peer.ipv4).where(_peer.endpoint_id == row.id, _peer.ipv4.is_not(None))
 
 
-def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
+def adopt_device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
+    """Make a peer, which is on the node already, somebody's device. Whoever is switched off there is suspended."""
     owner, device = _owner(tx, app, row, each)
     peer_id = str(uuid.uuid4())
     ips = {ipaddress.ip_network(ip).version: ip.partition("/")[0] for ip in each.allowed_ips}
@@ -195,7 +198,7 @@ def _device(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> AdoptedPeer:
     tx.execute(sa.delete(models.alien).where(*strange))
     label = ("peer", peer_id, f"{owner.name}/{device}")
     events.record(tx, stamp(app), "peer.adopt", label, None, {"public_key": each.identity})
-    return AdoptedPeer(f"{owner.name}/{device}", keep)
+    return AdoptedPeer(f"{owner.name}/{device}", keep or not plugin(row.protocol).supports.client_secret)
 
 
 def _owner(tx: Tx, app: App, row: Endpoint, each: ForeignPeer) -> tuple[User, str]:

@@ -24,6 +24,8 @@ KEEPER = "vpnctl-keep-"
 """Begins the name of a client that may not connect and keeps an inbound from being empty."""
 _IDENTITY = 44
 _HELD = {outside.TROJAN: "password", outside.SHADOWSOCKS: "password", "hysteria": "auth", "hysteria2": "auth"}
+LIMIT, FLOW = "a limit that is not ours", "flow"
+"""What may be odd about a client, beside its switch."""
 OURS = re.compile(r"p-[0-9a-f]{20}")
 """How the names begin and end that we give."""
 
@@ -142,10 +144,10 @@ def _peers(protocol: str, clients: Sequence[Mapping[str, Any]], stats: object, f
 
 def _odd(protocol: str, client: Mapping[str, Any], flow: str) -> str:
     if client.get("totalGB") or client.get("expiryTime"):
-        return "a limit that is not ours"
+        return LIMIT
     if not isinstance(client.get("enable"), bool):  # the core takes such a client for enabled
         return "its switch"
-    return "flow" if protocol == outside.VLESS and (client.get("flow") or "") != flow else ""
+    return FLOW if protocol == outside.VLESS and (client.get("flow") or "") != flow else ""
 
 
 def _seconds(milliseconds: object) -> int | None:

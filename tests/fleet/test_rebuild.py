@@ -201,3 +201,31 @@ def test_a_server_that_is_another_node_is_refused(helsinki, fleet):
 
 def test_where_the_name_does_not_lead_there_it_is_not_called_done(helsinki):
     assert rebuild(helsinki).code == 3
+
+
+def test_new_files_are_handed_out_before_anything_is_waited_for(helsinki, clock, tmp_path, monkeypatch):
+    # Whoever dials an address cannot come back before they have their new file.
+    from vpnctl.actions.fleet import rebuild as work
+
+    written = []
+    clock.forward(minutes=1)
+    monkeypatch.setattr(work, "wait", lambda *_args: written.append(len(list((tmp_path / "new").iterdir()))) or True)
+    where = (*NEW, _fp(), "--public-host", "192.0.2.9", "--wait", "5", "--out", str(tmp_path / "new"))
+    done = helsinki("--yes", "node", "rebuild", "fi", *where)
+    assert (done.code, written[0]) == (0, 2), done
+
+
+@pytest.mark.parametrize(("answers", "code"), [(True, 0), (False, 3)])
+def test_a_server_behind_a_router_is_tried_where_people_dial_it(helsinki, fleet, resolver, monkeypatch, answers, code):
+    from vpnctl.actions.fleet import probes
+    from vpnctl.remote.probe import Handshake, Verdict
+
+    resolver["vpn.example.org"] = {"203.0.113.7"}
+    resolver["new.example.org"] = {"10.0.0.7"}
+    verdict = Verdict.OK if answers else Verdict.SILENT
+    monkeypatch.setattr(
+        probes,
+        "shake_all",
+        lambda _app, node: {"wg0": Handshake(verdict if "vpn" in node.public_host else Verdict.SILENT)},
+    )
+    assert rebuild(helsinki, "--destroyed").code == code

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -433,6 +435,31 @@ def test_one_whose_database_renders_something_else_fails(settled, app, settings,
     done = settled("backup", "create", "--out", str(tmp_path / "b"))
     assert (done.code, "not what they were, such as fi wg0" in done.err) == (9, True)
     assert list((tmp_path / "b").iterdir()) == [], "a file that failed is not left under a name that counts"
+
+
+def test_what_another_version_wrote_is_no_damage_where_this_one_renders_otherwise(backup, settled, monkeypatch):
+    from vpnctl.actions.service import backups
+
+    real = backups.render
+    monkeypatch.setattr(backups, "render", lambda copy, now: {**real(copy, now), "fi wg0": "0" * 64})
+    assert settled("backup", "verify", str(backup)).code == 9
+    monkeypatch.setattr(backups, "__version__", "99.0")
+    done = settled("backup", "verify", str(backup))
+    assert done.code == 0, done.err
+    assert "this version writes 1 of them otherwise" in done.err
+
+
+def test_what_killed_runs_left_half_written_goes_with_a_later_one(settled, settings):
+    folder = settings.state_dir / "backups"
+    folder.mkdir()
+    for name, age in (
+        (".vpnctl-20260101T000000Z.vpnctl-backup.ab12", 90_000),
+        (".vpnctl-20260102T000000Z.vpnctl-backup.cd34", 60),
+    ):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    assert settled("backup", "create").code == 0
+    assert [path.name[:18] for path in folder.iterdir() if path.name.startswith(".")] == [".vpnctl-20260102T0"]
 
 
 def test_the_job_writes_compares_and_clears_and_doctor_knows_the_age(settled, settings, clock):

@@ -93,7 +93,16 @@ def verify(file: File, recovery_key: WithKey = False) -> int:
         backups.note_verified(front.app, path)
     made, files = f"{found.created_at:%Y-%m-%d %H:%M}", output.count(len(found.rendered), "file")
     what = f"{path.name} of {made} opens: {files} and configs are as they were"
-    return output.finish(front, [], what, changed=False, rendered=len(found.rendered), created_at=found.created_at)
+    if found.differing:
+        others = f"this version writes {len(found.differing)} of them otherwise"
+        front.say(f"note: vpnctl {clean(found.version)} wrote it; {others}")
+        what = f"{path.name} of {made} opens, and all of its secrets do"
+    rows: dict[str, Any] = {
+        "rendered": len(found.rendered),
+        "created_at": found.created_at,
+        "differing": list(found.differing),
+    }
+    return output.finish(front, [], what, changed=False, **rows)
 
 
 @commands.command("restore")

@@ -87,10 +87,12 @@ def rebuild(
     with interruptible(f"to go on: vpnctl node rebuild {name} --host {host}"):
         settled = _serve(ready, ask=forward_rule != "none")
         took: dict[str, float | None] = {"serves": time.monotonic() - began, "first_device": None}
+        late = work.outdated(front.app, ready.old.id)
+        given = _hand_out(late, out) if settled.code == 0 else ([], [])  # before anybody is waited for
         leads = settled.code == 0 and _lead_there(ready, wait)
         if settled.code == 0 and leads and before is not None and wait and _first_back(ready, before, wait):
             took["first_device"] = time.monotonic() - began
-    return _report(ready, settled, took, out, leads=leads)
+    return _report(ready, settled, took, [device for _, device in late], given, by_hand=out is None, leads=leads)
 
 
 def _id_of(name: str) -> str:
@@ -196,21 +198,28 @@ def _first_back(ready: Ready, before: datetime, seconds: int) -> bool:
     return work.wait(app, f"{node.name} serves; waiting for the first device", seconds, heard)
 
 
-def _report(ready: Ready, settled: Settled, took: dict[str, float | None], out: Path | None, *, leads: bool) -> int:
-    from vpnctl.actions.fleet import rebuild as work
+def _report(
+    ready: Ready,
+    settled: Settled,
+    took: dict[str, float | None],
+    late: list[str],
+    given: tuple[list[Any], list[str]],
+    *,
+    by_hand: bool,
+    leads: bool,
+) -> int:
     from vpnctl.cli.node_care import view_of
 
     front, name = current(), ready.old.name
-    late = work.outdated(front.app, ready.old.id)
-    files, queued = _hand_out(late, out) if not settled.code else ([], [])
+    files, queued = given
     serves, back = took["serves"], took["first_device"]
     if not leads and not settled.code:
         front.say(f"note: {ready.new.public_host} does not lead to {ready.new.host} yet: until then nobody gets there")
     what = f"{name} serves on {ready.new.host}: {serves:.0f} s" if serves else ""
     what += f", the first device was back after {back:.0f} s" if back else ""
-    rows = {"node": view_of(name), "seconds": took, "name_leads_there": leads, "devices": [each for _, each in late]}
+    rows = {"node": view_of(name), "seconds": took, "name_leads_there": leads, "devices": late}
     code = output.finish(front, [settled], what, files=files, queued=queued, **rows)
-    left = [each for _, each in late if each not in queued and not out]
+    left = [each for each in late if each not in queued and by_hand]
     if left and not front.json:
         front.say(f"{output.count(len(left), 'device')} need a new file, by hand:")
         front.say("\n".join(f"  {each}" for each in left[:_LISTED]))

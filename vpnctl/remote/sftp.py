@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from vpnctl.rules.grammar import clean
 from vpnctl.rules.secret import Secret
 
 _PART = 1 << 18
+_HALF = re.compile(r"\.vpnctl-[0-9TZ]+\.vpnctl-backup\.part")
 _SECONDS = 60.0
 """For one answer of the server."""
 
@@ -56,6 +58,9 @@ class Folder:
         if again.digest() != digest:
             raise NodeFailed(f"{self._place.host} did not keep {file.name} as it was sent", "look at its disk")
         self._client.posix_rename(half, target)
+        for left in self.names():  # what a line that broke has left
+            if _HALF.fullmatch(left):
+                self.remove(left)
 
     def remove(self, name: str) -> None:
         """Remove a file there."""

@@ -8,6 +8,7 @@ anywhere, run it again.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -203,11 +204,23 @@ def _switch(app: App, ready: Ready, fenced: Fenced) -> None:
 
 
 def leads_there(app: App, node: Node) -> bool:
-    """Whether what clients dial leads to the server. An address that can move is tried: the endpoints must answer."""
-    if grammar.is_address(node.public_host) and node.public_host != node.host:
-        signs = probes.shake_all(app, node).values()
-        return all(sign is None or sign.verdict is Verdict.OK for sign in signs)
-    return bool(names.addresses(node.public_host) & (names.addresses(node.host) or {node.host}))
+    """Whether what clients dial leads to the server.
+
+    Where that cannot be seen by addresses, the endpoints must answer: for an address that can move, and for a server
+    that is not logged in at where people dial it (behind another node, or a router).
+    """
+    ours = names.addresses(node.host) or {node.host}
+    if node.public_host == node.host or names.addresses(node.public_host) & ours:
+        return True
+    inside = node.jump_id is not None or all(_private(each) for each in ours)
+    if not inside and not grammar.is_address(node.public_host):
+        return False
+    signs = [sign for sign in probes.shake_all(app, node).values() if sign is not None]
+    return bool(signs or not inside) and all(sign.verdict is Verdict.OK for sign in signs)
+
+
+def _private(address: str) -> bool:
+    return grammar.is_address(address) and ipaddress.ip_address(address).is_private
 
 
 def point(app: App, node: Node) -> bool:

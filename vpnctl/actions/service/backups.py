@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -66,6 +67,10 @@ class Opened:
     settings: str
     created_at: datetime
     rendered: Mapping[str, str]
+    version: str
+    """Of the vpnctl that wrote it."""
+    differing: tuple[str, ...] = ()
+    """What it renders otherwise today, where another version wrote it."""
 
 
 def folder(settings: Settings) -> Path:
@@ -85,6 +90,7 @@ def create(app: App, into: Path | None = None) -> Backup:
     if public is None:
         raise StateTrouble("there is no recovery key to seal a backup with", "vpnctl vault renew-recovery --show")
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _sweep(target)
     path = target / f"vpnctl-{now.astimezone(UTC):{_STAMP}}{SUFFIX}"
     if path.exists():
         raise InvalidInput(f"{path} exists already", "wait a second")
@@ -101,6 +107,18 @@ def create(app: App, into: Path | None = None) -> Backup:
         half.unlink(missing_ok=True)
     _note(app, path.name, now)
     return Backup(path.name, now, path.stat().st_size, models.SCHEMA, app.clock())
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed runs left half written; one that is being written is younger."""
+    for left in target.glob(f".vpnctl-*{SUFFIX}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
+_ABANDONED = 86_400.0
+"""Seconds."""
 
 
 def _snapshot(app: App, path: Path, now: datetime) -> dict[str, str]:
@@ -181,7 +199,8 @@ def opened(settings: Settings, path: Path, keys: Vault | None, recovery_key: Sec
         with _app_on(database, settings, vault or Vault(settings.key_file)) as app:
             rendered = json.loads((aside / _RENDERED).read_text(encoding="utf-8"))
             created = datetime.fromisoformat(header["created_at"]).astimezone(settings.zone)
-            yield Opened(app, (aside / _SETTINGS).read_text(encoding="utf-8"), created, rendered)
+            text = (aside / _SETTINGS).read_text(encoding="utf-8")
+            yield Opened(app, text, created, rendered, str(header.get("vpnctl", "")))
 
 
 def _unpack(path: Path, aside: Path, keys: Vault | None, recovery_key: Secret | None) -> dict[str, Any]:
@@ -241,19 +260,20 @@ def _app_on(database: Path, settings: Settings, keys: Vault) -> Iterator[App]:
 def verify(settings: Settings, path: Path, keys: Vault | None = None, recovery_key: Secret | None = None) -> Opened:
     """Open a backup aside, and compare every file and config that it renders with what was rendered when it was made.
 
-    StateTrouble where one differs, or a secret does not open.
+    StateTrouble where one differs, or a secret does not open. What another version of vpnctl wrote may be rendered
+    otherwise by this one: then that is no trouble, and named.
     """
     with opened(settings, path, keys, recovery_key) as found:
         with found.app.store.read() as tx:
             found.app.vault.open("meta.ssh_key", NIL, tx.meta(names.SSH_KEY) or "")
         now = render(found.app, found.created_at)
         wrong = sorted(each for each in now.keys() | found.rendered.keys() if now.get(each) != found.rendered.get(each))
-        if wrong:
+        if wrong and found.version == __version__:
             raise StateTrouble(
                 f"{len(wrong)} files or configs of this backup are not what they were, such as {wrong[0]}",
                 "take another one",
             )
-        return found
+        return replace(found, differing=tuple(wrong))
 
 
 def note_verified(app: App, path: Path) -> None:

@@ -36,8 +36,7 @@ def keep(app: App, made: backups.Backup) -> Brought:
     The last one that was opened and compared is never removed. A target that fails is named; the others go on.
     """
     folder = backups.folder(app.settings)
-    places, troubles = [str(folder)], []
-    removed = _clear_folder(app, folder)
+    places, troubles, removed = [str(folder)], [], 0
     for name, work in (("backup_sftp", _by_sftp), ("backup_command", _by_command)):
         if not getattr(app.settings, name):
             continue
@@ -46,6 +45,10 @@ def keep(app: App, made: backups.Backup) -> Brought:
             places.append(name)
         except VpnctlError as error:
             troubles.append(f"{name}: {error.what}")
+    try:
+        removed += _clear_folder(app, folder)
+    except OSError as error:
+        troubles.append(f"{folder}: {error.strerror}")
     return Brought(tuple(places), removed, tuple(troubles))
 
 

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.pinging import passes, pinging
 from bench.site import Site, one_key, site
 from tests.lab.network import FAR_V4, Lab
 from tests.lab.node import Node
+from vpnctl.protocols import keypair
 
-COUNT, CLIENTS, NODES = 1000, 20, 10
+COUNT, CLIENTS, BY_FILE, NODES, MOVING = 1000, 20, 180, 10, 50
+"""Devices; clients of the system's own (wg-quick); further old files, each tried by a tunnel of this process; nodes; clients that ping meanwhile."""
 Row = Callable[..., None]
 _PACKAGES = "apt-get -qq update && apt-get -qq -y --no-install-recommends install wireguard-tools nftables"
 _START = "cat > /etc/wireguard/wg0.conf && chmod 600 /etc/wireguard/wg0.conf && systemctl enable -q --now wg-quick@wg0"
@@ -31,7 +34,8 @@ def run(home: Path, program: str, row: Row) -> None:
         files = home / "files"
         made.vpnctl("peer", "add", "--from", "-", "--node", lost.name, "--out", str(files), stdin="\n".join(names))
         clients = [lab.client() for _ in range(CLIENTS)]
-        old = [(files / f"{name}.conf").read_text() for name in names[:: COUNT // CLIENTS]]
+        texts = [(files / f"{name}.conf").read_text() for name in names[:: COUNT // (CLIENTS + BY_FILE)]]
+        old, more = texts[:CLIENTS], texts[CLIENTS:]
         config = (lost.root / "etc/wireguard/wg0.conf").read_text()
         lost.cut()
         back: list[float] = []
@@ -42,11 +46,20 @@ def run(home: Path, program: str, row: Row) -> None:
         for client in clients:
             if client.ping(FAR_V4, 20):
                 back.append(time.monotonic() - began)
+        for text in more:
+            if passes(text, fresh.address):
+                back.append(time.monotonic() - began)
         theirs = made.ssh(floor.address, f"{_PACKAGES} && {_START}", config)
-        note = f"{len(back)} of {CLIENTS} clients back, the last after {max(back):.1f} s" if back else "nobody is back"
+        note = (
+            f"{len(back)} of {CLIENTS + BY_FILE} old files carry pings, the last after {max(back):.1f} s"
+            if back
+            else "nobody is back"
+        )
         row(f"rebuild of {COUNT} devices on a fresh server : packages, file, start", ours, theirs, "30 s", note)
-        _evacuation(made, lost.name, fresh, served[1:3], home, row)
+        _evacuation(made, lost.name, (fresh, texts[:MOVING]), served[1:3], home, row)
         _controller(made, home, row)
+        floor.sh("systemctl disable -q --now wg-quick@wg0; rm /etc/wireguard/wg0.conf")
+        _adoption(made, floor, row)
 
 
 def _rebuilt(made: Site, lost: Node, fresh: Node) -> float:
@@ -54,12 +67,23 @@ def _rebuilt(made: Site, lost: Node, fresh: Node) -> float:
     return made.vpnctl("node", "rebuild", lost.name, *how, "--destroyed", "--wait", "0")
 
 
-def _evacuation(made: Site, name: str, fresh: Node, targets: list[Node], home: Path, row: Row) -> None:
+def _evacuation(
+    made: Site, name: str, source: tuple[Node, list[str]], targets: list[Node], home: Path, row: Row
+) -> None:
+    fresh, files = source
     to = ",".join(each.name for each in targets)
-    ours = made.vpnctl("node", "evacuate", name, "--to", to, "--out", str(home / "moved"))
+    with pinging(files, fresh.address) as running:
+        ours = made.vpnctl("node", "evacuate", name, "--to", to, "--out", str(home / "moved"))
+    told = running.close()
     people = sum(len(each.people()) for each in targets)
     theirs = made.ssh(fresh.address, "true")
-    row(f"evacuation of {COUNT} devices over two nodes : one cold ssh", ours, theirs, "-", f"{people} devices there")
+    row(
+        f"evacuation of {COUNT} devices over two nodes : one cold ssh",
+        ours,
+        theirs,
+        "-",
+        f"{people} devices there; {told}",
+    )
 
 
 def _controller(made: Site, home: Path, row: Row) -> None:
@@ -76,3 +100,30 @@ def _controller(made: Site, home: Path, row: Row) -> None:
     made.vpnctl("node", "check")
     took = time.monotonic() - began
     row(f"restore and empty change sets on {NODES} nodes : backup create", took, create, "60 s", "compared when made")
+
+
+_SERVER = """[Interface]
+Address = 10.77.0.1/24
+ListenPort = 51820
+PrivateKey = {}
+PostUp = sysctl -qw net.ipv4.ip_forward=1; nft add table ip lab; nft add chain ip lab out '{{ type nat hook postrouting priority 100; }}'
+PostUp = nft add rule ip lab out ip saddr 10.77.0.0/24 oifname eth0 masquerade
+"""
+_PEER = "\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.77.0.{}/32\n"
+_FILE = "PrivateKey = {}\nAddress = 10.77.0.{}/32\nPublicKey = {}\nEndpoint = {}:51820\n"
+
+
+def _adoption(made: Site, node: Node, row: Row) -> None:
+    """A server that was set up by hand, with clients that ping all the while, becomes ours."""
+    own, people = keypair.new(), [keypair.new() for _ in range(MOVING)]
+    text = _SERVER.format(own[1].reveal())
+    text += "".join(_PEER.format(public, number) for number, (public, _) in enumerate(people, 2))
+    theirs = made.ssh(node.address, _START, text)
+    files = [
+        _FILE.format(private.reveal(), number, own[0], node.address) for number, (_, private) in enumerate(people, 2)
+    ]
+    how = ("--host-key-fp", node.fingerprint(), "--identity", str(node.key))
+    made.vpnctl("node", "add", "old", f"root@{node.address}", *how)
+    with pinging(files, node.address) as running:
+        ours = made.vpnctl("node", "adopt", "old")
+    row(f"adoption of {MOVING} peers : writing the file and starting", ours, theirs, "0 lost", running.close())

@@ -267,3 +267,14 @@ def test_a_share_never_goes_beyond_a_capacity(three, tmp_path):
     three("node", "set", "a", "--capacity", "1")
     three("--yes", "node", "rebalance", "--out", str(tmp_path / "moved"))
     assert len(living(three, "a")) == 1
+
+
+def test_each_wave_costs_a_target_one_connection_and_the_old_node_one_in_all(three, fleet, tmp_path, monkeypatch):
+    opened = []
+    real = type(fleet["a.example.org"]).connect
+    monkeypatch.setattr(
+        type(fleet["a.example.org"]), "connect", lambda node, login: opened.append(node.name) or real(node, login)
+    )
+    done = evacuate(three, "--to", "a", "--wave", "2", "--out", str(tmp_path / "moved"))
+    assert done.code == 0, done.err
+    assert (opened.count("a.example.org"), opened.count("fi.example.org")) == (5, 1)

@@ -56,7 +56,7 @@ def run(home: Path, program: str, row: Row) -> None:
             else "nobody is back"
         )
         row(f"rebuild of {COUNT} devices on a fresh server : packages, file, start", ours, theirs, "30 s", note)
-        _evacuation(made, lost.name, (fresh, texts[:MOVING]), served[1:3], home, row)
+        _evacuation(made, lost.name, (fresh, more[:MOVING]), served[1:3], home, row)
         _controller(made, home, row)
         floor.sh("systemctl disable -q --now wg-quick@wg0; rm /etc/wireguard/wg0.conf")
         _adoption(made, floor, row)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from vpnctl.errors import NodeFailed
+from vpnctl.actions.fleet import update
+from vpnctl.errors import NodeFailed, Unreachable
 from vpnctl.protocols.xray.plugin import ARCHIVE
 from vpnctl.remote import updating
 from vpnctl.remote.shell import Result
@@ -84,3 +87,77 @@ def test_what_is_taken_is_told_line_by_line():
     assert lines[1].split("\t")[:3] == ["program", "xray", f"x86_64 {PINNED} {ARCHIVE.builds[0][1]}"]
     assert lines[2] == "restart\tvpnctl-xray@xr0.service"
     assert shell.words == ("take", "")
+
+
+def test_what_could_not_be_kept_is_told_apart_from_what_failed():
+    with pytest.raises(updating.NothingTaken):
+        updating.take(Scripted("failed\tkeep\tupdate\t\tnowhere to be had"), "fi", [], [], one_way=False)
+    with pytest.raises(NodeFailed) as caught:
+        updating.take(Scripted("failed\tinstall\tupdate\t\tbroken"), "fi", [], [], one_way=False)
+    assert not isinstance(caught.value, updating.NothingTaken)
+
+
+def test_an_update_that_was_begun_is_about_what_it_kept():
+    lines = (
+        "begun",
+        "begun\tpackage\tnftables\t1\t2",
+        f"begun\tprogram\txray\t{'a' * 64}\t-",
+        "begun\tpackage\tx $(id)\t1\t2",
+    )
+    found = updating.look(Scripted(*lines, "package\twireguard-tools\t1\t9"), "fi", ["wireguard-tools"], [ARCHIVE])
+    assert found.begun
+    assert [(each.name, each.now, each.then) for each in found.found] == [
+        ("nftables", "1", "2"),
+        ("xray", "a" * 64, PINNED),
+    ]
+
+
+@pytest.fixture
+def answering(service, fleet, monkeypatch):
+    """The node's update script as one that answers with these lines."""
+
+    def say(*lines):
+        monkeypatch.setattr(update, "_opened", lambda *_: contextlib.nullcontext(Scripted(*lines)))
+        return service
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--package", "wiregaurd-tools"), 2, "no node has wiregaurd-tools of ours"),
+        (("--package", "wireguard-tools=1;id"), 2, "is not a package"),
+        (("--package", "nftables"), 0, "nothing is newer"),
+        (("--dry-run",), 0, "fi: wireguard-tools 1.0-1 -> 1.0-2"),
+        (("--package", "wireguard-tools=1.0-0", "--dry-run"), 0, "fi: wireguard-tools 1.0-1 -> 1.0-0"),
+    ],
+)
+def test_what_is_named_is_known_and_shown(answering, words, code, said):
+    run = answering("package\twireguard-tools\t1.0-1\t1.0-2", "package\tnftables\t1\t1")
+    done = run("node", "update", *words)
+    assert (done.code, said in done.err) == (code, True), done
+
+
+def test_a_node_that_breaks_off_ends_no_report(answering, monkeypatch):
+    run = answering("package\twireguard-tools\t1.0-1\t1.0-2")
+
+    def gone(*_args, **_more):
+        raise Unreachable("fi: the connection broke", "vpnctl node check fi")
+
+    monkeypatch.setattr(updating, "take", gone)
+    done = run("--yes", "node", "update", "--wait", "0", "--json")
+    assert done.code == 10
+    assert [(each["node"], each["fate"]) for each in done.json["updated"]] == [("fi", "gone back")]
+
+
+def test_an_update_whose_end_is_not_heard_of_is_told_as_such(answering, monkeypatch):
+    run = answering("package\twireguard-tools\t1.0-1\t1.0-2")
+
+    def gone(*_args, **_more):
+        raise Unreachable("fi: the connection broke", "vpnctl node check fi")
+
+    monkeypatch.setattr(updating, "forget", gone)
+    done = run("--yes", "node", "update", "--wait", "0")
+    assert done.code == 10
+    assert "fi: not finished: it serves, and the way back is still kept there" in done.err

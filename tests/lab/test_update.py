@@ -105,8 +105,9 @@ def test_a_core_that_does_not_serve_goes_back_by_itself_and_the_other_node_is_no
 def test_a_killed_update_goes_on_with_the_next_run(service, lab, phone):
     fi = service.nodes["fi"]
     new = pin(service, lab, "newer", lab.base / cores.TOOLS / "xray")
+    kept = "/var/lib/vpnctl/before-update"
     fi.sh(
-        "mkdir -p /var/lib/vpnctl/before-update; cd /var/lib/vpnctl; cp /usr/local/bin/xray xray.archive before-update/"
+        f"mkdir -p {kept}; cp /usr/local/bin/xray {INSTALLED} {kept}; printf 'program\\txray\\told\\t-\\n' >{kept}/plan"
     )
     done = service("--yes", "node", "update", "--wait", "1")
     assert "an update was begun there and goes on" in done.err

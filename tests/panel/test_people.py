@@ -231,3 +231,11 @@ def test_a_limit_that_the_panel_had_ends_with_the_adoption(served, cli, panel):
     client = panel.clients(3)["rich@there"]
     assert (client["totalGB"], client["expiryTime"]) == (0, 0)
     assert cli("node", "check", "p").code == 0
+
+
+def test_a_limit_hides_no_flow_that_is_another_one(served, cli, panel):
+    panel.put(3, "odd@there", totalGB=10**9, expiryTime=1893456000000, flow="")
+    before = dict(panel.clients(3)["odd@there"])
+    done = cli("node", "adopt", "p")
+    assert "odd@there stays a stranger: its flow is another one" in done.err
+    assert panel.clients(3)["odd@there"] == before

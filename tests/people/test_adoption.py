@@ -196,6 +196,20 @@ def test_a_server_keeps_an_address_of_its_own_that_is_not_the_first(there, cli):
     assert cli("node", "check", "fi").code == 0
 
 
+def test_nobody_gets_the_servers_own_address(there, cli):
+    there(text("pivpn.conf").replace("10.201.48.1/24", "10.201.48.4/24"))
+    assert cli("node", "adopt", "fi").code == 0
+    cli("user", "add", "carol", "dave")
+    given = [cli("peer", "add", f"{name}/phone", "--node", "fi", "--json").json for name in ("carol", "dave")]
+    assert "10.201.48.4" not in json.dumps(given)
+
+
+def test_nobody_gets_the_servers_own_address_by_being_adopted(there, cli):
+    there(text("pivpn.conf").replace("10.201.48.1/24", "10.201.48.2/24"))
+    done = cli("node", "adopt", "fi")
+    assert "stays a stranger: its address is the server's own" in done.err
+
+
 def test_no_key_of_the_server_is_said(there, cli):
     there(text("plain.conf"))
     secret = foreign.parse(text("plain.conf")).secret.reveal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import _fp
+from tests.fleet.test_aliens import ALIEN
 from vpnctl.errors import InvalidInput
 from vpnctl.protocols import plugin
 
@@ -136,6 +137,48 @@ def test_whoever_is_moved_to_such_a_node_gets_the_successor(lived_in, tmp_path):
     moved = lived_in("user", "migrate", "carol", "--to", "fi")
     assert moved.code == 0, moved.err
     assert endpoints(lived_in)["wg1"]["public_key"] in moved.out
+
+
+def test_a_stranger_keeps_the_old_endpoint_until_it_is_pruned(lived_in, fleet, clock, tmp_path):
+    fi = fleet["fi.example.org"]
+    fi.links["wg0"].peers[ALIEN] = ["(none)", "10.8.0.77/32", "0", "0", "0"]
+    lived_in("node", "sync", "fi")
+    told = rotate(lived_in, "--out", str(tmp_path / "new"))
+    assert "wg0 stays for 1 stranger" in told.err
+    hear(fleet, lived_in, clock, "wg1")
+    lived_in("jobs", "run", "sync")
+    assert ALIEN in fi.live_keys("wg0"), "nobody asked for it to be cut"
+    assert lived_in("--yes", "node", "sync", "fi", "--prune-aliens").code == 0
+    lived_in("jobs", "run", "sync")
+    assert set(endpoints(lived_in)) == {"wg1"}
+
+
+def test_a_command_ends_its_own_rotation_only_and_says_so(lived_in, fleet, clock, tmp_path):
+    rotate(lived_in, "--out", str(tmp_path / "new"))
+    hear(fleet, lived_in, clock, "wg1")
+    lived_in("endpoint", "add", "fi", "wireguard", "--interface", "wg5")
+    lived_in("user", "add", "dora")
+    lived_in("peer", "add", "dora/phone", "--node", "fi", "--endpoint", "wg5")
+    told = rotate(lived_in, "--out", str(tmp_path / "more"), interface="wg5")
+    assert "is removed:" not in told.err
+    assert "it is removed" not in told.err
+    assert "wg5 is removed when every device has connected anew" in told.err
+
+
+def test_an_empty_one_is_told_as_one_object_and_the_next_run_knows_it(service):
+    first = rotate(service, "--json").json
+    assert (first["changed"], first["interface"], first["port"], first["moves"]) == (True, "wg1", 51821, [])
+    again = rotate(service, "--json")
+    assert (again.code, again.json["changed"], again.json["interface"]) == (0, False, "wg1")
+    assert rotate(service, interface="wg9").code == 5
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_made(lived_in):
+    lived_in("node", "drain", "fi")
+    refused = rotate(lived_in)
+    assert refused.code == 5
+    assert "vpnctl node drain fi --off" in refused.err
+    assert set(endpoints(lived_in)) == {"wg0"}
 
 
 @pytest.mark.parametrize(

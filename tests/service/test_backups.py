@@ -156,6 +156,39 @@ def test_who_renewed_since_is_asked_for_and_kept_a_week_in_which_to_look_it_up(r
     assert len(fleet["fi.example.org"].live_keys()) == len(live) - len(renewed)
 
 
+def test_during_that_week_they_are_extended_on_the_terms_that_they_had(renewed, settled):
+    settled("--yes", "backup", "finish", "--ended", "keep")
+    done = settled("subscription", "extend", "u3")
+    assert done.code == 0, done.err
+    plans = [row["plan"] for row in settled("subscription", "list", "--user", "u3", "--json").json]
+    assert sorted(plans) == ["after-restore", "month", "month"]
+
+
+@pytest.mark.parametrize("period", ["week", "month", "rolling"])
+def test_who_topped_up_since_is_kept_whatever_the_plan_counts(settled, empty_machine, tmp_path, fleet, period):
+    plans = tmp_path / "plans.yaml"
+    small = f"- name: small\n  days: 30\n  traffic: 1 MiB\n  traffic_period: {period}\n"
+    plans.write_text(f"plans:\n{small}- name: large\n  days: 30\n  traffic_period: {period}\n")
+    assert settled("inventory", "apply", str(plans), "--yes").code == 0
+    settled("subscription", "grant", "alice", "--plan", "small")
+    fi = fleet["fi.example.org"]
+    both = fi.live_keys()
+    for peer in fi.people():
+        peer[3] = str(2**21)
+    settled("jobs", "run", "usage", "sync")
+    assert len(fi.live_keys()) == 1, "alice is cut"
+    made = settled("backup", "create", "--out", str(tmp_path / "elsewhere"), "--json").json["backup"]["file"]
+    settled("subscription", "grant", "alice", "--plan", "large")
+    assert fi.live_keys() == both
+    empty_machine()
+    assert restore(settled, tmp_path / "elsewhere" / made).code == 0
+    assert "alice is let in there, and by the backup not any more (traffic of this" in settled("backup", "finish").err
+    done = settled("--yes", "backup", "finish", "--ended", "keep")
+    assert done.code == 0, done.err
+    settled("jobs", "run", "usage", "sync", "--yes")
+    assert fi.live_keys() == both
+
+
 def test_who_is_cut_by_a_decision_is_cut_at_once_however_many_they_are(renewed, settled, fleet):
     live = fleet["fi.example.org"].live_keys()
     assert settled("--yes", "backup", "finish", "--ended", "cut").code == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +11,11 @@ from vpnctl.cli import output
 from vpnctl.cli.carry import Told, carry_out
 from vpnctl.cli.completion import complete_interfaces, complete_nodes
 from vpnctl.cli.front import current
-from vpnctl.cli.waves import Out, Untested, Wave, move_all
+from vpnctl.cli.waves import Around, Out, Untested, Wave, move_all
 
 if TYPE_CHECKING:
     from vpnctl.actions.fleet.settle import Wish
-    from vpnctl.actions.outcome import Done
+    from vpnctl.actions.outcome import Done, Settled
     from vpnctl.store.rows import Endpoint
 
 
@@ -39,7 +40,10 @@ def rotate(
     from vpnctl.actions.people import rotation
 
     front = current()
-    devices = _devices(node, interface)
+    old = _old(node, interface)
+    if old is None:
+        return 0
+    devices = _devices(old)
     if dry_run:
         return carry_out(
             lambda app: successors.rotate(app, node, interface, port),
@@ -48,17 +52,44 @@ def rotate(
             wish=_wish(prove=False),
             foretell=lambda would: _foretell(would, devices),
         )
+    with front.app.store.rehearsal() as store:  # what cannot be done is said before anything is asked
+        successors.rotate(replace(front.app, store=store), node, interface, port)
     if devices:
         front.confirm(f"{output.count(len(devices), 'device')} will need a new file. Go on?")
     new = successors.rotate(front.app, node, interface, port)
     settled = settle(front.app, new.node_ids, _wish(prove=not untested))
+    rows: dict[str, Any] = {"interface": new.made.name, "port": new.made.port}
     if any(each.code for each in settled):
-        what = f"{node} {new.made.name} follows {interface}, and nobody is moved before it serves: run it again then"
-        return output.finish(front, settled, what, saved=what)
+        what = (
+            f"{node} {new.made.name} follows {interface}, and nobody is moved before packets pass {node}: "
+            "run it again then, or with --untested"
+        )
+        return output.finish(front, settled, what, saved=what, **rows)
     front.say(f"{node} serves {new.made.protocol} with a new key on {new.made.name}, port {new.made.port}")
     plan = rotation.plan(front.app, node, interface, untested=untested)
-    code = move_all(plan, wave, out, untested=untested, empty=f"nobody is left to move from {interface}")
-    return code or _ended(node, interface)
+    around = Around(rows, lambda: _ended(node, old))
+    empty = f"nobody is left to move from {interface}"
+    return move_all(plan, wave, out, untested=untested, empty=empty, around=around)
+
+
+def _old(node: str, interface: str) -> Endpoint | None:
+    """Return the endpoint; None where it was rotated and has ended, which is said."""
+    from vpnctl.actions.fleet import successors
+    from vpnctl.errors import NotFound
+    from vpnctl.store import find
+
+    front = current()
+    with front.app.store.read() as tx:
+        home = find.node(tx, node)
+        try:
+            return find.endpoint(tx, home, interface)
+        except NotFound:
+            heir = successors.followed_by(tx, home, interface)
+            if heir is None:
+                raise
+    what = f"{interface} of {node} was rotated, and is removed: {heir.name} serves"
+    output.finish(front, [], what, changed=False, interface=heir.name, port=heir.port, moves=[], left=[])
+    return None
 
 
 def _wish(*, prove: bool) -> Wish:
@@ -68,14 +99,12 @@ def _wish(*, prove: bool) -> Wish:
     return Wish(scope=SYSTEM, always=True, prove=prove)
 
 
-def _devices(node: str, interface: str) -> list[str]:
+def _devices(old: Endpoint) -> list[str]:
     """Return the devices that would need a new file."""
     from vpnctl.actions.people import residents
-    from vpnctl.store import find
 
     app = current().app
     with app.store.read() as tx:
-        old = find.endpoint(tx, find.node(tx, node), interface)
         people, _ = residents.on_endpoint(tx, old, app.clock())
     return [f"{each.name}/{device}" for each in people for device in each.devices]
 
@@ -87,16 +116,20 @@ def _foretell(would: Done[Endpoint], devices: list[str]) -> None:
         front.say("these devices would need a new file: " + ", ".join(devices))
 
 
-def _ended(node: str, interface: str) -> int:
+def _ended(node: str, old: Endpoint) -> list[Settled]:
     """Remove the old endpoint where nobody is on it; else say what it waits for."""
     from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.people import rotation
-    from vpnctl.errors import worst
 
     front = current()
-    settled = settle(front.app, rotation.end(front.app), _wish(prove=False))
-    for each in settled:
-        front.say(each.error or f"{each.node}: nobody is left on {interface}; it is removed")
-    if not settled:
-        front.say(f"{interface} is removed when every device has connected anew: vpnctl peer list --node {node}")
-    return worst(each.code for each in settled)
+    strangers = rotation.strangers(front.app, old.id)
+    ended = rotation.end(front.app, only=old.id)
+    settled = settle(front.app, ended, _wish(prove=False))
+    if ended:
+        front.say(f"nobody is left on {old.name}; it is removed")
+    elif strangers:
+        front.say(f"{old.name} stays for {output.count(strangers, 'stranger')}: vpnctl node show {node} lists them")
+        front.say(f"    to end it all the same: vpnctl node sync {node} --prune-aliens")
+    else:
+        front.say(f"{old.name} is removed when every device has connected anew: vpnctl peer list --node {node}")
+    return settled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,16 +69,29 @@ class _Done:
     """Devices whose new file nobody has sent or written."""
 
 
-def move_all(plan: MovingPlan, wave: int, out: Path | None, *, untested: bool, empty: str) -> int:
+@dataclass(frozen=True)
+class Around:
+    """What else a command does beside the moving: what it did `before`, as rows, and what it does after it."""
+
+    before: dict[str, Any] = field(default_factory=dict)
+    after: Callable[[], list[Settled]] = list
+
+
+def move_all(
+    plan: MovingPlan, wave: int, out: Path | None, *, untested: bool, empty: str, around: Around | None = None
+) -> int:
     """Move them in waves, hand the new files out, report; return the exit code. `empty`: what to say of nobody."""
     from vpnctl.actions.fleet.settle import settle
     from vpnctl.errors import worst
 
     front = current()
     done = _Done(left=list(plan.left))
+    more = around or Around()
     if not plan.moves:
         told = "" if plan.left else empty
-        return worst((output.finish(front, [], told, changed=False, moves=[], left=done.left), recap(done.left)))
+        rows: dict[str, Any] = {**more.before, "moves": [], "left": done.left}
+        code = output.finish(front, more.after(), told, changed=bool(more.before), saved=told, **rows)
+        return worst((code, recap(done.left)))
     if out is not None:
         out.mkdir(mode=0o700, exist_ok=True)
     parts = list(plan.waves(wave))
@@ -93,7 +106,8 @@ def move_all(plan: MovingPlan, wave: int, out: Path | None, *, untested: bool, e
         # The grace runs from the handing out on. Those nodes are told once: a lost one would be waited for each time.
         behind = {node for each in done.moved for node in (each.old_node.id, *each.new.elsewhere)} - done.settled.keys()
         done.settled |= {each.node_id: each for each in settle(front.app, behind)}
-    return worst((_report(plan, done, out), recap(done.left)))
+    done.settled |= {each.node_id: each for each in more.after()}
+    return worst((_report(plan, done, out, more.before), recap(done.left)))
 
 
 def _one_wave(wave: Sequence[Move], done: _Done, out: Path | None, *, untested: bool) -> bool:
@@ -122,7 +136,7 @@ def _hand_out(moved: Sequence[Moved], done: _Done, out: Path | None) -> None:
     done.by_hand += 0 if out is not None else len(moved) - len(sent)
 
 
-def _report(plan: MovingPlan, done: _Done, out: Path | None) -> int:
+def _report(plan: MovingPlan, done: _Done, out: Path | None, more: dict[str, Any]) -> int:
     front = current()
     people = {each.new.user.name for each in done.moved}
     waiting = len({move.user for move in plan.moves} - people - {each.user for each in done.left})
@@ -149,7 +163,8 @@ def _report(plan: MovingPlan, done: _Done, out: Path | None) -> int:
         list(done.settled.values()),
         what,
         saved=what,
-        changed=bool(people),
+        **more,
+        changed=bool(people) or bool(more),
         moves=moves,
         peers=done.rows,
         left=done.left,

@@ -94,5 +94,7 @@ fetch_program() {
   download "$work/$name.zip" "$url" || return
   [ "$(sha256sum <"$work/$name.zip")" = "$sum  -" ] || { echo "what came from $url is not what was expected: its checksum differs"; return "$no_source"; }
   unzip -p "$work/$name.zip" "$name" >"$work/$name" && chmod 755 "$work/$name" && sync "$work/$name" || return 1
-  mkdir -p "$state" && echo "$sum" >"$state/$name.archive" && mv -T "$work/$name" "/usr/local/bin/$name" && sync /usr/local/bin
+  # The note comes after the program: with the note of a newer one, an older program would pass for it.
+  mkdir -p "$state" && mv -T "$work/$name" "/usr/local/bin/$name" && sync /usr/local/bin &&
+    echo "$sum" >"$state/$name.archive.new" && sync "$state/$name.archive.new" && mv -T "$state/$name.archive.new" "$state/$name.archive"
 }

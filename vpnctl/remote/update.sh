@@ -6,10 +6,13 @@
 # stdout: tab-separated records, closed by "end NONCE".
 keep=$state/before-update
 
-# Arguments: packages, programs, each in one word. Says what is there and what the server's sources have.
+# Arguments: packages, programs, each in one word. Says what is there and what the server's sources have; and of an
+# update that was begun, what it is about: `begun KIND NAME OLD NEW`. Lists that cannot be fetched are as they were.
 versions() {
-  local each now next word said
-  said=$(patiently update) || fail lists update "$said"
+  local each now next word line
+  [ ! -d "$keep" ] || say begun
+  [ ! -r "$keep/plan" ] || while IFS= read -r line; do say begun "$line"; done <"$keep/plan"
+  patiently update >/dev/null
   for each in $1; do
     now=$(dpkg-query -W -f '${Version}' "$each" 2>/dev/null)
     next=$(apt-cache policy "$each" | awk '$1 == "Candidate:" { print $2 }')
@@ -20,21 +23,26 @@ versions() {
     [ ! -r "$state/$each.archive" ] || read -r word <"$state/$each.archive"
     say program "$each" "$word"
   done
-  [ ! -d "$keep" ] || say begun
 }
 
 # What is there is kept first, whole, or nothing is changed: that is the way back. $1: `one-way` where none is asked for.
 keep_all() {
-  local line verb name now
-  rm -rf "$keep.new" && mkdir -p "$keep.new" || return 1
+  local line verb name then now
+  rm -rf "$keep.new" "$keep.old" && mkdir -p "$keep.new" || return 1
   for line in "${plan[@]}"; do
-    IFS=$tab read -r verb name _ <<<"$line"
+    IFS=$tab read -r verb name then <<<"$line"
     case $verb in
       package)
         now=$(dpkg-query -W -f '${Version}' "$name") || return 1
         (cd "$keep.new" && patiently -o APT::Sandbox::User=root download "$name=$now") || cached "$name" "$now" ||
-          [ "$1" = one-way ] || { echo "version $now of $name is nowhere to be had any more"; return "$no_package"; } ;;
-      program) cp -p "/usr/local/bin/$name" "$state/$name.archive" "$keep.new" || return 1 ;;
+          if [ "$1" = one-way ]; then echo "$name" >>"$keep.new/lost"; else
+            echo "version $now of $name is nowhere to be had any more; --one-way goes on without a way back"
+            return "$no_package"
+          fi
+        echo "package$tab$name$tab$now$tab$then" >>"$keep.new/plan" ;;
+      program)
+        cp -p "/usr/local/bin/$name" "$state/$name.archive" "$keep.new" || return 1
+        echo "program$tab$name$tab$(head -n 1 "$state/$name.archive")$tab-" >>"$keep.new/plan" ;;
       restart) printf '%s\n' "$name" >>"$keep.new/units" ;;
     esac
   done
@@ -73,7 +81,8 @@ go_back() {
       cp -p "$each" "$state/$name.archive" || return 1
   done
   sync
-  restart_all
+  restart_all || return
+  [ ! -s "$keep/lost" ] || { echo "there is no way back for $(tr '\n' ' ' <"$keep/lost")"; return 1; }
 }
 
 attempt() {
@@ -92,7 +101,7 @@ update() {
       mapfile -t plan
       { [ -d "$keep" ] || attempt keep keep_all "$3"; } && attempt install install_all && attempt restart restart_all ;;
     back) [ ! -d "$keep" ] || attempt back go_back ;;
-    done) rm -rf "$keep" ;;
+    done) [ ! -d "$keep" ] || { mv -T "$keep" "$keep.old" && rm -rf "$keep.old"; } ;;
   esac
   say end "$nonce"
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -36,7 +36,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Versions:
-    """What a node has of ours. `begun`: an update was begun there, and neither taken back nor kept."""
+    """What a node has of ours. `begun`: an update was begun there, and neither taken back nor kept.
+
+    Then `found` is what that one is about.
+    """
 
     found: tuple[Version, ...]
     begun: bool
@@ -54,6 +57,10 @@ def look(shell: Shell, node: str, packages: Sequence[str], archives: Sequence[Ar
     programs = {each.program: each for each in archives}
     records = _run(shell, node, "look", " ".join(packages), " ".join(programs))
     found = []
+    begun = [each for each in records if each[0] == "begun"]
+    kept = [_begun(words, programs) for _, *words in begun if len(words) == 4]  # noqa: PLR2004 - kind, name, old, new
+    if begun:
+        return Versions(tuple(each for each in kept if each is not None), begun=True)
     for kind, *words in records:
         if not all(_VERSION.fullmatch(word) for word in words):
             continue
@@ -63,11 +70,21 @@ def look(shell: Shell, node: str, packages: Sequence[str], archives: Sequence[Ar
             case "program", [name, now] if name in programs and now != "-":
                 digests = [digest for _, _, digest in programs[name].builds]
                 found.append(Version(name, now, now if now in digests else digests[0], programs[name]))
-    return Versions(tuple(found), any(each == ["begun"] for each in records))
+    return Versions(tuple(found), begun=False)
+
+
+def _begun(words: Sequence[str], programs: Mapping[str, Archive]) -> Version | None:
+    kind, name, now, then = words
+    if not all(_VERSION.fullmatch(word) for word in words):
+        return None
+    if kind == "package":
+        return Version(name, now, then)
+    archive = programs.get(name)
+    return Version(name, now, archive.builds[0][2], archive) if archive else None
 
 
 def take(shell: Shell, node: str, versions: Sequence[Version], units: Sequence[str], *, one_way: bool) -> None:
-    """Keep what is there, install these versions, start what runs them anew. Raises NodeFailed."""
+    """Keep what is there, install these versions, start what runs them anew. Raises NothingTaken, or NodeFailed."""
     lines = [_line(each) for each in versions] + [f"restart\t{unit}" for unit in units]
     _run(shell, node, "take", "one-way" if one_way else "", stdin="".join(f"{line}\n" for line in lines).encode())
 
@@ -90,13 +107,18 @@ def forget(shell: Shell, node: str) -> None:
     _run(shell, node, "done")
 
 
+class NothingTaken(NodeFailed):
+    """What was there could not be kept, so nothing was changed."""
+
+
 def _run(shell: Shell, node: str, *words: str, stdin: bytes = b"") -> list[list[str]]:
     nonce = secrets.token_hex(8)
     result = shell.run(("bash", "-c", _script(), "update", nonce, *words), stdin, SECONDS)
     records = [line.split("\t") for line in result.stdout.decode("utf-8", "replace").split("\n")]
     failed = next((each for each in records if each[0] == "failed"), None)
     if failed is not None:
-        raise NodeFailed(f"{node}: {quoted(failed[-1])}", f"vpnctl node check {node}")
+        kind = NothingTaken if failed[1:2] == ["keep"] else NodeFailed
+        raise kind(f"{node}: {quoted(failed[-1])}", f"vpnctl node check {node}")
     if result.status != 0 or ["end", nonce] not in records:
         raise NodeFailed(f"{node}: the answer of the node makes no sense: it is not whole", f"vpnctl node check {node}")
     return records

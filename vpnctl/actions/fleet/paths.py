@@ -39,19 +39,20 @@ def tries(app: App, view: View) -> dict[str, tuple[str | None, str | None]]:
 
 def _free(tx: Tx, endpoint: Endpoint) -> tuple[str | None, str | None]:
     pools = plugin(endpoint.protocol).pools(endpoint.options)
+    own = {pools.own_v4} if pools.own_v4 else set()
     return (
-        _last_free(tx, endpoint, pools.v4, models.peer.c.ipv4),
-        _last_free(tx, endpoint, pools.v6, models.peer.c.ipv6),
+        _last_free(tx, endpoint, pools.v4, models.peer.c.ipv4, own),
+        _last_free(tx, endpoint, pools.v6, models.peer.c.ipv6, set()),
     )
 
 
-def _last_free(tx: Tx, endpoint: Endpoint, pool: Network | None, column: sa.Column[str]) -> str | None:
+def _last_free(tx: Tx, endpoint: Endpoint, pool: Network | None, column: sa.Column[str], own: set[str]) -> str | None:
     if pool is None:
         return None
     low, high = 2, pool.num_addresses - (3 if pool.num_addresses > _SMALL else 2)  # `measure` has the one after it
     near = [str(pool.network_address + number) for number in range(max(low, high - _LOOKED_AT), high + 1)]
     here = (models.peer.c.endpoint_id == endpoint.id, column.in_(near))
-    taken = set(tx.execute(sa.select(column).where(*here)).scalars())
+    taken = own | set(tx.execute(sa.select(column).where(*here)).scalars())
     kept = (models.alien.c.endpoint_id == endpoint.id, models.alien.c.pruned_at.is_(None))
     for networks in tx.execute(sa.select(models.alien.c.allowed_ips).where(*kept)).scalars():
         taken |= {each.partition("/")[0] for each in networks.split(", ")}

@@ -66,9 +66,10 @@ def shake_all(app: App, node: Node) -> dict[str, Handshake | None]:
 
 def address(endpoint: Endpoint) -> str:
     """Return the address that the probe peer has while it measures: the pool's last one, which is given out last."""
-    pool = plugin(endpoint.protocol).pools(endpoint.options).v4
-    assert pool is not None  # noqa: S101 - only endpoints with a pool are measured
-    return str(pool.broadcast_address - 1)
+    pools = plugin(endpoint.protocol).pools(endpoint.options)
+    assert pools.v4 is not None  # noqa: S101 - only endpoints with a pool are measured
+    last = pools.v4.broadcast_address - 1
+    return str(last if str(last) != pools.own_v4 else last - 1)
 
 
 def conversation(app: App, endpoint: Endpoint) -> Conversation | None:

@@ -8,7 +8,8 @@ from vpnctl.app import App
 from vpnctl.errors import Conflict
 from vpnctl.protocols import plugin
 from vpnctl.store import events, find, models
-from vpnctl.store.rows import Endpoint
+from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Endpoint, Node
 
 
 def upgrade(app: App, node_name: str, name: str) -> Done[Endpoint]:
@@ -49,6 +50,8 @@ def rotate(app: App, node_name: str, name: str, port: int | None = None) -> Done
                         f"leave --port out, or: vpnctl endpoint remove {node.name} {other.name}",
                     )
                 return Done(other, [node.id])
+        if node.draining_at is not None:
+            raise Conflict(f"node {node.name} is being drained", f"vpnctl node drain {node.name} --off")
         given = {"forward_rule": row.forward_rule, "port": port}
         new = NewEndpoint(row.protocol, general(given), plugin(row.protocol).renewed(row.options))
         made = create(tx, app, node, new)
@@ -56,3 +59,11 @@ def rotate(app: App, node_name: str, name: str, port: int | None = None) -> Done
         subject = ("endpoint", row.id, f"{node.name} {name}")
         events.record(tx, stamp(app), "endpoint.rotate", subject, None, {"successor": made.name, "port": made.port})
         return Done(made, [node.id])
+
+
+def followed_by(tx: Tx, node: Node, name: str) -> Endpoint | None:
+    """Return the living successor of an endpoint that was called so and ended; None where there is none."""
+    table = models.endpoint.c
+    ended = (table.node_id == node.id, table.name == name, table.removed_at.is_not(None))
+    heirs = [each.successor_id for each in tx.all(Endpoint, *ended, order=table.removed_at) if each.successor_id]
+    return tx.one(Endpoint, table.id == heirs[-1], table.removed_at.is_(None)) if heirs else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -14,15 +14,15 @@ from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Settled, stamp
 from vpnctl.app import App
-from vpnctl.errors import NodeFailed, VpnctlError
+from vpnctl.errors import Conflict, InvalidInput, VpnctlError
 from vpnctl.remote import updating
 from vpnctl.remote.shell import Shell
-from vpnctl.remote.updating import Version
+from vpnctl.remote.updating import NothingTaken, Version
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.desired import Desired
 from vpnctl.store import events, find, models
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Node, Peer
+from vpnctl.store.rows import HTTPS, Node, Peer
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Available:
     node: Node
     newer: tuple[Version, ...] = ()
     """What would change."""
+    known: frozenset[str] = frozenset()
+    """Names of all that is ours there."""
     begun: bool = False
     """An update was begun there, and a killed run has neither kept it nor taken it back."""
     error: str = ""
@@ -44,6 +46,8 @@ class UpdateFate(StrEnum):
     UPDATED = "updated"
     UNWELL = "not touched"
     """The node did not agree, or packets did not pass, before anything was changed."""
+    UNPROVEN = "not finished"
+    """It is updated, and did not answer at last: the next run ends it."""
     BACK = "gone back"
     STUCK = "not gone back"
     """It failed, and so did the way back."""
@@ -70,15 +74,24 @@ def available(app: App, names: Sequence[str], only: Mapping[str, str]) -> list[A
         nodes = [find.node(tx, name) for name in dict.fromkeys(names)] or sorted(
             tx.all(Node, models.node.c.retired_at.is_(None)), key=lambda node: (_devices(tx, node), node.name)
         )
-        views = [load(tx, node.id, app.clock(), people=False) for node in nodes if node.kind != "https"]
+        shut = next((node.name for node in nodes if names and node.kind == HTTPS), None)
+        if shut is not None:
+            raise Conflict(f"{shut} is a panel, and all of it that we reach", "its keeper updates it")
+        views = [load(tx, node.id, app.clock(), people=False) for node in nodes if node.kind != HTTPS]
 
     def one(view: View) -> Available:
         try:
             return _available(app, view, only)
+        except InvalidInput:
+            raise
         except VpnctlError as error:
             return Available(view.node, error=error.what, code=error.code)
 
-    return side_by_side(app, one, views)
+    found = side_by_side(app, one, views)
+    unknown = sorted(only.keys() - frozenset().union(*(each.known for each in found)))
+    if unknown and not any(each.error for each in found):
+        raise InvalidInput(f"no node has {unknown[0]} of ours", "vpnctl node update --dry-run shows what there is")
+    return found
 
 
 def _devices(tx: Tx, node: Node) -> int:
@@ -88,15 +101,20 @@ def _devices(tx: Tx, node: Node) -> int:
 
 def _available(app: App, view: View, only: Mapping[str, str]) -> Available:
     want = desired(app, view)
+    cores = {each.program for each in want.archives}
+    named = next((name for name, version in only.items() if version and name in cores), None)
+    if named is not None:
+        how = f"the setting {named}_archive names another one"
+        raise InvalidInput(f"{named} comes from an archive, not in versions", how)
+    packages = [name for name, _ in want.packages]
     with _opened(app, view.node) as opened:
-        packages = [name for name, _ in want.packages if not only or name in only]
-        archives = [each for each in want.archives if not only or each.program in only]
-        seen = updating.look(opened, view.node.name, packages, archives)
-    meant = [
-        Version(each.name, each.now, only[each.name]) if only.get(each.name) and each.archive is None else each
-        for each in seen.found
-    ]
-    return Available(view.node, tuple(each for each in meant if each.now != each.then), seen.begun)
+        seen = updating.look(opened, view.node.name, packages, want.archives)
+    known = frozenset(cores.union(packages))
+    if seen.begun:
+        return Available(view.node, seen.found, known, begun=True)
+    wanted = [replace(each, then=only.get(each.name) or each.then) for each in seen.found]
+    newer = [each for each in wanted if each.now != each.then and (not only or each.name in only)]
+    return Available(view.node, tuple(newer), known)
 
 
 def roll_out(
@@ -111,9 +129,8 @@ def roll_out(
     if done.fate is UpdateFate.UPDATED:
         pause()
         done = prove(app, first, done)
+        done = keep(app, first, done) if done.fate is UpdateFate.UPDATED else done
     outcomes = [done]
-    if done.fate is UpdateFate.UPDATED:
-        keep(app, first, done)
     while rest and all(each.fate is UpdateFate.UPDATED for each in outcomes):
         part, rest = rest[:wave], rest[wave:]
         outcomes += side_by_side(app, lambda each: _whole(app, each, one_way=one_way), part)
@@ -122,9 +139,7 @@ def roll_out(
 
 def _whole(app: App, each: Available, *, one_way: bool) -> Updated:
     done = update(app, each, one_way=one_way)
-    if done.fate is UpdateFate.UPDATED:
-        keep(app, each, done)
-    return done
+    return keep(app, each, done) if done.fate is UpdateFate.UPDATED else done
 
 
 def update(app: App, each: Available, *, one_way: bool = False) -> Updated:
@@ -142,7 +157,9 @@ def update(app: App, each: Available, *, one_way: bool = False) -> Updated:
             updating.take(way, name, each.newer, _units(app, each.node, each.newer), one_way=one_way)
         after = _proof(app, each.node)
         error, code = after.error, after.code
-    except NodeFailed as failure:
+    except NothingTaken as failure:
+        return Updated(name, UpdateFate.UNWELL, error=failure.what, code=failure.code)
+    except VpnctlError as failure:
         error, code = failure.what, failure.code
     return back(app, each, error, code) if code else Updated(name, UpdateFate.UPDATED, each.newer)
 
@@ -169,15 +186,20 @@ def back(app: App, each: Available, error: str, code: int) -> Updated:
     return Updated(each.node.name, UpdateFate.STUCK, error=error, code=code)
 
 
-def keep(app: App, each: Available, done: Updated) -> None:
+def keep(app: App, each: Available, done: Updated) -> Updated:
     """Let go of the way back, and note what was changed."""
-    with _opened(app, each.node) as way:
-        updating.forget(way, each.node.name)
+    try:
+        with _opened(app, each.node) as way:
+            updating.forget(way, each.node.name)
+    except VpnctlError as failure:
+        error = f"it serves, and the way back is still kept there: {failure.what}"
+        return replace(done, fate=UpdateFate.UNPROVEN, error=error, code=failure.code)
     with app.store.write() as tx:
         subject = ("node", each.node.id, each.node.name)
         was = {version.name: version.now for version in done.changed}
         now = {version.name: version.then for version in done.changed}
         events.record(tx, stamp(app), "node.update", subject, was, now)
+    return done
 
 
 @contextlib.contextmanager

@@ -247,6 +247,8 @@ class Room:
         if endpoint.id not in self._free:
             pools = plugin(endpoint.protocol).pools(endpoint.options)
             taken = pooled.taken(self._tx, endpoint, self._app.clock() - QUARANTINE) if pools else {}
+            if pools.own_v4:
+                taken[4].add(pools.own_v4)
             self._free[endpoint.id] = (
                 addresses.free(pools.v4, taken[4]) if pools.v4 else repeat(None),
                 addresses.free(pools.v6, taken[6]) if pools.v6 else repeat(None),

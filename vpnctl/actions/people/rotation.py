@@ -14,7 +14,7 @@ from vpnctl.actions.people import evacuation, residents
 from vpnctl.actions.people.evacuation import Move, MovingPlan
 from vpnctl.app import App
 from vpnctl.store import find, models
-from vpnctl.store.rows import Endpoint, Node
+from vpnctl.store.rows import Alien, Endpoint, Node
 
 
 def plan(app: App, node_name: str, name: str, *, untested: bool = False) -> MovingPlan:
@@ -35,16 +35,27 @@ def _move(node: Node, new: Endpoint, name: str, devices: tuple[str, ...]) -> Mov
     return Move(name, node.name, node.name, devices, endpoint=new.name)
 
 
-def end(app: App) -> list[str]:
-    """Remove every endpoint that nobody is on and that has a successor; return the ids of the nodes to settle."""
-    row, heir, peer = models.endpoint.c, models.endpoint.alias(), models.peer.c
-    lived = sa.select(peer.id).where(peer.endpoint_id == row.id, peer.revoked_at.is_(None))
+def end(app: App, only: str | None = None) -> list[str]:
+    """Remove every endpoint that has a successor and nobody left, no stranger either; or `only` the one of that id.
+
+    Returns the ids of the nodes to settle.
+    """
+    row, heir, peer, alien = models.endpoint.c, models.endpoint.alias(), models.peer.c, models.alien.c
+    lived = sa.exists(sa.select(peer.id).where(peer.endpoint_id == row.id, peer.revoked_at.is_(None)))
+    strange = sa.exists(sa.select(alien.id).where(alien.endpoint_id == row.id, alien.pruned_at.is_(None)))
     serves = (heir.c.removed_at.is_(None), heir.c.proven_at.is_not(None))
-    followed = sa.select(heir.c.id).where(heir.c.id == row.successor_id, *serves)
+    followed = sa.exists(sa.select(heir.c.id).where(heir.c.id == row.successor_id, *serves))
+    meant = (row.removed_at.is_(None), followed, sa.not_(lived), sa.not_(strange), *([row.id == only] if only else []))
     found: list[str] = []
     with app.store.write() as tx:
-        for each in tx.all(Endpoint, row.removed_at.is_(None), sa.exists(followed), sa.not_(sa.exists(lived))):
+        for each in tx.all(Endpoint, *meant):
             node = tx.one(Node, models.node.c.id == each.node_id, models.node.c.retired_at.is_(None))
             if node is not None:
                 found += [node.id, *endpoints.dissolve(tx, app, node, each, revoke=False)]
     return sorted(set(found))
+
+
+def strangers(app: App, endpoint_id: str) -> int:
+    """Return how many strangers are on an endpoint: they have no file that could be made anew, so it stays for them."""
+    with app.store.read() as tx:
+        return len(tx.all(Alien, models.alien.c.endpoint_id == endpoint_id, models.alien.c.pruned_at.is_(None)))

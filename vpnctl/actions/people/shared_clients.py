@@ -47,7 +47,8 @@ def adopt(app: App, name: str, found: Observed) -> Done[Adopted]:
             node = find.node(tx, name)
             rows = {each.name: each for each in find.endpoints(tx, node) if client_adopter(each.protocol)}
             for row, kind, peer in _nobodys(tx, rows.values(), found):
-                why = kind.unfit(row.options, peer)
+                several = sum(peer.identity in each.peers for each in found.endpoints.values()) > 1
+                why = "it is in several inbounds" if several else kind.unfit(row.options, peer)
                 if why:
                     strangers.append((peer.identity, why))
                     continue

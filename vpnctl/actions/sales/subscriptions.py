@@ -78,6 +78,10 @@ def grant(app: App, name: str, plan: str, *, paid: Paid | str | None = None, que
         )
 
 
+GRACE = "after-restore"
+"""What the period is called that a restored backup gives to who may have renewed since; no plan that is sold."""
+
+
 def extend(
     app: App, name: str, *, plan: str | None = None, days: int | None = None, paid: Paid | str | None = None
 ) -> Granted:
@@ -91,12 +95,13 @@ def extend(
         rows = [row for row in periods.of(tx, user) if row.cancelled_at is None]
         if not rows:
             raise Conflict(f"{name} has no subscription", f"vpnctl subscription grant {name} --plan PLAN")
-        last = max(rows, key=lambda row: row.ends_at)
+        bought = [row for row in rows if row.plan != GRACE] or rows
+        last = max(bought, key=lambda row: row.ends_at)
         if app.settings.extend_once and any(row.starts_at > app.clock() for row in rows):
             raise Conflict(
                 f"{name}'s subscription is extended already, to {last.ends_at:%Y-%m-%d}", "extend_once is on"
             )
-        terms = _terms(tx, periods.covering(rows, app.clock()) or last, plan, days)
+        terms = _terms(tx, periods.covering(bought, app.clock()) or last, plan, days)
         return add(tx, app, user, terms, Sale("subscription.extend", paying.named(paid)))
 
 
@@ -116,13 +121,14 @@ def _terms(tx: Tx, last: Subscription, plan: str | None, days: int | None) -> Pl
 class Sale:
     """How a period comes about: the verb of its event, what was paid, whether it is a trial.
 
-    With `upgrade`, a bigger plan than the running one begins now.
+    With `upgrade`, a bigger plan than the running one begins now; with `at_once`, any, beside what runs.
     """
 
     verb: str
     paid: Paid | None = None
     trial: bool = False
     upgrade: bool = False
+    at_once: bool = False
 
 
 def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
@@ -137,7 +143,8 @@ def add(tx: Tx, app: App, user: User, terms: Plan, sale: Sale) -> Granted:
         gained = (old.ends_at - new.ends_at for old, new in zip(rows, converted, strict=True))
         rows = closed_up(tx, converted, sum(gained, timedelta(0)), now)
     kept = _make_way(tx, app, user, rows, terms) if sale.upgrade else None
-    row = _period(app, user, terms, sale, price, now if kept else next_start([span(each) for each in rows], now))
+    begins = now if kept or sale.at_once else next_start([span(each) for each in rows], now)
+    row = _period(app, user, terms, sale, price, begins)
     tx.insert(row)
     if user.unlimited:
         tx.update(User, models.user.c.id == user.id, unlimited=False)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from vpnctl.actions.fleet.desired import View
 from vpnctl.actions.sales import subscriptions
-from vpnctl.actions.sales.subscriptions import Sale
+from vpnctl.actions.sales.subscriptions import GRACE, Sale
 from vpnctl.app import App
 from vpnctl.rules.access import Reason, why_not_person
 from vpnctl.rules.observed import Observed
@@ -17,8 +17,6 @@ from vpnctl.store.rows import Plan, User
 
 DAYS = 7
 """How long they are kept: time to look up what they paid."""
-PLAN = "after-restore"
-"""What the period of these days is called; no plan that is sold."""
 RENEWABLE = frozenset({Reason.ENDED, Reason.NO_ACCESS, Reason.QUOTA, Reason.PERIOD_QUOTA})
 """What a purchase since would have ended."""
 
@@ -35,18 +33,18 @@ def ran_out(view: View, observed: Observed) -> dict[str, str]:
 
 
 def keep(tx: Tx, app: App, names: Collection[str]) -> None:
-    """Give these users `DAYS` without limits from now; what they have, and did not use up, comes after that."""
+    """Give these users `DAYS` without limits from now, beside what they have."""
     now = app.clock()
     for name in sorted(names):
         user = tx.one(User, models.user.c.name == name, models.user.c.removed_at.is_(None))
         if user is not None and why_not_person(person(tx, user, now), now) in RENEWABLE:
-            subscriptions.add(tx, app, user, _terms(app), Sale("subscription.grant", upgrade=True))
+            subscriptions.add(tx, app, user, _terms(app), Sale("subscription.grant", at_once=True))
 
 
 def _terms(app: App) -> Plan:
     return Plan(
         id="",
-        name=PLAN,
+        name=GRACE,
         title="",
         days=DAYS,
         locations=[],

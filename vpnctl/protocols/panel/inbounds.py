@@ -24,7 +24,7 @@ KEEPER = "vpnctl-keep-"
 """Begins the name of a client that may not connect and keeps an inbound from being empty."""
 _IDENTITY = 44
 _HELD = {outside.TROJAN: "password", outside.SHADOWSOCKS: "password", "hysteria": "auth", "hysteria2": "auth"}
-LIMIT, FLOW = "a limit that is not ours", "flow"
+LIMIT, FLOW, TWICE = "a limit that is not ours", "flow", "its name twice"
 """What may be odd about a client, beside its switch."""
 OURS = re.compile(r"p-[0-9a-f]{20}")
 """How the names begin and end that we give."""
@@ -137,17 +137,18 @@ def _peers(protocol: str, clients: Sequence[Mapping[str, Any]], stats: object, f
             enabled=(client.get("enable") is not False and row.get("enable", True) is not False)
             or (before is not None and before.enabled),
             switched_off=client.get("enable") is False and (before is None or before.switched_off),
-            odd=_odd(protocol, client, flow) if before is None else "its name twice",
+            odd=_odd(protocol, client, flow) if before is None else TWICE,
         )
     return peers
 
 
 def _odd(protocol: str, client: Mapping[str, Any], flow: str) -> str:
+    if protocol == outside.VLESS and (client.get("flow") or "") != flow:
+        return FLOW
     if client.get("totalGB") or client.get("expiryTime"):
         return LIMIT
-    if not isinstance(client.get("enable"), bool):  # the core takes such a client for enabled
-        return "its switch"
-    return FLOW if protocol == outside.VLESS and (client.get("flow") or "") != flow else ""
+    # The core takes a client without a switch for enabled.
+    return "" if isinstance(client.get("enable"), bool) else "its switch"
 
 
 def _seconds(milliseconds: object) -> int | None:

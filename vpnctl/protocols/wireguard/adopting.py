@@ -101,6 +101,8 @@ class WireGuardAdopter:
             pool = options[f"pool_v{net.version}"]
             if pool is None or net.network_address not in ipaddress.ip_network(pool):
                 return "its address is outside of the server's network"
+        if str(v4[0].network_address) == options.get("own_v4"):
+            return "its address is the server's own"
         return "its address is taken here" if str(v4[0].network_address) in taken else ""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import PROGRAM, Operator
+from tests.lab.host import run
 from tests.lab.network import FAR_V4
 
 NAME = "vpn.example.org"
@@ -197,3 +198,30 @@ def test_a_backup_host_with_another_key_gets_nothing(served, de):
     failed = served("jobs", "run", "backup", code=10)
     assert "nothing was sent" in failed.err
     assert len(json.loads(served("backup", "list", "--json").out)) == 1, "the one here was written all the same"
+
+
+def test_a_restore_on_a_full_disk_leaves_nothing_half_done_and_works_when_there_is_room(operator, lab, tmp_path):
+    operator("user", "add", "--from", "-", stdin="".join(f"u{number}\n" for number in range(500)))
+    key = operator("--yes", "vault", "renew-recovery", "--show").out
+    made = operator("backup", "create", "--out", str(tmp_path / "copy"), "--json").json["backup"]["file"]
+    new = Operator(tmp_path / "new")
+    (new.home / "state").mkdir(parents=True, mode=0o700)
+    run("mount", "-t", "tmpfs", "-o", "size=200k,mode=700", "tmpfs", str(new.home / "state"))
+    try:
+        restore = (
+            "--yes",
+            "--config",
+            str(tmp_path / "vpnctl.yaml"),
+            "backup",
+            "restore",
+            str(tmp_path / "copy" / made),
+        )
+        full = new(*restore, stdin=key, code=None)
+        assert full.code == 9, full
+        assert "No space left" in full.err
+        assert [path.name for path in (new.home / "state").iterdir() if "vpnctl.db" in path.name] == []
+        run("mount", "-o", "remount,size=64m", str(new.home / "state"))
+        new(*restore, stdin=key)
+        assert len(new("user", "list", "--limit", "0", "--json").json) == 500
+    finally:
+        run("umount", "-l", str(new.home / "state"))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import os
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import cannot
-from tests.lab import amneziawg
-from tests.lab.network import FAR_V4
+from tests.lab import amneziawg, cores
+from tests.lab.conftest import Operator, wipe
+from tests.lab.network import FAR_V4, SITE
+from tests.lab.phones import Phone
 from vpnctl.protocols import keypair
 
 SERVER = """[Interface]
@@ -40,6 +44,7 @@ AllowedIPs = 0.0.0.0/0
 PersistentKeepalive = 5
 """
 PEOPLE = 6
+CASES = Path(__file__).parents[1] / "cases/foreign"
 
 
 @pytest.fixture
@@ -190,3 +195,48 @@ def test_amneziavpns_container_is_followed_by_an_endpoint_that_its_clients_take_
     assert row["name"] == "mum"
     operator("peer", "suspend", "mum/main")
     assert phone.silent(FAR_V4)
+
+
+def test_marzbans_users_go_on_with_the_links_that_they_have(operator, lab, pool, tmp_path):
+    if cores.why_not():
+        cannot("Marzban's Xray", cores.why_not())
+    node = pool[0]
+    before = Operator(tmp_path / "before", more={"VPNCTL_XRAY_ARCHIVE": cores.setting(lab.base)})
+    before("init", "--yes")
+    before.take("fi", node)
+    own = ("--option", f"target={FAR_V4}:443", "--option", f"server_name={SITE}", "--option", "private_networks=allow")
+    before("endpoint", "add", "fi", "xray", "--port", "8443", *own)
+    before("user", "add", "alice")
+    before("peer", "add", "alice/phone", "--node", "fi", "--protocol", "xray")
+    phone = Phone(lab.client(), "alice/phone")
+    phone.connect(before, "xray")
+    assert phone.reaches()
+    folder = tmp_path / "marzban"
+    _marzban(folder, json.loads((node.root / "etc/vpnctl/xray/xr0.json").read_text()))
+    wipe(node)
+    assert phone.cut(), "its container was stopped"
+    operator.more["VPNCTL_XRAY_ARCHIVE"] = cores.setting(lab.base)
+    key = ("--host-key-fp", node.fingerprint(), "--identity", str(node.key))
+    operator("node", "add", "old", f"root@{node.address}", *key)
+    operator("node", "adopt", "old", "--from", str(folder), "--protocol", "xray", code=None)
+    operator("endpoint", "set", "old", "xr0", "--option", "private_networks=allow")
+    assert phone.reaches(40), "with the link that it had"
+    operator("peer", "suspend", "reza/main")
+    assert phone.cut()
+    phone.disconnect()
+
+
+def _marzban(folder, config):
+    """The data of a Marzban that serves as this config does: its only person is called reza there."""
+    folder.mkdir()
+    inbound = next(each for each in config["inbounds"] if each["protocol"] == "vless")
+    look = inbound["streamSettings"]["realitySettings"]
+    number = inbound["settings"]["clients"][0]["id"]
+    look["dest"] = look.pop("target", look.get("dest"))
+    (folder / "xray_config.json").write_text(json.dumps({"inbounds": [inbound]}))
+    with closing(sqlite3.connect(folder / "db.sqlite3")) as made:
+        made.executescript((CASES / "marzban/db.sql").read_text())
+        made.execute(
+            "UPDATE proxies SET settings = ? WHERE id = 1", (json.dumps({"id": number, "flow": "xtls-rprx-vision"}),)
+        )
+        made.commit()

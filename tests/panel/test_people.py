@@ -227,7 +227,7 @@ def test_a_limit_that_the_panel_had_ends_with_the_adoption(served, cli, panel):
     panel.put(3, "rich@there", totalGB=10**9, expiryTime=1893456000000, flow="xtls-rprx-vision")
     done = cli("node", "adopt", "p")
     assert done.code == 0
-    assert "limits end for rich-there/main: give these people a plan" in done.err
+    assert "note: limits that were set elsewhere end for rich-there/main: give these people a plan" in done.err
     client = panel.clients(3)["rich@there"]
     assert (client["totalGB"], client["expiryTime"]) == (0, 0)
     assert cli("node", "check", "p").code == 0

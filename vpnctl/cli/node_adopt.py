@@ -31,14 +31,14 @@ def adopt(
     ] = "wireguard",
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="wg-easy's or AmneziaVPN's data, or a copy of its file."),
+        typer.Option("--from", metavar="FILE", help="wg-easy's, AmneziaVPN's, Marzban's data, or its file."),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", help="The port that clients dial, where wg0.json does not say it.")
     ] = 51820,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
-    """Take over a WireGuard or AmneziaWG server of somebody else's, without a packet lost: same key, port, addresses.
+    """Take over a server of somebody else's as it is: WireGuard and AmneziaWG without a packet lost, Marzban's Xray.
 
     On a node with a 3x-ui panel, the clients of its inbounds become devices instead, with the links that they have.
 
@@ -106,6 +106,6 @@ def _explain(made: Adopted) -> None:
     for key, why in made.strangers:
         front.say(f"note: {key} stays a stranger: {why}")
     if made.lifted:
-        front.say(f"note: the panel's own limits end for {', '.join(made.lifted)}: give these people a plan")
+        front.say(f"note: limits that were set elsewhere end for {', '.join(made.lifted)}: give these people a plan")
     for line in made.hooks:
         front.say(f"note: kept: {clean(line)}")

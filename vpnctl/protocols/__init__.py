@@ -25,6 +25,7 @@ PLUGINS = {
 ADOPTERS = {
     "wireguard": "vpnctl.protocols.wireguard.adopting",
     "amneziawg": "vpnctl.protocols.amneziawg.adopting",
+    "xray": "vpnctl.protocols.xray.adopting",
 }
 """Protocol -> the module whose `ADOPTER` it is, where servers that others set up can be taken over."""
 

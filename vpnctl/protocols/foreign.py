@@ -22,6 +22,10 @@ class ForeignPeer:
     name: str
     secret: Secret | None = None
     enabled: bool = True
+    odd: str = ""
+    """Why it cannot be a device as it is, where its data says so."""
+    limited: bool = False
+    """Whether the server limited it by itself so far."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class Adopter(Protocol):
     """What it is called unless told."""
     folder: tuple[str, ...]
     """Names of the server's file in a folder of another program's."""
-    names: str
-    """The name of the file there that says how peers are called."""
+    beside: str
+    """The name of the file there that says who the peers are, or how they are called."""
 
     def path(self, interface: str) -> str:
         """Return where the server's file is."""
@@ -94,6 +98,9 @@ class Adopter(Protocol):
 
     def called(self, text: str) -> Mapping[str, str]:
         """Return identity -> name from that file. InvalidInput for another one."""
+
+    def peopled(self, server: ForeignServer, first: Rows, second: Rows) -> ForeignServer:
+        """Return the server with the peers in the rows of `tables`, where that file is a database."""
 
     def database(self, server: Rows, peers: Rows) -> ForeignServer:
         """Return the server in the rows of `tables`."""

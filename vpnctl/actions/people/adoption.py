@@ -101,8 +101,12 @@ def from_file(path: Path, port: int, protocol: str) -> ForeignServer:
         inside = next((path / each for each in kind.folder if (path / each).is_file()), None)
         if inside is None:
             raise InvalidInput(f"{path} has none of {', '.join(kind.folder)} in it", "see docs/adopting.md")
-        server, names = from_file(inside, port, protocol), path / kind.names
-        return named(server, kind.called(_content(names).decode("utf-8", "replace"))) if names.exists() else server
+        server, beside = from_file(inside, port, protocol), path / kind.beside
+        if not beside.exists():
+            return server
+        if _content(beside).startswith(_SQLITE):
+            return kind.peopled(server, *databases.tables(beside, kind.tables))
+        return named(server, kind.called(_content(beside).decode("utf-8", "replace")))
     raw = _content(path)
     if raw.startswith(_SQLITE):
         return kind.database(*databases.tables(path, kind.tables))
@@ -127,20 +131,21 @@ def adopt(app: App, name: str, interface: str, server: ForeignServer, protocol: 
             there = _known(tx, row)
             fresh = [each for each in server.peers if each.identity not in there]
             taken = {each for each in tx.execute(_used(row)).scalars() if each}
-            made, strangers = [], []
+            made, strangers, lifted = [], [], []
             for each in fresh:
                 why = kind.unfit(row.options, each, taken)
                 if why:
                     strangers.append((each.identity, why))
                     continue
                 made.append(adopt_device(tx, here, row, each))
-                taken |= {each.allowed_ips[0].partition("/")[0]}
+                taken |= {ip.partition("/")[0] for ip in each.allowed_ips[:1]}
+                lifted += [made[-1].device] if each.limited else []
             if made or new:
                 after = {"interface": interface, "port": row.port, "peers": len(made)}
                 events.record(tx, stamp(here), "node.adopt", ("endpoint", row.id, f"{name} {row.name}"), None, after)
                 tx.update(Endpoint, models.endpoint.c.id == row.id, changed_at=app.clock(), proven_at=None)
     lines = tuple(row.options.get("hooks") or ())
-    return Done(Adopted(row.name, new, tuple(made), tuple(strangers), lines), [node.id])
+    return Done(Adopted(row.name, new, tuple(made), tuple(strangers), lines, tuple(lifted)), [node.id])
 
 
 def _endpoint(tx: Tx, app: App, node: Node, where: tuple[str, str], server: ForeignServer) -> tuple[Endpoint, bool]:

@@ -25,7 +25,7 @@ class WireGuardAdopter:
     tables = ("interfaces_table", "clients_table")
     interface = "wg0"
     folder: tuple[str, ...] = ("wg0.conf", "awg0.conf")
-    names = "clientsTable"
+    beside = "clientsTable"
 
     def path(self, interface: str) -> str:
         """Return wg-quick's file."""
@@ -55,6 +55,10 @@ class WireGuardAdopter:
     def data(self, text: str, port: int) -> ForeignServer:
         """Return the server in wg-easy's JSON, or in a copy of wg-quick's file."""
         return foreign.wg_easy_14(text, port) if text.lstrip().startswith("{") else self.parse(text)
+
+    def peopled(self, _server: ForeignServer, _first: Rows, _second: Rows) -> ForeignServer:
+        """Refuse: a server's own file says who its peers are."""
+        raise InvalidInput(f"{self.beside} is a database", "look at that file")
 
     def database(self, server: Rows, peers: Rows) -> ForeignServer:
         """Return the server in wg-easy's database."""

@@ -1,0 +1,10 @@
+CREATE TABLE users (id INTEGER PRIMARY KEY, username VARCHAR(34), status VARCHAR(8), used_traffic BIGINT, data_limit BIGINT, expire INTEGER, created_at DATETIME, note VARCHAR(500));
+CREATE TABLE proxies (id INTEGER PRIMARY KEY, user_id INTEGER, type VARCHAR(11), settings JSON);
+INSERT INTO users VALUES (1, 'reza', 'active', 5000, 10737418240, 1893456000, '2026-01-01', NULL);
+INSERT INTO users VALUES (2, 'sara', 'disabled', 0, NULL, NULL, '2026-01-01', NULL);
+INSERT INTO users VALUES (3, 'old_one', 'active', 0, NULL, NULL, '2026-01-01', NULL);
+INSERT INTO users VALUES (4, 'trojan_only', 'active', 0, NULL, NULL, '2026-01-01', NULL);
+INSERT INTO proxies VALUES (1, 1, 'vless', '{"id": "0c5e1c3a-5c0e-4f6f-9a76-2f6a4bb8a001", "flow": "xtls-rprx-vision"}');
+INSERT INTO proxies VALUES (2, 2, 'vless', '{"id": "0c5e1c3a-5c0e-4f6f-9a76-2f6a4bb8a002", "flow": "xtls-rprx-vision"}');
+INSERT INTO proxies VALUES (3, 3, 'vless', '{"id": "0c5e1c3a-5c0e-4f6f-9a76-2f6a4bb8a003", "flow": ""}');
+INSERT INTO proxies VALUES (4, 4, 'trojan', '{"password": "x"}');

@@ -92,3 +92,21 @@ def test_a_peer_that_this_database_never_knew_keeps_its_preshared_key(app, serve
     assert settle(old, [node.id], ALL)[0].code == 0
     assert node.fake.links["wg0"].peers[carol.peer.identity][0] == carol.shared.reveal()
     assert carol.shared.reveal() in node.fake.files["/etc/wireguard/wg0.conf"][1].decode()
+
+
+def test_an_address_that_a_stranger_took_is_named_and_taken_back(service, fleet):
+    service("user", "add", "alice")
+    service("peer", "add", "alice/phone", "--node", "fi")
+    peers = fleet["fi.example.org"].links["wg0"].peers
+    (key,) = fleet["fi.example.org"].live_keys("wg0")
+    row = peers[key]
+    taken = row[1].split(",")[0]
+    peers[ALIEN] = ["(none)", taken, "0", "0", "0"]
+    row[1] = ",".join(row[1].split(",")[1:]) or "(none)"
+    told = service("node", "check", "fi")
+    assert told.code == 4
+    assert "duplicate allowed IPs" in told.out
+    assert f"{ALIEN} has its address" in told.out
+    assert service("node", "sync", "fi").code == 0
+    assert taken in fleet["fi.example.org"].links["wg0"].peers[key][1]
+    assert service("node", "check", "fi").code == 0

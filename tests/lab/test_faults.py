@@ -64,6 +64,7 @@ def test_each_drift_made_by_hand_is_named_and_healed(served, fi):
     by_hand = {
         "missing peer": f"wg set wg0 peer {key} remove",
         "parameter drift": f"wg set wg0 peer {key} allowed-ips 10.66.0.77/32",
+        "duplicate allowed IPs": f"wg set wg0 peer {ALIEN} allowed-ips $(wg show wg0 allowed-ips | awk '$1 == \"{key}\" {{print $2}}')",
         "write /etc/wireguard/wg0.conf (differs)": "echo '# by hand' >> /etc/wireguard/wg0.conf",
         "write /etc/wireguard/wg0.conf (mode": "chmod 644 /etc/wireguard/wg0.conf",
         "load firewall": "nft flush ruleset",

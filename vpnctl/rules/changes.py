@@ -272,3 +272,9 @@ class PeerDiffers(OfPeer):
     kind = "parameter drift"
     how = "{what}"
     what: str
+
+
+class AddressTaken(PeerDiffers):
+    """A peer lost an address of its own to another one that claims it too."""
+
+    kind = "duplicate allowed IPs"

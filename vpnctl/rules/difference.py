@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from vpnctl.rules import firewall
 from vpnctl.rules.changes import (
     AddressMissing,
+    AddressTaken,
     Change,
     ConnectionsLeft,
     EndpointDown,
@@ -209,10 +210,19 @@ def _peers(want: WantedEndpoint, seen: SeenEndpoint, aliens: frozenset[str], *, 
         elif have.odd:
             changes.append(PeerDiffers(want.name, identity, have.odd))
         elif wish.allowed_ips != have.allowed_ips:
-            changes.append(PeerDiffers(want.name, identity, "allowed IPs"))
+            changes.append(_allowed_ips(want, identity, seen))
         elif shared_differs(wish.shared, have.shared, file_is_ours=file_is_ours):
             changes.append(PeerDiffers(want.name, identity, want.shared))
     return changes
+
+
+def _allowed_ips(want: WantedEndpoint, identity: str, seen: SeenEndpoint) -> Change:
+    """Name the peer that has the address, where one has: in WireGuard it belongs to whoever claimed it last."""
+    lost = want.peers[identity].allowed_ips - seen.peers[identity].allowed_ips
+    taker = next((key for key, other in sorted(seen.peers.items()) if key != identity and other.allowed_ips & lost), "")
+    if taker:
+        return AddressTaken(want.name, identity, f"{taker} has its address")
+    return PeerDiffers(want.name, identity, "allowed IPs")
 
 
 def _carries(name: str, want: Interface, seen: SeenInterface) -> list[Change]:

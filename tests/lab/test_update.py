@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -14,6 +15,7 @@ from tests.lab import cores
 from tests.lab.conftest import Operator, wipe
 from tests.lab.network import FAR_V4, SITE
 from tests.lab.phones import Phone
+from tests.lab.test_crash import KILLER
 
 INSTALLED = "/var/lib/vpnctl/xray.archive"
 KEPT = "var/lib/vpnctl/before-update"
@@ -40,7 +42,10 @@ def service(lab, booted, tmp_path_factory):
         operator("endpoint", "add", name, "xray", *own)
     yield operator
     for node in booted:
-        node.sh("rm -rf /srv/newer.zip /srv/broken.zip /srv/debs /etc/apt/sources.list.d/lab.list", check=False)
+        node.sh(
+            "rm -rf /srv/newer.zip /srv/broken.zip /srv/killed*.zip /srv/debs /etc/apt/sources.list.d/lab.list",
+            check=False,
+        )
         wipe(node)
 
 
@@ -114,6 +119,22 @@ def test_a_killed_update_goes_on_with_the_next_run(service, lab, phone):
     assert installed(service) == [new, new]
     assert not (fi.root / KEPT).exists()
     assert phone.reaches(40)
+
+
+def test_an_update_that_is_killed_at_any_border_ends_well_when_it_is_run_again(service, lab):
+    for point in range(2, 80, 5):
+        new = pin(service, lab, f"killed{point}", lab.base / cores.TOOLS / "xray")
+        command = [sys.executable, "-c", KILLER, str(point), "--yes", "node", "update", "--wait", "0"]
+        done = subprocess.run(command, env=service.env, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done
+        service("--yes", "node", "update", "--wait", "0")
+        assert installed(service) == [new, new], point
+        assert not any((node.root / KEPT).exists() for node in service.nodes.values())
+    assert point > 20
+    assert done.returncode == 0, "the loop came to an end"
+    service("node", "check", "fi")
 
 
 @pytest.fixture

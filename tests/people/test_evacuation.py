@@ -278,3 +278,15 @@ def test_each_wave_costs_a_target_one_connection_and_the_old_node_one_in_all(thr
     done = evacuate(three, "--to", "a", "--wave", "2", "--out", str(tmp_path / "moved"))
     assert done.code == 0, done.err
     assert (opened.count("a.example.org"), opened.count("fi.example.org")) == (5, 1)
+
+
+def test_who_may_not_go_is_no_part_of_what_is_moved(three, tmp_path):
+    # The idlest are bound to fi by their plan: others go in their place, until each node has its share.
+    plans = tmp_path / "plans.yaml"
+    plans.write_text("plans:\n- name: here\n  days: 30\n  locations: [fi]\n")
+    assert three("inventory", "apply", str(plans), "--yes").code == 0
+    for number in range(6):
+        three("subscription", "grant", f"p{number}", "--plan", "here")
+    done = three("--yes", "node", "rebalance", "fi", "a", "--out", str(tmp_path / "moved"))
+    assert done.code == 0, done.err
+    assert living(three, "a") == {f"p{number}/phone" for number in range(6, 10)}

@@ -144,7 +144,7 @@ def test_a_stranger_keeps_the_old_endpoint_until_it_is_pruned(lived_in, fleet, c
     fi.links["wg0"].peers[ALIEN] = ["(none)", "10.8.0.77/32", "0", "0", "0"]
     lived_in("node", "sync", "fi")
     told = rotate(lived_in, "--out", str(tmp_path / "new"))
-    assert "wg0 stays for 1 stranger" in told.err
+    assert "wg0 stays for 1 alien peer" in told.err
     hear(fleet, lived_in, clock, "wg1")
     lived_in("jobs", "run", "sync")
     assert ALIEN in fi.live_keys("wg0"), "nobody asked for it to be cut"

@@ -128,7 +128,7 @@ def _ended(node: str, old: Endpoint) -> list[Settled]:
     if ended:
         front.say(f"nobody is left on {old.name}; it is removed")
     elif strangers:
-        front.say(f"{old.name} stays for {output.count(strangers, 'stranger')}: vpnctl node show {node} lists them")
+        front.say(f"{old.name} stays for {output.count(strangers, 'alien peer')}: vpnctl node show {node} lists them")
         front.say(f"    to end it all the same: vpnctl node sync {node} --prune-aliens")
     else:
         front.say(f"{old.name} is removed when every device has connected anew: vpnctl peer list --node {node}")

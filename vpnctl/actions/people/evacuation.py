@@ -99,7 +99,9 @@ def balance(app: App, names: Sequence[str], *, untested: bool = False) -> Moving
         moves = [move for node in find.nodes(tx, names) for move in _begun(tx, node)]
         for node in nodes:
             surplus = load.get(node.id, 0) - share[node.name]
-            chosen = list(_idlest(residents.residents(tx, node, app.clock()), surplus))
+            people = residents.residents(tx, node, app.clock())
+            able, _ = _able(tx, app, people, goals)  # who cannot go is no surplus
+            chosen = list(_idlest([each for each in people if each.key in able], surplus))
             here, _ = _placed(tx, app, chosen, goals, poor)
             moves += here
             gained = {goal.name: sum(len(move.devices) for move in here if move.target == goal.name) for goal in poor}
@@ -131,10 +133,23 @@ def _refuse(source: Node, goal: Node, *, untested: bool) -> None:
 def _placed(
     tx: Tx, app: App, people: Sequence[Resident], goals: Sequence[Node], room: Sequence[Goal]
 ) -> tuple[list[Move], list[Left]]:
+    able, left = _able(tx, app, people, goals)
+    movers = {each.key: Mover(each.key, len(each.devices), able[each.key]) for each in people if each.key in able}
+    found = spread(list(movers.values()), room)
+    moves = [Move(each.name, each.source, found[each.key], each.devices) for each in people if each.key in found]
+    full = [each for each in people if each.key in movers and each.key not in found]
+    left += [_no_room(each, movers[each.key].allowed) for each in full]
+    return sorted(moves, key=lambda move: move.user), left
+
+
+def _able(
+    tx: Tx, app: App, people: Sequence[Resident], goals: Sequence[Node]
+) -> tuple[dict[str, frozenset[str]], list[Left]]:
+    """Return to which targets each may go by plan and protocols, and those who may go to none, with the reason."""
     served: dict[str, set[str]] = {goal.name: {each.protocol for each in find.endpoints(tx, goal)} for goal in goals}
     terms = Room(tx, app)
     terms.prepare([each.name for each in people])
-    movers: dict[str, Mover] = {}
+    found: dict[str, frozenset[str]] = {}
     left = []
     for each in people:
         plan = terms.terms(terms.user(each.name))
@@ -142,14 +157,10 @@ def _placed(
         inside = [goal.name for goal in goals if serves(places, goal.name, goal.region)]
         able = frozenset(name for name in inside if set(each.protocols) <= served[name])
         if able:
-            movers[each.key] = Mover(each.key, len(each.devices), able)
+            found[each.key] = able
         else:
             left.append(_nowhere(each, places, inside))
-    found = spread(list(movers.values()), room)
-    moves = [Move(each.name, each.source, found[each.key], each.devices) for each in people if each.key in found]
-    full = [each for each in people if each.key in movers and each.key not in found]
-    left += [_no_room(each, movers[each.key].allowed) for each in full]
-    return sorted(moves, key=lambda move: move.user), left
+    return found, left
 
 
 def _no_room(each: Resident, allowed: Collection[str]) -> Left:

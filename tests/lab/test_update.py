@@ -122,7 +122,7 @@ def test_a_killed_update_goes_on_with_the_next_run(service, lab, phone):
 
 
 def test_an_update_that_is_killed_at_any_border_ends_well_when_it_is_run_again(service, lab):
-    for point in range(2, 80, 5):
+    for point in range(2, 80, 8):
         new = pin(service, lab, f"killed{point}", lab.base / cores.TOOLS / "xray")
         command = [sys.executable, "-c", KILLER, str(point), "--yes", "node", "update", "--wait", "0"]
         done = subprocess.run(command, env=service.env, capture_output=True, text=True, timeout=120, check=False)

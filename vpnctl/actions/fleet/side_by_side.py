@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from typing import TypeVar
 
@@ -27,8 +28,11 @@ def load_everything(*more: str) -> None:
     Where one thread imports a package, and another one a module inside it that the package itself imports, Python
     sees a circle of import locks and raises in one of them: then one node fails for nothing, now and then.
     """
-    for module in (*OTHERS, *more, *PLUGINS.values(), *(module for module, _name in DRIVERS.values())):
+    for module in (*PLUGINS.values(), *(module for module, _name in DRIVERS.values())):
         import_module(module)
+    for module in (*OTHERS, *more):
+        with suppress(ImportError):  # whoever needs it says what is wrong: a machine that serves alone needs no SSH
+            import_module(module)
 
 
 def side_by_side(app: App, work: Callable[[Item], Result], nodes: Sequence[Item]) -> list[Result]:

@@ -6,6 +6,7 @@ import contextlib
 
 import pytest
 
+from tests.conftest import _fp
 from vpnctl.actions.fleet import update
 from vpnctl.errors import NodeFailed, Unreachable
 from vpnctl.protocols.xray.plugin import ARCHIVE
@@ -161,3 +162,13 @@ def test_an_update_whose_end_is_not_heard_of_is_told_as_such(answering, monkeypa
     done = run("--yes", "node", "update", "--wait", "0")
     assert done.code == 10
     assert "fi: not finished: it serves, and the way back is still kept there" in done.err
+
+
+def test_the_node_with_fewest_devices_comes_first_unless_one_is_named(answering):
+    run = answering("package\twireguard-tools\t1.0-1\t1.0-2")
+    run("node", "add", "zz", "root@zz.example.org", "--host-key-fp", _fp(), "--provision")
+    run("user", "add", "alice")
+    run("peer", "add", "alice/phone", "--node", "fi")
+    order = [each["node"] for each in run("node", "update", "--dry-run", "--json").json["newer"]]
+    named = [each["node"] for each in run("node", "update", "fi", "zz", "--dry-run", "--json").json["newer"]]
+    assert (order, named) == (["zz", "fi"], ["fi", "zz"])

@@ -122,13 +122,13 @@ def _ended(node: str, old: Endpoint) -> list[Settled]:
     from vpnctl.actions.people import rotation
 
     front = current()
-    strangers = rotation.strangers(front.app, old.id)
+    aliens = rotation.aliens(front.app, old.id)
     ended = rotation.end(front.app, only=old.id)
     settled = settle(front.app, ended, _wish(prove=False))
     if ended:
         front.say(f"nobody is left on {old.name}; it is removed")
-    elif strangers:
-        front.say(f"{old.name} stays for {output.count(strangers, 'alien peer')}: vpnctl node show {node} lists them")
+    elif aliens:
+        front.say(f"{old.name} stays for {output.count(aliens, 'alien peer')}: vpnctl node show {node} lists them")
         front.say(f"    to end it all the same: vpnctl node sync {node} --prune-aliens")
     else:
         front.say(f"{old.name} is removed when every device has connected anew: vpnctl peer list --node {node}")

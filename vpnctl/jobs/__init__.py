@@ -147,8 +147,9 @@ def run(app: App, name: str, order: Order | None = None) -> Report:
         try:
             if getattr(job, "BY_THE_CLOCK", False):
                 _refuse_backup(app)
-            if jump and getattr(job, "BY_THE_CLOCK", False):
-                raise Stopped(f"{jump}; nothing was done", f"if the clock is right now: vpnctl jobs run {name} --yes")
+                if jump:
+                    how_on = f"if the clock is right now: vpnctl jobs run {name} --yes"
+                    raise Stopped(f"{jump}; nothing was done", how_on)
             if not jump:
                 clock.note(app)
             report = job.run(acting, how)

@@ -13,6 +13,7 @@ from vpnctl.actions.fleet.driving import shell
 from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.fleet.side_by_side import side_by_side
 from vpnctl.actions.outcome import Settled, stamp
+from vpnctl.actions.people import residents
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, VpnctlError
 from vpnctl.remote import updating
@@ -21,8 +22,7 @@ from vpnctl.remote.updating import NothingTaken, Version
 from vpnctl.rules.changes import SYSTEM
 from vpnctl.rules.desired import Desired
 from vpnctl.store import events, find, models
-from vpnctl.store.engine import Tx
-from vpnctl.store.rows import HTTPS, Node, Peer
+from vpnctl.store.rows import HTTPS, Node
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class UpdateFate(StrEnum):
     UPDATED = "updated"
     UNWELL = "not touched"
     """The node did not agree, or packets did not pass, before anything was changed."""
-    UNPROVEN = "not finished"
+    UNFINISHED = "not finished"
     """It is updated, and did not answer at last: the next run ends it."""
     BACK = "gone back"
     STUCK = "not gone back"
@@ -71,8 +71,9 @@ def available(app: App, names: Sequence[str], only: Mapping[str, str]) -> list[A
     ours there.
     """
     with app.store.read() as tx:
+        load_of = residents.load(tx)
         nodes = [find.node(tx, name) for name in dict.fromkeys(names)] or sorted(
-            tx.all(Node, models.node.c.retired_at.is_(None)), key=lambda node: (_devices(tx, node), node.name)
+            tx.all(Node, models.node.c.retired_at.is_(None)), key=lambda node: (load_of.get(node.id, 0), node.name)
         )
         shut = next((node.name for node in nodes if names and node.kind == HTTPS), None)
         if shut is not None:
@@ -92,11 +93,6 @@ def available(app: App, names: Sequence[str], only: Mapping[str, str]) -> list[A
     if unknown and not any(each.error for each in found):
         raise InvalidInput(f"no node has {unknown[0]} of ours", "vpnctl node update --dry-run shows what there is")
     return found
-
-
-def _devices(tx: Tx, node: Node) -> int:
-    here = [each.id for each in find.endpoints(tx, node)]
-    return len(tx.all(Peer, models.peer.c.endpoint_id.in_(here), models.peer.c.revoked_at.is_(None)))
 
 
 def _available(app: App, view: View, only: Mapping[str, str]) -> Available:
@@ -193,7 +189,7 @@ def keep(app: App, each: Available, done: Updated) -> Updated:
             updating.forget(way, each.node.name)
     except VpnctlError as failure:
         error = f"it serves, and the way back is still kept there: {failure.what}"
-        return replace(done, fate=UpdateFate.UNPROVEN, error=error, code=failure.code)
+        return replace(done, fate=UpdateFate.UNFINISHED, error=error, code=failure.code)
     with app.store.write() as tx:
         subject = ("node", each.node.id, each.node.name)
         was = {version.name: version.now for version in done.changed}

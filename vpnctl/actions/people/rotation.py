@@ -36,16 +36,16 @@ def _move(node: Node, new: Endpoint, name: str, devices: tuple[str, ...]) -> Mov
 
 
 def end(app: App, only: str | None = None) -> list[str]:
-    """Remove every endpoint that has a successor and nobody left, no stranger either; or `only` the one of that id.
+    """Remove every endpoint that has a successor and nobody left, no alien peer either; or `only` the one of that id.
 
     Returns the ids of the nodes to settle.
     """
     row, heir, peer, alien = models.endpoint.c, models.endpoint.alias(), models.peer.c, models.alien.c
     lived = sa.exists(sa.select(peer.id).where(peer.endpoint_id == row.id, peer.revoked_at.is_(None)))
-    strange = sa.exists(sa.select(alien.id).where(alien.endpoint_id == row.id, alien.pruned_at.is_(None)))
+    foreign = sa.exists(sa.select(alien.id).where(alien.endpoint_id == row.id, alien.pruned_at.is_(None)))
     serves = (heir.c.removed_at.is_(None), heir.c.proven_at.is_not(None))
     followed = sa.exists(sa.select(heir.c.id).where(heir.c.id == row.successor_id, *serves))
-    meant = (row.removed_at.is_(None), followed, sa.not_(lived), sa.not_(strange), *([row.id == only] if only else []))
+    meant = (row.removed_at.is_(None), followed, sa.not_(lived), sa.not_(foreign), *([row.id == only] if only else []))
     found: list[str] = []
     with app.store.write() as tx:
         for each in tx.all(Endpoint, *meant):
@@ -55,7 +55,7 @@ def end(app: App, only: str | None = None) -> list[str]:
     return sorted(set(found))
 
 
-def strangers(app: App, endpoint_id: str) -> int:
-    """Return how many strangers are on an endpoint: they have no file that could be made anew, so it stays for them."""
+def aliens(app: App, endpoint_id: str) -> int:
+    """Return how many alien peers an endpoint stays for: nobody can give them a new file."""
     with app.store.read() as tx:
         return len(tx.all(Alien, models.alien.c.endpoint_id == endpoint_id, models.alien.c.pruned_at.is_(None)))

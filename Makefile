@@ -57,7 +57,7 @@ docs: $(READY)
 LOCALES := vpnctl/texts/locales
 locales: $(READY)
 	$(VENV)/bin/pybabel -q extract --no-default-keywords -k say -k many:1,2 -k mark -k choice --no-location --sort-output --omit-header \
-		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/texts/reasons.py vpnctl/actions/people/applicants.py vpnctl/protocols bot
+		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/texts/reasons.py vpnctl/actions/people/applicants.py vpnctl/actions/sales/booking.py vpnctl/protocols vpnctl/payments bot
 	for each in ru fa; do $(VENV)/bin/pybabel -q update -D vpnctl -l $$each --no-fuzzy-matching --ignore-obsolete --no-wrap \
 		-i $(LOCALES)/vpnctl.pot -o $(LOCALES)/$$each/LC_MESSAGES/vpnctl.po; done
 	rm $(LOCALES)/vpnctl.pot
@@ -69,7 +69,7 @@ locales: $(READY)
 lock:
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools
 	$(VENV)-lock/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--no-header --allow-unsafe --strip-extras --extra dev --extra postgres --extra bot -o requirements.lock pyproject.toml
+		--no-header --allow-unsafe --strip-extras --extra dev --extra postgres --extra bot --extra stripe -o requirements.lock pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean:

@@ -96,6 +96,10 @@ class Client:
         scope = kinds.BotCommandScopeAllPrivateChats() if chat is None else kinds.BotCommandScopeChat(chat)
         return self._call(self._api.set_my_commands, listed, scope, language or None)
 
+    def let_pay(self, query: str, why_not: str) -> Outcome:
+        """Answer who asks before paying: an empty `why_not` lets them. Telegram waits for ten seconds."""
+        return self._call(self._api.answer_pre_checkout_query, query, not why_not, why_not or None).outcome
+
     def deliver(self, reply: dict[str, Any]) -> Outcome:
         """Send a reply: answer the press first, then edit the menu, or send a new message."""
         if reply.get("callback"):

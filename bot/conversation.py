@@ -9,8 +9,9 @@ from typing import Any
 from bot import admission
 from bot.context import Context
 from bot.handlers import home
-from bot.incoming import Incoming
-from bot.routes import BUTTONS, COMMANDS, For, Route
+from bot.incoming import Attached, Incoming
+from bot.money import received
+from bot.routes import BUTTONS, COMMANDS, RECEIPT, REFERENCE, For, Route
 from bot.screen import LONGEST_TOAST, Screen, fitted, plain
 from vpnctl.actions.people import applicants, users
 from vpnctl.actions.talk import buttons, lockdown, updates
@@ -41,6 +42,9 @@ class Handled:
 def handle(app: App, tx: Tx, row: Received, said: Incoming) -> Handled:
     """Handle one update. `app` writes into the transaction `tx`, which is committed afterwards."""
     ctx = _ctx(app, tx, said)
+    if said.moved is not None:  # money that came is booked, however much was said and whatever is locked
+        ctx.nodes.update(received(ctx.app, said.moved, said.sender))
+        return Handled(None, frozenset(ctx.nodes))
     screen = _quiet(ctx, row, said)
     if screen is None:
         screen, ctx = _shown(ctx, said)
@@ -90,7 +94,15 @@ def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
         if said.command == "start" and (shut or ctx.text):
             return _guarded(ctx, Route(admission.knock, For.ANYBODY)), ctx
         route = COMMANDS.get(said.command)
+        if said.attached is not None:
+            route, ctx = RECEIPT, replace(ctx, args=_file(said.attached))
+        elif said.text and not said.command:
+            route = REFERENCE
     return _allowed(ctx, route), ctx
+
+
+def _file(attached: Attached) -> dict[str, Any]:
+    return {"kind": attached.kind, "file_id": attached.file_id, "file_key": attached.key}
 
 
 def _stale(ctx: Context, press: Press) -> Screen:

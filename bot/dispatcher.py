@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from bot.client import Client
 from bot.conversation import Handled, handle, sorry
-from bot.incoming import Incoming, read, update_id
+from bot.incoming import Asking, Incoming, asking, read, update_id
+from bot.money import checkout_gate
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import updates
 from vpnctl.app import App
@@ -26,8 +28,8 @@ from vpnctl.worker.rate_limit import shared_rate_limit
 IDLE = 5.0
 """Seconds between looks when nobody says that something came."""
 ACCOUNT_PAUSE, LONGEST_PAUSE = 30.0, 300.0
-PAUSE = 2.0
-"""Seconds until an update is tried again that found the database busy."""
+PAUSE, MONEY_PAUSE = 2.0, 60.0
+"""Seconds until an update is tried again that found the database busy, or that told of money and failed."""
 
 
 class Dispatcher:
@@ -48,16 +50,29 @@ class Dispatcher:
         """Replies that were sent while the database could not be written."""
         self._changed = threading.Condition()
         self._stopping = False
+        self._tellers = ThreadPoolExecutor(2, thread_name_prefix="prepay")
 
     def receive(self, raw: list[Any]) -> None:
         """Store what came, then wake the workers. What nobody listens to is not stored."""
         found = []
+        for question in filter(None, map(asking, raw)):
+            self._tellers.submit(self._let_pay, question)
         for each in raw:
             number, said = update_id(each), read(each, self._bot_name)
             if number is not None and said is not None:
                 found.append((number, said.sender, each))
         if updates.receive(self.app, found):
             self.wake()
+
+    def _let_pay(self, question: Asking) -> None:
+        """Answer before a payment, at once and beside all that waits; unanswered, Telegram lets nobody pay."""
+        try:
+            why_not = checkout_gate(self.app, question)
+            outcome = self._client.let_pay(question.key, why_not)
+            if outcome.fate is not Fate.SENT:
+                self._log(f"a payment could not be let through: {outcome.why}")
+        except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
+            self._log(error.what if isinstance(error, VpnctlError) else bug(error))
 
     def wake(self) -> None:
         """Have the workers look."""
@@ -126,6 +141,9 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one update must not stop the others; it is told by type and place only
             what = error.what if isinstance(error, VpnctlError) else bug(error)
             self._log(f"an update failed: {what}")
+            if said is not None and said.moved is not None:  # money is not put aside with an apology
+                updates.postpone(self.app, row, MONEY_PAUSE, counted=False)
+                return None
             handled = self._failed(row, said, what)
         self._after(handled.nodes)
         return handled.reply

@@ -10,11 +10,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-LISTENED = ("message", "callback_query")
+from vpnctl.rules.orders import Charge
+
+LISTENED = ("message", "callback_query", "pre_checkout_query")
 _MAX_ID = 2**52
 _COMMAND = re.compile(r"/([a-z_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+(.*))?", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A picture or a file that Telegram keeps. `key` is the same for the same file, whoever sends it."""
+
+    kind: str
+    file_id: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Incoming:
     """The id of the press, which wants an answer."""
     message: int | None = None
     """The message under which the button is, where it can still be edited."""
+    moved: Charge | None = None
+    attached: Attached | None = None
 
 
 def read(raw: Any, bot_name: str) -> Incoming | None:
@@ -46,9 +59,16 @@ def read(raw: Any, bot_name: str) -> Incoming | None:
 
 def _message(message: dict[str, Any], bot_name: str) -> Incoming | None:
     sender = _person(message.get("from"), message.get("chat"))
-    foreign = ("sender_chat", "forward_origin", "forward_from", "forward_date", "via_bot", "is_automatic_forward")
-    if sender is None or any(message.get(key) for key in foreign):
+    if sender is None or any(message.get(key) for key in ("sender_chat", "via_bot", "is_automatic_forward")):
         return None
+    attached = _attached(message)
+    if attached is not None:  # a receipt may be forwarded from a bank's chat
+        return Incoming(*sender, attached=attached)
+    if any(message.get(key) for key in ("forward_origin", "forward_from", "forward_date")):
+        return None
+    moved = _moved(message)
+    if moved is not None:
+        return Incoming(*sender, moved=moved)
     text = message.get("text")
     if not isinstance(text, str):
         return Incoming(*sender)
@@ -58,6 +78,56 @@ def _message(message: dict[str, Any], bot_name: str) -> Incoming | None:
     if found is None or (found[2] and found[2].lower() != bot_name.lower()):
         return None if found else Incoming(*sender)
     return Incoming(*sender, command=found[1], text=(found[3] or "").strip()[:MAX_TEXT])
+
+
+def _moved(message: dict[str, Any]) -> Charge | None:
+    """Return money that moved: the two messages are made by Telegram, and nobody can write them."""
+    for name in ("successful_payment", "refunded_payment"):
+        told = message.get(name)
+        if isinstance(told, dict):
+            amount, currency = told.get("total_amount"), told.get("currency")
+            order, charge = told.get("invoice_payload"), told.get("telegram_payment_charge_id")
+            texts = all(isinstance(each, str) and each for each in (currency, order, charge))
+            if texts and isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= _MAX_ID:
+                return Charge(
+                    amount, str(currency)[:3], str(order)[:128], str(charge)[:200], name == "refunded_payment"
+                )
+    return None
+
+
+def _attached(message: dict[str, Any]) -> Attached | None:
+    photos, document = message.get("photo"), message.get("document")
+    found = photos[-1] if isinstance(photos, list) and photos else document
+    if not isinstance(found, dict):
+        return None
+    file_id, key = found.get("file_id"), found.get("file_unique_id")
+    good = all(isinstance(each, str) and re.fullmatch(r"[\x21-\x7e]{1,200}", each) for each in (file_id, key))
+    return Attached("document" if found is document else "photo", str(file_id), str(key)[:64]) if good else None
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Somebody is about to pay an invoice, and Telegram asks whether they may."""
+
+    key: str
+    payer: int
+    order_id: str
+    amount: int
+    currency: str
+    language: str
+
+
+def asking(raw: Any) -> Asking | None:
+    """Return the question before a payment that an update is, None for every other update."""
+    query = raw.get("pre_checkout_query") if isinstance(raw, dict) else None
+    if not isinstance(query, dict) or not isinstance(query.get("id"), str) or not isinstance(query.get("from"), dict):
+        return None
+    who, amount = query["from"].get("id"), query.get("total_amount")
+    language = str(query["from"].get("language_code") or "")[:2].lower()
+    payload, currency = str(query.get("invoice_payload"))[:128], str(query.get("currency"))[:3]
+    known = isinstance(amount, int) and not isinstance(amount, bool)
+    payer = int(str(who)) if _whole(who) else 0
+    return Asking(query["id"][:64], payer, payload, int(str(amount)) if known else -1, currency, language)
 
 
 def _press(query: dict[str, Any]) -> Incoming | None:

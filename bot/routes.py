@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.context import Context
-from bot.handlers import account, configs, home, operations, people
+from bot.handlers import account, configs, home, operations, people, shop
 from bot.screen import Screen
 from vpnctl.rules.translation import mark
 
@@ -42,13 +42,18 @@ COMMANDS = {
     "stats": Route(account.stats, For.USER),
     "plans": Route(account.plans_, For.USER),
     "trial": Route(account.trial, For.USER),
+    "paysupport": Route(shop.pay_support, For.USER),
     "help": Route(account.help_, For.ANYBODY),
     "language": Route(account.language, For.USER),
     "users": Route(people.list_, For.ADMIN),
     "add_user": Route(people.add_user, For.ADMIN),
     "nodes": Route(operations.nodes, For.ADMIN),
     "pending": Route(operations.pending, For.ADMIN),
+    "accept": Route(shop.accept, For.ADMIN),
+    "reject": Route(shop.refused, For.ADMIN),
 }
+RECEIPT, REFERENCE = Route(shop.receipt, For.USER), Route(shop.reference, For.USER)
+"""Of a picture or file that is sent, and of a text that is no command."""
 BUTTONS = {
     "home": Route(home.show, For.ANYBODY),
     "configs": Route(configs.get_config, For.CONNECTED),
@@ -67,6 +72,14 @@ BUTTONS = {
     "plans": Route(account.plans_, For.USER),
     "plan": Route(account.plan, For.USER),
     "order": Route(account.order, For.USER),
+    "buy": Route(shop.buy, For.USER),
+    "order_": Route(shop.show, For.USER),
+    "have_paid": Route(shop.have_paid, For.USER),
+    "give_up": Route(shop.give_up, For.USER),
+    "referred": Route(shop.referred, For.USER),
+    "accept": Route(shop.accept, For.ADMIN),
+    "refusing": Route(shop.refusing, For.ADMIN),
+    "refused": Route(shop.refused, For.ADMIN),
     "drop": Route(account.drop, For.USER),
     "trial": Route(account.trial, For.USER),
     "tried": Route(account.tried, For.USER),
@@ -99,6 +112,7 @@ LISTED = {
     "stats": mark("Traffic of this month"),
     "plans": mark("Plans"),
     "trial": mark("Free trial"),
+    "paysupport": mark("Help with a payment"),
     "help": mark("How to connect"),
     "language": mark("Language"),
 }
@@ -108,4 +122,6 @@ LISTED_FOR_ADMINS = {
     "add_user": mark("Add a person"),
     "nodes": mark("Servers"),
     "pending": mark("What waits"),
+    "accept": mark("Accept a receipt: number"),
+    "reject": mark("Refuse a receipt: number, reason"),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vpnctl.protocols.conversation import Conversation
     from vpnctl.remote.probe import Handshake, Stamp
     from vpnctl.remote.shell import Login, Shell
+    from vpnctl.rules.exchange import HttpAnswer, HttpCall
     from vpnctl.settings import Settings
     from vpnctl.store.engine import Store
     from vpnctl.store.vault import Vault
@@ -63,12 +64,20 @@ def network_shake(host: str, port: int, talk: Conversation | None, stamp: Stamp)
     return reach(host, port) if talk is None else shake(host, port, talk, stamp)
 
 
+def network_exchange(call: HttpCall) -> HttpAnswer:
+    """Send a request over HTTP; see `remote.http`."""
+    from vpnctl.remote import http
+
+    return http.exchange(call)
+
+
 @dataclass(frozen=True)
 class App:
     """Handed to every verb. `actor` is who acts, such as `cli:root` or `job:sync`.
 
     `clock` returns the aware present in the operator's time zone, so that a moment knows its month. `uptime`
-    returns (the id of this boot, seconds since it). `connect` and `shake` are the two ways to reach a node.
+    returns (the id of this boot, seconds since it). `connect` and `shake` are the two ways to reach a node,
+    `exchange` the one to reach who takes payments.
     """
 
     settings: Settings
@@ -79,6 +88,7 @@ class App:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     uptime: Callable[[], tuple[str, float]] = machine_uptime
     shake: Callable[[str, int, Conversation | None, Stamp], Handshake] = network_shake
+    exchange: Callable[[HttpCall], HttpAnswer] = network_exchange
     progress: Progress = silent
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 

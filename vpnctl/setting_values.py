@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput
+from vpnctl.payment_values import PAYMENTS
 from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
 
@@ -21,6 +22,9 @@ def parse(key: str, text: str) -> Any:
         "migration_grace_hours": ("number of hours", 1, 720),
         "expiring_soon_hours": ("number of hours", 1, 720),
         "evacuate_devices": ("number of devices", 1, 100_000),
+        "manual_accept_hours": ("number of hours", 0, 720),
+        "manual_accept_daily": ("number of receipts", 1, 1000),
+        "order_minutes": ("number of minutes", 30, 1440),
         "telegram_rate": ("number of messages", 1, 1000),
         "max_latency_ms": ("number of milliseconds", 0, 100_000),
         "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),
@@ -33,6 +37,7 @@ def parse(key: str, text: str) -> Any:
         "extend_once": ("no", "yes"),
         "approve_configs": ("no", "yes"),
         "strangers": ("apply", "refuse"),
+        "pay_stars": ("no", "yes"),
     }
     if key in words and words[key] == ("no", "yes"):
         text = _BOOLEANS.get(text.lower(), text)
@@ -46,6 +51,7 @@ def parse(key: str, text: str) -> Any:
         "database_url": _database,
         "extend_once": lambda text: text == "yes",
         "approve_configs": lambda text: text == "yes",
+        "pay_stars": lambda text: text == "yes",
         "bot_token": _token,
         "backup_folder": lambda text: _path(text) if text else None,
         "backup_sftp": lambda text: _sftp(text) if text else "",
@@ -53,8 +59,8 @@ def parse(key: str, text: str) -> Any:
         "dns_command": lambda text: str(_path(text)) if text else "",
         "xray_archive": lambda text: _archive(text) if text else "",
         "amneziawg_repository": lambda text: _repository(text) if text else "",
-        "telegram_api_url": _url,
-        "heartbeat_url": lambda text: _url(text) if text else "",
+        "telegram_api_url": grammar.url,
+        "heartbeat_url": lambda text: grammar.url(text) if text else "",
         "admin_ids": lambda text: tuple(
             grammar.telegram_chat(part.strip()) for part in text.split(",") if part.strip()
         ),
@@ -62,6 +68,7 @@ def parse(key: str, text: str) -> Any:
             grammar.name(part.strip(), "node name") for part in text.split(",") if part.strip()
         ),
         "tech_chat_id": grammar.telegram_chat,
+        **PAYMENTS,
     }
     return checks[key](text) if key in checks else text
 
@@ -99,12 +106,6 @@ def _token(text: str) -> Secret:
     if not grammar.BOT_TOKEN.fullmatch(text):
         raise InvalidInput("that is not a bot token", "as @BotFather shows it: digits, a colon, 30 or more characters")
     return Secret(text)
-
-
-def _url(text: str) -> str:
-    if not grammar.URL.fullmatch(text):
-        raise InvalidInput("expected http://… or https://…")
-    return text.rstrip("/")
 
 
 def _archive(text: str) -> str:

@@ -7,92 +7,89 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput, StateTrouble
+from vpnctl.payment_settings import PaymentSettings, setting
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.rules.secret import Secret
 from vpnctl.setting_values import parse
 
 
-def _setting(help_text: str, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"help": help_text})
-
-
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(PaymentSettings):
     """All settings. Their documentation in docs/configuration.md is made from this class."""
 
-    state_dir: Path = _setting("folder of the database and of lock files, mode 0700")
-    database_url: str = _setting("where the database is: `sqlite:///PATH` or `postgresql+psycopg://USER@HOST/NAME`")
-    key_file: Path = _setting(
+    state_dir: Path = setting("folder of the database and of lock files, mode 0700")
+    database_url: str = setting("where the database is: `sqlite:///PATH` or `postgresql+psycopg://USER@HOST/NAME`")
+    key_file: Path = setting(
         "file with the keys that seal secrets in the database, mode 0600; keep it off the database's disk if you can"
     )
-    timezone: str = _setting("the operator's time zone, for months and for times on screens", "UTC")
-    client_secrets: str = _setting(
+    timezone: str = setting("the operator's time zone, for months and for times on screens", "UTC")
+    client_secrets: str = setting(
         "`store` keeps clients' private keys sealed, so that a config can be shown again; "
         "`discard` keeps none: a lost config means `peer regen`",
         "store",
     )
-    parallel: int = _setting("nodes worked on at once, 1 to 256", 64)
-    login_seconds: int = _setting(
+    parallel: int = setting("nodes worked on at once, 1 to 256", 64)
+    login_seconds: int = setting(
         "how long a server may take from the connection to the end of the login, 5 to 300 seconds", 10
     )
-    migration_grace_hours: int = _setting(
+    migration_grace_hours: int = setting(
         "how long an old peer lives on after its successor was delivered, 1 to 720 hours", 24
     )
-    expiring_soon_hours: int = _setting("a subscription that ends within this is `expiring_soon`, 1 to 720 hours", 24)
-    extend_once: bool = _setting("`yes` refuses to extend a subscription that a further period follows already", False)
-    bot_token: Secret = _setting("the Telegram bot's token; `jobs run notify` sends messages with it", Secret(""))
-    telegram_api_url: str = _setting("where the Bot API is", "https://api.telegram.org")
-    telegram_rate: int = _setting("messages sent a second over all chats, 1 to 1000; Telegram takes about 30", 25)
-    admin_ids: tuple[int, ...] = _setting("Telegram ids of the admins, with commas between them", ())
-    tech_chat_id: int = _setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
-    strangers: str = _setting("whether strangers may `apply` for access at the bot, or it is to `refuse` them", "apply")
-    approve_configs: bool = _setting(
+    expiring_soon_hours: int = setting("a subscription that ends within this is `expiring_soon`, 1 to 720 hours", 24)
+    extend_once: bool = setting("`yes` refuses to extend a subscription that a further period follows already", False)
+    bot_token: Secret = setting("the Telegram bot's token; `jobs run notify` sends messages with it", Secret(""))
+    telegram_api_url: str = setting("where the Bot API is", "https://api.telegram.org")
+    telegram_rate: int = setting("messages sent a second over all chats, 1 to 1000; Telegram takes about 30", 25)
+    admin_ids: tuple[int, ...] = setting("Telegram ids of the admins, with commas between them", ())
+    tech_chat_id: int = setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
+    strangers: str = setting("whether strangers may `apply` for access at the bot, or it is to `refuse` them", "apply")
+    approve_configs: bool = setting(
         "`yes`: an admin must approve each new config that somebody asks the bot for", False
     )
-    xray_archive: str = _setting(
+    xray_archive: str = setting(
         "another source of Xray's archive for nodes, as `URL#sha256=HEX`; `file://` is a path on the node; "
         "empty: the official release that this vpnctl was made for",
         "",
     )
-    amneziawg_repository: str = _setting(
+    amneziawg_repository: str = setting(
         "another source of AmneziaWG's packages for nodes, as `URL KEY_URL FINGERPRINT`: a copy of its makers' package "
         "repository, and the key that signs it; `file://` is a path on the node; empty: the makers' own",
         "",
     )
-    backup_folder: Path | None = _setting("where backups are written; empty: `backups` in state_dir", None)
-    backup_sftp: str = _setting(
+    backup_folder: Path | None = setting("where backups are written; empty: `backups` in state_dir", None)
+    backup_sftp: str = setting(
         "another machine that backups are copied to, as `USER@HOST[:PORT]/FOLDER SHA256:FINGERPRINT` of its host key; "
         "it must let in the key that `vpnctl node key` prints; empty: none",
         "",
     )
-    backup_command: str = _setting("a program that gets the path of each new backup as its argument; empty: none", "")
-    dns_command: str = _setting(
+    backup_command: str = setting("a program that gets the path of each new backup as its argument; empty: none", "")
+    dns_command: str = setting(
         "a program that `node rebuild` runs to change a DNS record, with the arguments NODE NAME ADDRESS; empty: none",
         "",
     )
-    evacuate_to: tuple[str, ...] = _setting(
+    evacuate_to: tuple[str, ...] = setting(
         "nodes, with commas between them, to which the job `evacuate` may move people off a node whose health is "
         "`blocked`; empty: it moves nobody",
         (),
     )
-    evacuate_devices: int = _setting("how many devices the job `evacuate` may move a day, 1 to 100000", 50)
-    heartbeat_url: str = _setting(
+    evacuate_devices: int = setting("how many devices the job `evacuate` may move a day, 1 to 100000", 50)
+    heartbeat_url: str = setting(
         "a dead man's switch (as healthchecks.io has): fetched after every job that went well", ""
     )
-    metrics_file: str = _setting(
+    metrics_file: str = setting(
         "where `jobs run metrics` writes; with node_exporter a `.prom` file in its textfile directory; "
         "empty: `metrics.prom` in state_dir",
         "",
     )
-    max_latency_ms: int = _setting("`health` warns when a measurement is slower, 0 to 100000; 0: never", 0)
-    min_throughput_mbit: int = _setting("`health` warns when a measurement is less, 0 to 100000; 0: never", 0)
-    log_format: str = _setting("`json` writes one line per event to stderr; `text` does not", "text")
+    max_latency_ms: int = setting("`health` warns when a measurement is slower, 0 to 100000; 0: never", 0)
+    min_throughput_mbit: int = setting("`health` warns when a measurement is less, 0 to 100000; 0: never", 0)
+    log_format: str = setting("`json` writes one line per event to stderr; `text` does not", "text")
 
     @property
     def zone(self) -> tzinfo:
@@ -153,12 +150,19 @@ def written(settings: Settings) -> str:
 
 
 def _as_text(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return quoted(("|" if isinstance(value[0][1], str) else ",").join(f"{key}={each}" for key, each in value))
     if isinstance(value, bool):
         return "'yes'" if value else "'no'"
     if isinstance(value, tuple):
-        return "'" + ",".join(map(str, value)) + "'"
+        return quoted(",".join(map(str, value)))
     text = value.reveal() if isinstance(value, Secret) else str(value)
-    return text if isinstance(value, int) else "'" + text.replace("'", "''") + "'"
+    return text if isinstance(value, int) else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """Return a text as YAML that is read as that text and nothing else."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def no_colour() -> bool:
@@ -225,6 +229,8 @@ def _as_typed(value: Any) -> str:
     """Return a YAML value as it would stand in the environment: a list with commas between its items."""
     if isinstance(value, list):
         return ",".join(map(_as_typed, value))
+    if isinstance(value, dict) and all(isinstance(each, str | int) for each in value.values()):
+        return "|".join(f"{code}={each}" for code, each in value.items())
     if isinstance(value, dict):
         raise InvalidInput("a setting has one value, not a mapping", "docs/configuration.md")
     return "" if value is None else str(value)

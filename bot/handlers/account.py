@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.context import PAGE, Context, rows
-from bot.handlers import home
+from bot.handlers import home, shop
 from bot.screen import Screen, grid, label, lines
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import plans, trials
@@ -123,6 +123,10 @@ def plan(ctx: Context) -> Screen:
     """Show one plan. What was chosen is remembered until it is asked for or dropped."""
     found = plans.for_sale(ctx.tx, ctx.args["name"])
     drafts.keep(ctx.tx, ctx.person, found.name, ctx.now)
+    ways = shop.choices(ctx, found.name) if not ctx.person.unlimited else []
+    if ways:
+        text = lines(_plan(ctx, found), shop.begins(ctx, found.name), ctx.words.say("How do you want to pay?"))
+        return Screen(text, rows(*grid(ways, 1), ctx.back("plans")))
     text = lines(_plan(ctx, found), ctx.words.say("An admin gets your wish and tells you how to pay."))
     yes, no = ctx.choice("✅ I want it", "order", name=found.name), ctx.choice("✖️ Not now", "drop")
     return Screen(text, rows([yes, no], ctx.back("plans")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.context import Context
 from bot.screen import Screen, grid, lines
+from vpnctl.actions.sales import orders
 from vpnctl.reports import mine
 from vpnctl.texts.reasons import why
 from vpnctl.texts.wording import Choice
@@ -60,6 +61,12 @@ def sale(ctx: Context, *, bare: bool) -> list[Choice]:
     """Return the way to access; who has none sees only that, and the trial where there is one."""
     trial = mine.may_try(ctx.tx, ctx.person)
     draft = mine.draft(ctx.tx, ctx.person)
+    waits = orders.open_orders(ctx.tx, ctx.person)
+    if waits:
+        text = "🧾 Order {number}"
+        return [ctx.choice(text, "order_", with_={"number": waits[0].number}, order=waits[0].id)] + (
+            [ctx.choice("ℹ️ Status", "status")] if bare else []
+        )
     found = [ctx.choice("▶️ Go on: {plan}", "plan", with_={"plan": draft}, name=draft)] if draft else []
     found += [ctx.choice("💳 Plans", "plans")] if mine.on_sale(ctx.tx) else []
     found += [ctx.choice("🎁 Free trial", "trial")] if trial else []

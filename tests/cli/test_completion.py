@@ -12,7 +12,8 @@ NEW_OR_FREE = {
     "node add name", "node add target", "user uninvite invite", "user add names", "user add source", "peer add source",
     "peer add device", "peer set device", "inventory apply path", "notice send text", "request grant request",
     "request refuse request", "db copy target", "node panel url",
-    "event undo run", "node adopt source",
+    "event undo run", "node adopt source", "order show number", "order cancel number", "payment accept number",
+    "payment reject number", "payment show payment", "payment refund payment", "plan price prices",
 }  # fmt: skip
 """Names that are only being given, files, texts, and ids that nobody types by heart."""
 NAMING = ("node", "user", "plan", "to", "source", "endpoint", "protocol", "device", "state", "jump")

@@ -67,7 +67,7 @@ def test_after_a_jump_jobs_that_go_by_the_clock_stop_until_they_are_told(app, so
         jobs.run(app, name)
     assert len(sold.fake.live_keys()) == 1
     assert jobs.history(app, name, 1)[0].code == 6
-    assert jobs.run(app, name, jobs.Order(force=True)).code == 0
+    assert jobs.run(app, name, jobs.Mode(force=True)).code == 0
     assert jobs.run(app, name).code == 0, "the clock was vouched for"
 
 

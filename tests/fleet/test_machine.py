@@ -144,7 +144,7 @@ class Service(RuleBasedStateMachine):
     @rule(hours=st.sampled_from((-26, -2, 25, 24 * 400)))
     def clock_jumps(self, hours):
         """Nobody is cut by it: what a settle finds due by time alone stays where a job has noted the clock before."""
-        jobs.run(self.app, "prune", jobs.Order(force=True))
+        jobs.run(self.app, "prune", jobs.Mode(force=True))
         settle(self.app, self.ids.values())
         self.clock.jump(hours=hours)
         before = {node: self.fleet[node].live_keys() for node in NODES}
@@ -251,8 +251,8 @@ class Service(RuleBasedStateMachine):
     def sync_heals(self):
         for fake in self.fleet.nodes.values():
             fake.down = False
-        jobs.run(self.app, "expire", jobs.Order(force=True))
-        assert jobs.run(self.app, "sync", jobs.Order(force=True)).code in (0, 6)
+        jobs.run(self.app, "expire", jobs.Mode(force=True))
+        assert jobs.run(self.app, "sync", jobs.Mode(force=True)).code in (0, 6)
         settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True, cut_all=True))
         assert all(each.code == 0 for each in settle(self.app, self.ids.values(), Wish(scope=SYSTEM, always=True)))
         writes = [fake.writes for fake in self.fleet.nodes.values()]

@@ -51,6 +51,7 @@ COMMANDS = [
 ]
 OTHERWISE = {
     "event undo": "tests/service/test_many.py",
+    "payment reconcile": "tests/sales/test_books.py",
     "node adopt": "tests/people/test_adoption.py",
     "endpoint rotate": "tests/people/test_rotation.py",
     "node evacuate": "tests/people/test_evacuation.py",

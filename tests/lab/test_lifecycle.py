@@ -54,7 +54,7 @@ class Later:
     def run(self, name, moment):
         app = self.at(moment)
         try:
-            return jobs.run(app, name, jobs.Order(force=True))
+            return jobs.run(app, name, jobs.Mode(force=True))
         finally:
             app.store.close()
 

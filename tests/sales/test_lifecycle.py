@@ -481,7 +481,7 @@ def test_a_month_that_passed_while_nothing_ran_is_over_all_the_same(shop, serve,
     node.fake.people()[0][2:] = ["1000", "3000", "0"]
     jobs.run(shop, "usage")
     frozen.move_to(datetime(2027, 3, 20, tzinfo=UTC))
-    jobs.run(shop, "expire", jobs.Order(force=True))
+    jobs.run(shop, "expire", jobs.Mode(force=True))
     assert len(node.fake.live_keys()) == 1
     assert told(shop, "quota.")[-1] == ("renewed", datetime(2027, 2, 1, tzinfo=UTC)), "stamped with the boundary"
 
@@ -511,8 +511,8 @@ def test_reminders_come_three_days_one_day_and_at_the_end_once_each(shop, frozen
     seen = []
     for hours in (26 * 24, 27 * 24, 28 * 24, 29 * 24, 30 * 24, 30 * 24 + 5):
         frozen.move_to(START + timedelta(hours=hours))
-        jobs.run(shop, "remind", jobs.Order(force=True))
-        jobs.run(shop, "remind", jobs.Order(force=True))
+        jobs.run(shop, "remind", jobs.Mode(force=True))
+        jobs.run(shop, "remind", jobs.Mode(force=True))
         seen.append(waiting(shop))
     assert seen == [[], ["3d"], ["3d"], ["3d", "1d"], ["3d", "1d", "0d"], ["3d", "1d", "0d"]]
 
@@ -549,7 +549,7 @@ def test_who_extended_is_not_reminded_and_the_new_end_is_armed_again(shop, froze
     jobs.run(shop, "remind")
     assert waiting(shop) == ["3d"]
     frozen.move_to(START + 57 * DAY + timedelta(hours=1))
-    jobs.run(shop, "remind", jobs.Order(force=True))
+    jobs.run(shop, "remind", jobs.Mode(force=True))
     assert waiting(shop) == ["3d", "3d"]
 
 

@@ -289,7 +289,7 @@ def test_transitions_reminders_pages_and_figures_work_on_this_database(app):
         assert len(notices.listed(tx, UTC)) == 1
         assert people.users(tx, NOW, limit=1)[0].used == 1000
     for name in ("prune", "remind"):
-        assert jobs.module(name).run(app, jobs.Order()).code == 0
+        assert jobs.module(name).run(app, jobs.Mode()).code == 0
 
 
 def test_an_event_of_time_is_written_once_by_whoever_comes_first(app):

@@ -286,7 +286,7 @@ def test_old_messages_runs_days_and_measurements_are_forgotten_and_the_rest_stay
     clock.forward(days=5)
     jobs.run(app, "sync")
     clock.forward(days=100)
-    found = jobs.run(app, "prune", jobs.Order(dry_run=True)).detail
+    found = jobs.run(app, "prune", jobs.Mode(dry_run=True)).detail
     assert {key: count for key, count in found.items() if count} == {"job_run": 1, "notice": 1}
     assert set(found) >= {"usage", "measurement", "inbox", "button", "applicant", "invite", "request"}
     jobs.run(app, "prune")

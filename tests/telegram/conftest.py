@@ -109,6 +109,7 @@ def shop(app: App, api: BotApi) -> App:
         telegram_rate=1000,
         admin_ids=(ADMIN, SECOND),
         tech_chat_id=-99,
+        pay_stars=False,
     )
     return replace(app, settings=known)
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 TOKEN = "7654321:" + "Canary_Token-0123456789abcdefgh"
 NAME = "lab_vpn_bot"
+PROVIDER = "1234567890:TEST:canary-provider-token"
 TAGS = {"b", "i", "u", "s", "code", "pre", "a"}
 
 
@@ -81,6 +82,13 @@ class BotApi:
         self.queue: list[dict[str, Any]] = []
         self.presses: dict[str, float] = {}
         self.answers: dict[str, dict[str, Any]] = {}
+        self.invoices: dict[str, dict[str, Any]] = {}
+        """Links to invoices: payload, price and currency of each."""
+        self.now = time.time
+        self.transactions: list[dict[str, Any]] = []
+        """Of Stars, the oldest first."""
+        self.asked: dict[str, dict[str, Any]] = {}
+        """Answers to who asked before paying."""
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
         self._number, self._update, self._poll = 100, 5000, 0
         self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
@@ -200,8 +208,48 @@ class BotApi:
             self.changed.notify_all()
         return True
 
+    # --- money --------------------------------------------------------------------------------
+
+    def do_createInvoiceLink(self, params: Any, _files: Any) -> Any:
+        prices = params["prices"]
+        if not 1 <= len(params["payload"].encode()) <= 128 or not 1 <= len(params["title"]) <= 32:
+            raise Refused(400, "Bad Request: INVOICE_PAYLOAD_INVALID")
+        if params["currency"] == "XTR" and (len(prices) != 1 or params.get("provider_token")):
+            raise Refused(400, "Bad Request: STARS_INVOICE_INVALID")
+        if params["currency"] != "XTR" and params.get("provider_token") != PROVIDER:
+            raise Refused(400, "Bad Request: PAYMENT_PROVIDER_INVALID")
+        with self.changed:
+            link = f"https://t.me/${len(self.invoices) + 1:06d}"
+            self.invoices[link] = {"payload": params["payload"], "currency": params["currency"]}
+            self.invoices[link]["amount"] = sum(each["amount"] for each in prices)
+        return link
+
+    def do_answerPreCheckoutQuery(self, params: Any, _files: Any) -> Any:
+        with self.changed:
+            self.asked[params["pre_checkout_query_id"]] = params
+            self.changed.notify_all()
+        return True
+
+    def do_getStarTransactions(self, params: Any, _files: Any) -> Any:
+        start, limit = int(params.get("offset", 0)), int(params.get("limit", 100))
+        return {"transactions": self.transactions[start : start + limit]}
+
+    def do_refundStarPayment(self, params: Any, _files: Any) -> Any:
+        key = params["telegram_payment_charge_id"]
+        mine = [each for each in self.transactions if each["id"] == key]
+        if not mine:
+            raise Refused(400, "Bad Request: CHARGE_NOT_FOUND")
+        if any("receiver" in each for each in mine):
+            raise Refused(400, "Bad Request: CHARGE_ALREADY_REFUNDED")
+        with self.changed:
+            now = {"id": key, "amount": mine[0]["amount"], "date": int(self.now())}
+            self.transactions.append(now | {"receiver": mine[0]["source"]})
+        return True
+
     def _file(self, params: Any, files: Any, kind: str) -> Any:
-        if kind not in files or not files[kind][1]:
+        if kind in params and params[kind].startswith("A"):  # one that Telegram has already
+            files = {kind: (params[kind], b"")}
+        elif kind not in files or not files[kind][1]:
             raise Refused(400, "Bad Request: there is no file in the request")
         if len(params.get("caption", "")) > 1024:
             raise Refused(400, "Bad Request: message caption is too long")
@@ -323,7 +371,15 @@ def _request(query: str, kind: str, body: bytes) -> tuple[dict[str, Any], dict[s
                 params[name] = content.decode()
             else:
                 files[name] = (file, content)
-    for key in ("reply_markup", "link_preview_options", "commands", "scope", "allowed_updates", "caption_entities"):
+    for key in (
+        "reply_markup",
+        "link_preview_options",
+        "commands",
+        "scope",
+        "allowed_updates",
+        "caption_entities",
+        "prices",
+    ):
         if isinstance(params.get(key), str):
             params[key] = json.loads(params[key])
     return params, files
@@ -400,6 +456,48 @@ class Person:
         body = {"id": key, "from": self.who, "message": shown, "chat_instance": "1", "data": token} | more
         self.api.push({"callback_query": body})
         return key
+
+    def ask_to_pay(self, link: str) -> str:
+        """Open an invoice and press Pay: Telegram asks the bot. Return the question's id."""
+        key = f"ask{len(self.api.presses)}-{self.number}"
+        self.api.presses[key] = time.monotonic()
+        invoice = self.api.invoices[link]
+        price = {"currency": invoice["currency"], "total_amount": invoice["amount"]}
+        self.api.push(
+            {"pre_checkout_query": {"id": key, "from": self.who, "invoice_payload": invoice["payload"], **price}}
+        )
+        return key
+
+    def let_pay(self, key: str, seconds: float = 10) -> bool:
+        """Wait for the bot's answer as long as Telegram does; return what it was."""
+        end = time.monotonic() + seconds
+        with self.api.changed:
+            while key not in self.api.asked and time.monotonic() < end:
+                self.api.changed.wait(max(0.0, end - time.monotonic()))
+        return str(self.api.asked.get(key, {}).get("ok")).lower() == "true"
+
+    def pay_now(self, link: str, *, tell: bool = True) -> str:
+        """Money moves; return the charge id. With `tell` the bot hears of it."""
+        invoice = self.api.invoices[link]
+        charge = f"stx{len(self.api.transactions):04d}-{self.number}"
+        if invoice["currency"] == "XTR":
+            source = {"type": "user", "transaction_type": "invoice_payment", "user": self.who}
+            source["invoice_payload"] = invoice["payload"]
+            row = {"id": charge, "amount": invoice["amount"], "date": int(self.api.now()), "source": source}
+            self.api.transactions.append(row)
+        if tell:
+            self.paid(charge, invoice)
+        return charge
+
+    def paid(self, charge: str, invoice: dict[str, Any], *, back: bool = False) -> None:
+        """What Telegram brings once money moved."""
+        told = {
+            "currency": invoice["currency"],
+            "total_amount": invoice["amount"],
+            "invoice_payload": invoice["payload"],
+        }
+        told |= {"telegram_payment_charge_id": charge, "provider_payment_charge_id": ""}
+        self.say("", **{"refunded_payment" if back else "successful_payment": told})
 
     @property
     def messages(self) -> list[Message]:

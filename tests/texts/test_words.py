@@ -28,7 +28,9 @@ SOURCES = [
         ROOT / f"vpnctl/{name}.py"
         for name in ("texts/words", "texts/wording", "texts/reasons", "actions/people/applicants")
     ),
+    ROOT / "vpnctl/actions/sales/booking.py",
     *sorted((ROOT / "vpnctl/protocols").rglob("*.py")),
+    *sorted((ROOT / "vpnctl/payments").rglob("*.py")),
     *sorted((ROOT / "bot").rglob("*.py")),
 ]
 TAGS = re.compile(r"</?[a-z]+>")

@@ -76,6 +76,27 @@ def complete_states(incomplete: str) -> list[str]:
     return [str(state) for state in State if state.startswith(incomplete)]
 
 
+def complete_order_states(incomplete: str) -> list[str]:
+    """Return the states of orders that begin with what was typed, for the shell."""
+    from vpnctl.rules.orders import OrderState
+
+    return [str(state) for state in OrderState if state.startswith(incomplete)]
+
+
+def complete_payment_states(incomplete: str) -> list[str]:
+    """Return the states of payments that begin with what was typed, for the shell."""
+    from vpnctl.rules.orders import PaymentState
+
+    return [str(state) for state in PaymentState if state.startswith(incomplete)]
+
+
+def complete_providers(incomplete: str) -> list[str]:
+    """Return who takes payments that begins with what was typed, for the shell."""
+    from vpnctl.actions.sales.methods import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
 def complete_protocols(incomplete: str) -> list[str]:
     """Return the protocols that begin with what was typed, for the shell."""
     from vpnctl.actions.fleet.endpoints import protocols

@@ -53,8 +53,8 @@ def run(
     wanted = [*(names or []), *(jobs.due(front.app) if due else [])]
     if not wanted and not due:
         raise InvalidInput("which jobs?", "vpnctl jobs run NAME..., or: vpnctl jobs run --due")
-    order = jobs.Order(dry_run=dry_run, force=front.yes)
-    reports = [_run(name, order, go_on=due) for name in dict.fromkeys(wanted)]
+    mode = jobs.Mode(dry_run=dry_run, force=front.yes)
+    reports = [_run(name, mode, go_on=due) for name in dict.fromkeys(wanted)]
     if front.json:
         output.dump(reports)
     for report in reports:
@@ -68,7 +68,7 @@ def run(
     return worst(report.code for report in reports)
 
 
-def _run(name: str, order: Any, *, go_on: bool) -> Any:
+def _run(name: str, mode: Any, *, go_on: bool) -> Any:
     """Run one job. Among all that are due, one that cannot run keeps none of the others from running."""
     from time import monotonic
 
@@ -78,7 +78,7 @@ def _run(name: str, order: Any, *, go_on: bool) -> Any:
     front = current()
     began = monotonic()
     try:
-        report = jobs.run(front.app, name, order)
+        report = jobs.run(front.app, name, mode)
     except VpnctlError as error:
         if not go_on:
             raise

@@ -28,6 +28,8 @@ NOUNS = {
     "peer": ("peers", "Devices: add, hand out, regenerate, suspend, revoke."),
     "plan": ("plans", "Tariffs, seeded from YAML."),
     "subscription": ("subscriptions", "Access by time: grant, extend, cancel."),
+    "order": ("orders", "What people are about to buy, or bought."),
+    "payment": ("payments", "Money: list, accept, give back, reconcile."),
     "trial": ("trials", "Trials, once a person."),
     "traffic": ("traffic", "Who moved how much."),
     "inventory": ("inventory", "YAML in and out."),

@@ -37,7 +37,8 @@ def show_list(front: Front, rows: Sequence[Any], columns: Sequence[str]) -> int:
 
 def _fields(row: Any) -> dict[str, Any]:
     shown: dict[str, Any] = row.plain() if hasattr(row, "plain") else {}
-    return shown or {each.name: getattr(row, each.name) for each in fields(row)}
+    shown = shown or {each.name: getattr(row, each.name) for each in fields(row)}
+    return row.for_people(shown) if hasattr(row, "for_people") else shown
 
 
 def since_first(front: Front, rows: Sequence[Any], telling: Sequence[str]) -> Sequence[Any]:

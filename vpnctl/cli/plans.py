@@ -53,3 +53,21 @@ def show(name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.", 
     with front.app.store.read() as tx:
         row = plans.named(tx, name)
         return output.show_one(front, tariffs.plans(tx, front.app.clock(), name=row.name)[0])
+
+
+@commands.command("price")
+def price(
+    name: Annotated[str, typer.Argument(metavar="PLAN", help="Plan name.", autocompletion=complete_plans)],
+    prices: Annotated[
+        list[str],
+        typer.Argument(metavar="CURRENCY=AMOUNT…", help="Such as EUR=4.99 XTR=250; `EUR=` takes a price away."),
+    ],
+) -> int:
+    """Set what a plan costs from now on. What was ordered keeps the price that was told."""
+    from vpnctl.actions.sales import plans
+    from vpnctl.rules import money
+
+    front = current()
+    row = plans.set_prices(front.app, name, prices)
+    told = ", ".join(money.written(amount, code) for code, amount in sorted(row.prices.items())) or "no price"
+    return output.finish(front, [], f"{row.name}: {told}", plan=row.name, prices=row.prices)

@@ -20,11 +20,24 @@ from vpnctl.rules.grammar import clean
 from vpnctl.store import outbox, restored, runs
 from vpnctl.store.runs import Run
 
-NAMES = ("sync", "expire", "usage", "health", "evacuate", "remind", "notify", "drift", "prune", "backup", "metrics")
+NAMES = (
+    "sync",
+    "expire",
+    "usage",
+    "health",
+    "evacuate",
+    "remind",
+    "payments",
+    "notify",
+    "drift",
+    "prune",
+    "backup",
+    "metrics",
+)
 
 
 @dataclass(frozen=True)
-class Order:
+class Mode:
     """How to run. `dry_run`: change and send nothing. `force`: the clock is right, whatever it looks like."""
 
     dry_run: bool = False
@@ -129,13 +142,13 @@ def history(app: App, name: str | None, limit: int) -> list[Run]:
         return runs.history(tx, name, limit)
 
 
-def run(app: App, name: str, order: Order | None = None) -> Report:
+def run(app: App, name: str, mode: Mode | None = None) -> Report:
     """Run one job under its own lock and record the run.
 
     Raises Busy when it is running already, Stopped when the clock jumped and the job goes by the clock. Every other
     run that went well notes the clock and tells the dead man's switch.
     """
-    job, how = module(name), order or Order()
+    job, how = module(name), mode or Mode()
     acting = replace(app, actor=f"job:{name}")
     taken = Busy(f"the job {name} is running already", "nothing to do: it finishes by itself")
     with exclusive(app, f"job-{name}", taken):

@@ -6,7 +6,7 @@ from vpnctl.actions.service import backups, keeping
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import NodeFailed
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.store import outbox
 from vpnctl.store.vault import NIL
 
@@ -14,10 +14,10 @@ SUMMARY = "write a backup, compare it, keep 7 days, 4 weeks, 12 months"
 TIMER = Timer(on_calendar="*-*-* 02:37:00", cron="37 2 * * *", every=86400, jitter=900, limit=3600)
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """A target that fails makes the run fail, after all else was done, and is told."""
     folder = backups.folder(app.settings)
-    if order.dry_run:
+    if mode.dry_run:
         doomed = keeping.old(app, (path.name for path in folder.glob(f"*{backups.SUFFIX}")))
         return Report("backup", 0, f"would write to {folder} and remove {len(doomed)}", {"removed": doomed})
     made = backups.create(app)

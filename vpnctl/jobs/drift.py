@@ -8,7 +8,7 @@ from vpnctl.actions.fleet.preview import drift
 from vpnctl.actions.fleet.settle import Wish
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.rules.changes import SYSTEM, Change
 from vpnctl.store import models, outbox
 from vpnctl.store.queue import pending_nodes
@@ -19,20 +19,20 @@ TIMER = Timer(on_calendar="*-*-* 04:23:00", cron="23 4 * * *", every=86400, jitt
 SHOWN = 5
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """What waits to be made by us is no drift; what differs without that is, once a day and node."""
     now = app.clock()
     with app.store.read() as tx:
         waiting = set(pending_nodes(tx, now))
         ids = [node.id for node in tx.all(Node, models.node.c.retired_at.is_(None)) if node.id not in waiting]
-    found = drift(app, ids, Wish(scope=SYSTEM, prove=not order.dry_run))
+    found = drift(app, ids, Wish(scope=SYSTEM, prove=not mode.dry_run))
     drifted = [each for each in found if each.changes or each.notes]
     messages = []
     for each in drifted:
         for kind, wrong in (("drift", each.changes), ("not_ours", each.notes)):
             details = {"node": each.node, "changes": _listed(wrong)}
             messages += alerts.technical(app, kind, each.node_id, f"{now:%Y%m%d}", details) if wrong else []
-    if not order.dry_run:
+    if not mode.dry_run:
         with app.store.write() as tx:
             outbox.enqueue(tx, messages, now)
     silent = {each.node: each.error for each in found if each.code}

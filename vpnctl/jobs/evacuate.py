@@ -9,7 +9,7 @@ from vpnctl.actions.people import evacuation
 from vpnctl.actions.talk import alerts, handover
 from vpnctl.app import App
 from vpnctl.errors import Conflict, NotFound
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.rules.health import NodeVerdict
 from vpnctl.store import events, models, outbox
 from vpnctl.store.rows import Health, Node
@@ -26,7 +26,7 @@ class _Moved:
     why: str = ""
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """Evacuate each node whose verdict is `blocked`, within what the settings permit, and tell of it."""
     if not app.settings.evacuate_to:
         return Report("evacuate", 0, "not permitted: evacuate_to names no node")
@@ -36,12 +36,12 @@ def run(app: App, order: Order) -> Report:
     targets = _targets(app, {node.id for node in blocked})
     for node in blocked:
         if targets:
-            moved = _leave(app, node, targets, allowed, dry_run=order.dry_run)
+            moved = _leave(app, node, targets, allowed, dry_run=mode.dry_run)
         else:
             moved = _Moved(0, 0, "no node of evacuate_to is up")
         allowed -= moved.devices
         told[node.name] = f"{moved.devices} moved, {moved.waiting} not" + (f": {moved.why}" if moved.why else "")
-        if not order.dry_run and (moved.devices or moved.why):
+        if not mode.dry_run and (moved.devices or moved.why):
             _tell(app, node, moved)
     what = "; ".join(f"{name}: {said}" for name, said in told.items()) or "no node is blocked"
     return Report("evacuate", 0, what, {"nodes": told})

@@ -6,7 +6,7 @@ from collections import Counter
 
 from vpnctl.actions.sales import transitions
 from vpnctl.app import App
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.jobs.settling import pending, report
 
 SUMMARY = "record expiry, quota and renewal; cut and reconnect"
@@ -14,8 +14,8 @@ TIMER = Timer(on_calendar="*:2/10", cron="2-59/10 * * * *", every=600, jitter=30
 BY_THE_CLOCK = True
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """Write the events that are due, then make the nodes agree; a node that is down is cut when it is back."""
-    counts: Counter[str] = Counter() if order.dry_run else transitions.note(app)
-    settled = pending(app, order)
-    return report("expire", settled, len(settled), counts, dry_run=order.dry_run)
+    counts: Counter[str] = Counter() if mode.dry_run else transitions.note(app)
+    settled = pending(app, mode)
+    return report("expire", settled, len(settled), counts, dry_run=mode.dry_run)

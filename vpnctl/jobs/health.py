@@ -6,16 +6,16 @@ from collections import Counter
 
 from vpnctl.actions.fleet import health
 from vpnctl.app import App
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.rules.health import BAD_AFTER, GOOD_AFTER, NodeVerdict
 
 SUMMARY = "check every node and alert on changes"
 TIMER = Timer(on_calendar="*:*:00", cron="* * * * *", every=60, jitter=5, limit=50)
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """Look, remember and enqueue alerts; in a dry run only look."""
-    if order.dry_run:
+    if mode.dry_run:
         found = health.look(app)
         nodes = {each.node.name: "answers" if each.look.ssh else each.error for each in found}
         return Report("health", 0, f"{len(found)} nodes looked at", {"nodes": nodes})

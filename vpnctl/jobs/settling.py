@@ -10,15 +10,15 @@ from vpnctl.actions.fleet.settle import Wish, settle
 from vpnctl.actions.outcome import Settled
 from vpnctl.app import App
 from vpnctl.errors import PENDING, worst
-from vpnctl.jobs import Order, Report
+from vpnctl.jobs import Mode, Report
 from vpnctl.store.queue import pending_nodes
 
 
-def pending(app: App, order: Order) -> list[Settled]:
+def pending(app: App, mode: Mode) -> list[Settled]:
     """Settle the nodes that are not known to agree; in a dry run say what that would change."""
     with app.store.read() as tx:
         ids = pending_nodes(tx, app.clock())
-    return drift(app, ids, Wish()) if order.dry_run else settle(app, ids)
+    return drift(app, ids, Wish()) if mode.dry_run else settle(app, ids)
 
 
 def report(

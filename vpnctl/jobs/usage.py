@@ -5,7 +5,7 @@ from __future__ import annotations
 from vpnctl.actions.fleet.metering import sweep
 from vpnctl.actions.sales import transitions
 from vpnctl.app import App
-from vpnctl.jobs import Order, Report, Timer
+from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.jobs.settling import pending, report
 
 SUMMARY = "read traffic into the ledger, keep quotas"
@@ -13,12 +13,12 @@ TIMER = Timer(on_calendar="*:3/5", cron="3-59/5 * * * *", every=300, jitter=20, 
 BY_THE_CLOCK = True
 
 
-def run(app: App, order: Order) -> Report:
+def run(app: App, mode: Mode) -> Report:
     """Book what passed since the last reading; a node that does not answer is read the next time, nothing is lost."""
-    if order.dry_run:
-        settled = pending(app, order)
+    if mode.dry_run:
+        settled = pending(app, mode)
         return report("usage", settled, len(settled), {}, dry_run=True)
     read = sweep(app)
     counts = transitions.note(app)
     unread = [each for each in read if each.code]
-    return report("usage", [*unread, *pending(app, order)], len(read), counts)
+    return report("usage", [*unread, *pending(app, mode)], len(read), counts)

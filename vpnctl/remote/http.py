@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from vpnctl.rules.exchange import HttpAnswer, HttpCall
+
 SECONDS = 15.0
 CAP = 1024 * 1024
 
@@ -62,6 +64,44 @@ def _send(url: str, body: bytes, kind: str, seconds: float) -> tuple[int, dict[s
         raise OSError(f"no whole answer: {type(error).__name__}") from None
     except ValueError:
         raise OSError("the address is not one") from None
+
+
+def exchange(call: HttpCall, seconds: float = SECONDS) -> HttpAnswer:
+    """Send a request and return the answer, whatever its status; nothing is followed that it points to.
+
+    Raises OSError when nobody answers in time, or not wholly; what was sent, and where to, is in no exception.
+    """
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_args: Any) -> None:
+            return None
+
+    headers = {"User-Agent": "vpnctl", **call.headers}
+    try:
+        request = urllib.request.Request(call.url, call.body, headers, method=call.method)  # noqa: S310 - settings take http and https only
+        with urllib.request.build_opener(Stay).open(request, timeout=seconds) as answer:
+            return HttpAnswer(answer.status, _whole(answer), dict(answer.headers))
+    except urllib.error.HTTPError as error:
+        with error:
+            return HttpAnswer(error.code, _whole(error), dict(error.headers))
+    except urllib.error.URLError as error:
+        raise OSError(f"no answer: {type(error.reason).__name__}") from None
+    except http.client.HTTPException as error:
+        raise OSError(f"no whole answer: {type(error).__name__}") from None
+    except ValueError:
+        raise OSError("the address is not one") from None
+
+
+def _whole(answer: Any) -> bytes:
+    """Return a body; OSError where it is longer than an answer is, or ends before it says that it does."""
+    body: bytes = answer.read(CAP + 1)
+    told = answer.headers.get("Content-Length")
+    if len(body) > CAP or (told is not None and told.isdigit() and len(body) < int(told)):
+        raise OSError("no whole answer")
+    return body
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -83,6 +83,15 @@ def photo(account: Account, chat: int, part: Part, caption: str, before: str = "
     return _call(account, "sendPhoto", lambda url: http.upload(url, fields, part))
 
 
+def again(account: Account, chat: int, kind: str, file_id: str, caption: str, keyboard: Keyboard = ()) -> Outcome:
+    """Send a file that Telegram has already; `kind` is `photo` or `document`. See `send`."""
+    body: dict[str, Any] = {"chat_id": chat, kind: file_id, "caption": caption[:CAPTION]}
+    if keyboard:
+        body["reply_markup"] = {"inline_keyboard": keyboard}
+    method = "sendPhoto" if kind == "photo" else "sendDocument"
+    return _call(account, method, lambda url: http.post(url, body))
+
+
 def _units(text: str) -> int:
     """Return the length of a text as Telegram counts it: UTF-16 code units."""
     return len(text.encode("utf-16-le")) // 2

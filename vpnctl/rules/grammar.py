@@ -62,6 +62,13 @@ def login(text: str) -> str:
     return text
 
 
+def url(text: str) -> str:
+    """Return an address of the web, without a slash at its end."""
+    if not URL.fullmatch(text):
+        raise InvalidInput("expected http://… or https://…")
+    return text.rstrip("/")
+
+
 def whole(text: str, what: str, low: int, high: int) -> int:
     """Return the number that `text` writes in ASCII digits, between `low` and `high`."""
     if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:

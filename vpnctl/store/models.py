@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from vpnctl.store.buying import order, payment, proof, webhook_event
 from vpnctl.store.columns import Utc, key, metadata, ref
 from vpnctl.store.selling import plan, subscription, trial
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -259,8 +260,11 @@ __all__ = [
     "node",
     "node_health",
     "notice",
+    "order",
+    "payment",
     "peer",
     "plan",
+    "proof",
     "request",
     "subscription",
     "token",
@@ -268,4 +272,5 @@ __all__ = [
     "usage",
     "usage_month",
     "user",
+    "webhook_event",
 ]

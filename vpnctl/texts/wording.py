@@ -52,6 +52,15 @@ _FORMS = {
     "rejected": mark("Your request was declined."),
     "refused": mark("Your request was declined: {what}."),
     "act": mark("{admin}: {what}"),
+    "not_paid": mark("Order {number} ({plan}) was not paid. /plans begins anew."),
+    "refunded": mark("Your money for order {number} ({plan}) was given back. The access that it bought has ended."),
+    "provider_down": mark(
+        "{provider} does not answer since {since}: {what}. Orders wait; nothing is lost. "
+        "On the operator's machine: vpnctl order list --open"
+    ),
+    "provider_refused": mark(
+        "Order {number} could not be offered for payment: {what}. On the operator's machine: vpnctl order show {number}"
+    ),
     "delayed": mark("{device}: the server does not answer now. The config comes as soon as it is back."),
 }
 _ASKS = {
@@ -70,6 +79,8 @@ ACTS = {
     "subscription.grant": mark("gave {user} the plan {plan}"),
     "request.grant": mark("granted {user} {what}"),
     "request.refuse": mark("refused {user} {what}"),
+    "payment.accept": mark("accepted the receipt of order {number}"),
+    "payment.reject": mark("refused the receipt of order {number}"),
 }
 """What admins do, as the others hear of it."""
 
@@ -83,7 +94,79 @@ def letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words) -> Le
     if kind == "request":
         yes, no = Choice(words.say("Grant"), "grant", args), Choice(words.say("Refuse"), "refuse", args)
         return Letter(words.say("{user} asks for {what}.", user=details["user"], what=ask(details, words)), (yes, no))
+    if kind in MONEY:
+        return MONEY[kind](details, zone, words)
     return Letter(text(kind, details, zone, words))
+
+
+def _pay(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
+    """What is to be paid, how, and until when."""
+    price = words.money(details["amount"], details["currency"])
+    until = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
+    values = {"number": details["number"], "plan": details["plan"], "price": price, "until": until}
+    args = {"order": details["order"]}
+    stop = Choice(words.say("✖️ Give up"), "give_up", args)
+    if not details["url"]:
+        told = words.say("🧾 Order {number}: {plan}, {price}. Pay it by {until} like this:", **values)
+        send = words.say(
+            "Then send a picture of the receipt here, or its number as text. Name the order: {number}.", **values
+        )
+        return Letter(f"{told}\n\n{words.value(details['how'])}\n\n{send}", (stop,))
+    told = words.say("🧾 Order {number}: {plan}, {price}. The button below works until {until}.", **values)
+    there = Choice(words.say("✅ I have paid"), "have_paid", args)
+    return Letter(told, (Choice(words.say("💳 Pay {price}", price=price), url=details["url"]), there, stop))
+
+
+def _paid_for(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
+    moment = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
+    told = words.say("✅ Paid. {plan} lasts until {moment}.", plan=details["plan"], moment=moment)
+    return Letter(told, (Choice(words.say("📱 Connect a device"), "configs"), Choice(words.say("« Menu"), "home")))
+
+
+def _order_refused(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
+    told = words.say("⛔ Order {number} ({plan}) was refused.", number=details["number"], plan=details["plan"])
+    why = words.say("Reason: {reason}", reason=details["reason"]) if details["reason"] else ""
+    return Letter("\n".join(filter(None, (told, why))), (Choice(words.say("💳 Plans"), "plans"),))
+
+
+def _proof(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
+    price = words.money(details["amount"], details["currency"])
+    who = f"{details['display']} ({details['user']})" if details["display"] else details["user"]
+    values = {"number": details["number"], "who": who, "plan": details["plan"], "price": price}
+    told = words.say("🧾 Order {number} · {who} · {plan} · {price}. A receipt was sent.", **values)
+    number = words.say("Its number: {reference}", reference=details["reference"]) if details["reference"] else ""
+    args = {"number": details["number"]}
+    yes, no = Choice(words.say("✅ Accept"), "accept", args), Choice(words.say("⛔ Refuse…"), "refusing", args)
+    return Letter("\n".join(filter(None, (told, number))), (yes, no))
+
+
+def _review(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
+    price = words.money(details["amount"], details["currency"])
+    values = {"price": price, "provider": details["provider"], "payment": details["payment"]}
+    values["why"] = words.translated(details["why"])
+    told = words.say("⚠️ {price} came by {provider}, and nobody got anything for it: {why}.", **values)
+    if details["number"]:
+        more = words.say("On the operator's machine: vpnctl payment accept {number}", number=details["number"])
+    else:
+        more = words.say("On the operator's machine: vpnctl payment show {payment}", **values)
+    return Letter(f"{told} {more}")
+
+
+def _auto_accepted(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
+    values = {"number": details["number"], "price": words.money(details["amount"], details["currency"])}
+    told = words.say("Order {number} ({price}) was accepted unseen: nobody decided in time.", **values)
+    return Letter(told)
+
+
+MONEY = {
+    "pay": _pay,
+    "paid": _paid_for,
+    "order_refused": _order_refused,
+    "proof": _proof,
+    "review": _review,
+    "auto_accepted": _auto_accepted,
+}
+"""Letters about money."""
 
 
 def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None = None) -> str:
@@ -92,6 +175,8 @@ def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None =
     special = {"ending": _ending, "granted": _granted, "config_file": _file, "config_qr": _picture}
     if kind in special:
         return special[kind](details, zone, words)
+    if kind in MONEY:
+        return MONEY[kind](details, zone, words).text
     if kind == "news":
         return str(details["text"])
     if kind == "health":

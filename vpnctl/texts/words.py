@@ -45,6 +45,10 @@ class Words:
         """Return `text` in the language, with its values."""
         return self._filled(_catalogue(self.locale).gettext(text), values)
 
+    def translated(self, text: str) -> str:
+        """Return a text of ours in the language; another one, such as an admin typed, as it is."""
+        return _catalogue(self.locale).gettext(text) if text else ""
+
     def many(self, one: str, other: str, number: int, /, **values: Any) -> Said:
         """Return the form for `number`, which is also the value `{n}`."""
         return self._filled(_catalogue(self.locale).ngettext(one, other, number), {"n": number, **values})

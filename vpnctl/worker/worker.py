@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from vpnctl.actions.fleet.side_by_side import load_everything
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
+from vpnctl.worker.cashier import Cashier
 from vpnctl.worker.rate_limit import shared_rate_limit
 from vpnctl.worker.sending import Sender
 from vpnctl.worker.settling import Healer, Settler
@@ -26,7 +27,9 @@ class Worker:
         self._stop = threading.Event()
         self._sender = Sender(app, limit.wait, log)
         self._settler, healer = Settler(app, self._sender.wake, log), Healer(app, self._sender.wake, log)
+        self._cashier = Cashier(app, self._settler.ask, self._sender.wake, log)
         self._threads = [
+            threading.Thread(target=self._cashier.work, args=(self._stop,), name="cash"),
             threading.Thread(target=self._sender.work, args=(self._stop,), name="send"),
             threading.Thread(target=healer.work, args=(self._stop,), name="heal"),
         ]
@@ -41,6 +44,7 @@ class Worker:
         """Have nodes settled and the outbox sent."""
         self._settler.ask(node_ids)
         self._sender.wake()
+        self._cashier.wake()
 
     def is_alive(self) -> bool:
         """Say whether all of it works, or was told to end."""
@@ -50,6 +54,7 @@ class Worker:
         """Let what began finish; the rest is found by the next start."""
         self._stop.set()
         self._sender.wake()
+        self._cashier.wake()
         for thread in self._threads:
             thread.join()
         self._settler.close()

@@ -204,6 +204,9 @@ def _erase_talk(tx: Tx, row: User) -> None:
     told = sa.or_(notice.user_id == row.id, notice.subject_id == row.id, notice.subject_id.in_(asked), named)
     tx.execute(sa.delete(models.notice).where(told))
     tx.execute(sa.delete(models.request).where(models.request.c.user_id == row.id))
+    bought = sa.select(models.order.c.id).where(models.order.c.user_id == row.id)
+    tx.execute(sa.delete(models.proof).where(models.proof.c.order_id.in_(bought)))
+    tx.execute(sa.update(models.payment).where(models.payment.c.order_id.in_(bought)).values(payer=None))
     if row.telegram_id is not None:
         tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
         tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vpnctl.actions.sales import plans
 from vpnctl.errors import Conflict, InvalidInput
-from vpnctl.rules import grammar
+from vpnctl.rules import grammar, money
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Plan, Subscription, User
@@ -18,6 +17,8 @@ class Paid:
 
     reference: str
     currency: str | None = None
+    amount: int | None = None
+    """What came, minor units, where it is known; else it is the plan's price."""
 
 
 def payment(reference: str | None, currency: str | None) -> Paid | None:
@@ -26,7 +27,7 @@ def payment(reference: str | None, currency: str | None) -> Paid | None:
         if currency is not None:
             raise InvalidInput("a currency belongs to a payment", "--paid REF --currency CODE")
         return None
-    return Paid(grammar.reference(reference), plans.currency(currency) if currency is not None else None)
+    return Paid(grammar.reference(reference), money.currency(currency) if currency is not None else None)
 
 
 def named(paid: Paid | str | None) -> Paid | None:
@@ -36,6 +37,8 @@ def named(paid: Paid | str | None) -> Paid | None:
 
 def price(terms: Plan, paid: Paid) -> tuple[int | None, str | None]:
     """Return (amount, currency) of a payment for a plan; (None, None) for a plan without prices."""
+    if paid.amount is not None:
+        return paid.amount, paid.currency
     codes = ", ".join(sorted(terms.prices))
     if paid.currency is not None and paid.currency not in terms.prices:
         raise InvalidInput(f"plan {terms.name} has no price in {paid.currency}", f"it has: {codes or 'none'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,14 +12,13 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.protocols import plugin
-from vpnctl.rules import grammar, sizes
+from vpnctl.rules import grammar, money, sizes
 from vpnctl.rules.months import PERIODS
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Plan
 
 MAX_DAYS = 3660
-MAX_PRICE = 10**12
 _table = models.plan.c
 
 
@@ -88,7 +88,7 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
         "traffic": _size(values["traffic"]),
         "node_traffic": _size(values["node_traffic"]),
         "locations": [grammar.free_text(place, "location") for place in values["locations"]],
-        "prices": {currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
+        "prices": {money.currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
     }
 
 
@@ -96,19 +96,29 @@ def _size(given: int | str | None) -> int | None:
     return None if given is None else sizes.size(str(given))
 
 
-def currency(code: str) -> str:
-    """Return a currency's code: three capital letters, of ISO 4217 or XTR (Telegram's Stars)."""
-    if not (code.isascii() and code.isalpha() and code.isupper() and len(code) == 3):  # noqa: PLR2004 - ISO 4217, and XTR
-        raise InvalidInput(
-            f"'{grammar.clean(code)}' is not a currency", "three capital letters, such as EUR; Stars: XTR"
-        )
-    return code
-
-
 def _price(amount: int) -> int:
-    if not 0 <= amount <= MAX_PRICE:
+    if not 0 <= amount <= money.MOST:
         raise InvalidInput(f"price {amount} is out of range", "whole minor units, such as 499 for 4.99")
     return amount
+
+
+def set_prices(app: App, name: str, given: Sequence[str]) -> Plan:
+    """Set prices, each as `EUR=4.99`; `EUR=` takes one away. Return the plan. InvalidInput for what is no amount."""
+    with app.store.write() as tx:
+        row = named(tx, name)
+        prices = dict(row.prices)
+        for each in given:
+            code, sign, amount = each.partition("=")
+            minor = money.minor(amount, money.currency(code)) if amount else None
+            if not sign or (amount and minor is None):
+                raise InvalidInput(f"'{grammar.clean(each)}' is no price", "such as EUR=4.99 or XTR=250")
+            prices.pop(code, None)
+            prices |= {code: _price(minor)} if minor is not None else {}
+        if prices != row.prices:
+            tx.update(Plan, _table.id == row.id, prices=prices)
+            was, now = {"prices": row.prices}, {"prices": prices}
+            events.record(tx, stamp(app), "plan.set", ("plan", row.id, row.name), was, now)
+        return named(tx, name)
 
 
 _EACH = {"day": "a day", "week": "a week", "month": "a month", "rolling": "in 30 days"}

@@ -34,10 +34,14 @@ class Kept:
     left: timedelta
 
     @property
+    def days(self) -> int:
+        """About how many days."""
+        return max(1, round(self.left / timedelta(days=1)))
+
+    @property
     def days_left(self) -> str:
         """In words."""
-        days = max(1, round(self.left / timedelta(days=1)))
-        return f"{days} day" if days == 1 else f"{days} days"
+        return f"{self.days} day" if self.days == 1 else f"{self.days} days"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,18 @@ from vpnctl.store import models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import ADMIN, Message
 
-TAKES = ("user.block", "user.reject", "request.refuse")
-GIVES = ("user.approve", "user.add", "user.unblock", "subscription.grant", "subscription.extend", "request.grant")
+TAKES = ("user.block", "user.reject", "request.refuse", "payment.reject")
+GIVES = (
+    "user.approve",
+    "user.add",
+    "user.unblock",
+    "subscription.grant",
+    "subscription.extend",
+    "request.grant",
+    "payment.accept",
+)
+_AS_EVENT = {"payment.accept": "order.paid", "payment.reject": "order.refused"}
+"""What the events of an act are called, where they are called otherwise."""
 HOURLY = 20
 """Acts of one admin's account in an hour that take access away, and of those that give it."""
 
@@ -33,5 +43,6 @@ def act(tx: Tx, app: App, who: tuple[int, str], verb: str, details: dict[str, An
 
 def _lately(tx: Tx, app: App, verbs: tuple[str, ...]) -> int:
     table = models.event.c
+    verbs = tuple(_AS_EVENT.get(each, each) for each in verbs)
     where = (table.actor == app.actor, table.at > app.clock() - timedelta(hours=1), table.verb.in_(verbs))
     return tx.execute(sa.select(sa.func.count()).where(*where)).scalar() or 0

@@ -20,6 +20,7 @@ from vpnctl.errors import Conflict, VpnctlError, bug
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account, Fate, Outcome
 from vpnctl.store import models
+from vpnctl.store.buying_rows import Proof
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import wanted
 from vpnctl.store.rows import Notice
@@ -161,12 +162,25 @@ def _send(app: App, notice: Notice, person: Recipient) -> Outcome:
     if notice.kind in (handover.FILE, handover.QR):
         return _send_config(app, account, notice, person.chat, letter.text, Words(person.locale))
     chat, keyboard = _chat_now(app, person.chat), _keyboard(app, person.chat, letter)
+    if notice.kind == "proof":
+        return _send_proof(app, account, notice, (chat, letter.text), keyboard)
     outcome = telegram.send(account, chat, letter.text, keyboard)
     if outcome.fate is not Fate.MOVED:
         return outcome
     with app.store.write() as tx:
         tx.set_meta(f"{CHAT_MOVED}{person.chat}", str(outcome.chat))
     return telegram.send(account, outcome.chat, letter.text, keyboard)
+
+
+def _send_proof(
+    app: App, account: Account, notice: Notice, what: tuple[int, str], keyboard: telegram.Keyboard
+) -> Outcome:
+    """Send a receipt to an admin, as long as it is not forgotten, with what it is for."""
+    with app.store.read() as tx:
+        row = tx.one(Proof, models.proof.c.id == notice.subject_id)
+    if row is None or row.file_id is None:
+        return telegram.send(account, *what, keyboard)
+    return telegram.again(account, what[0], row.kind, row.file_id, what[1], keyboard)
 
 
 def _chat_now(app: App, chat: int) -> int:

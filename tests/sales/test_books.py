@@ -62,6 +62,17 @@ def test_more_than_one_page_of_a_list_is_read(desk):
     assert len(reconcile(desk, dry_run=True).rows) == 5
 
 
+def test_what_waits_for_an_admin_stands_in_status_and_in_the_figures(desk):
+    from vpnctl.reports import figures, status
+
+    booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 100, "RUB"))
+    with desk.app.store.read() as tx:
+        (line,) = [each for each in status.page(tx, desk.app.clock()).attention if "payments" in each.what]
+        text = figures.exposition(tx, desk.app.clock(), ()).decode()
+    assert line.what == "payments that bought nothing: 1"
+    assert 'vpnctl_payments{provider="yookassa",state="orphan"} 1.0' in text
+
+
 def test_every_currency_of_the_till_is_one_that_its_provider_takes(desk):
     from vpnctl.payments import provider
 

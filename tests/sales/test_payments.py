@@ -185,6 +185,16 @@ def test_admins_hear_of_a_provider_that_is_down_for_long_and_of_it_once(desk, cl
     assert [each.details["provider"] for each in desk.told("provider_down")] == ["yookassa"]
 
 
+def test_an_order_that_is_served_is_asked_about_once_more_at_most(desk):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    desk.ask(order)
+    desk.ask(order)
+    asked = len(desk.till.asked)
+    desk.round()
+    assert len(desk.till.asked) == asked
+
+
 def test_an_order_nobody_paid_is_asked_about_less_and_less_and_then_never_again(desk, clock):
     order = desk.place("yookassa")
     asked = len(desk.till.asked)

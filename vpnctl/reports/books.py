@@ -14,7 +14,9 @@ from vpnctl.store import models
 from vpnctl.store.engine import Tx
 
 _order, _payment, _user, _proof = models.order.c, models.payment.c, models.user.c, models.proof.c
-TROUBLED = (PaymentState.REVIEW, PaymentState.ORPHAN)
+PROOFS = (_order.state == OrderState.PROOF,)
+ODD = (_payment.state.in_((PaymentState.REVIEW, PaymentState.ORPHAN)),)
+"""What waits for an admin: receipts, and money for which nobody got anything."""
 
 
 def priced(shown: dict[str, Any]) -> dict[str, Any]:
@@ -121,10 +123,3 @@ def payments(
 def payment(tx: Tx, payment_id: str) -> PaymentView | None:
     """Return one payment."""
     return next((each for each in payments(tx, limit=0) if each.id == payment_id), None)
-
-
-def waiting(tx: Tx) -> tuple[int, int]:
-    """Return how many proofs, and how many payments in review or without an order, wait for an admin."""
-    proofs = sa.select(sa.func.count()).where(_order.state == OrderState.PROOF)
-    odd = sa.select(sa.func.count()).where(_payment.state.in_(TROUBLED))
-    return tx.execute(proofs).scalar() or 0, tx.execute(odd).scalar() or 0

@@ -54,6 +54,7 @@ def _metrics(tx: Tx, now: datetime, jobs: Sequence[str]) -> Iterable[Metric]:
     yield from _subscriptions(tx, now)
     yield from _nodes(tx, now)
     yield from _jobs(tx, jobs)
+    yield from _money(tx, now)
     notices = models.notice.c
     unsent = _count(tx, models.notice, notices.sent_at.is_(None), notices.failed_at.is_(None))
     yield _gauge("vpnctl_notices_waiting", "Messages that wait to be sent.", [((), unsent)])
@@ -78,6 +79,26 @@ def _subscriptions(tx: Tx, now: datetime) -> Iterable[Metric]:
         younger = older or younger
     text = "Paid and granted subscriptions that cover now, by the age of the account in days (up to)."
     yield _gauge("vpnctl_subscriptions_active", text, rows, ("age_days",))
+
+
+def _money(tx: Tx, now: datetime) -> Iterable[Metric]:
+    """Orders and payments by state, and how long the last day's took from the money to the nodes."""
+    order, payment = models.order.c, models.payment.c
+    keys = (order.provider, order.state)
+    orders = [((provider, state), count) for provider, state, count in tx.execute(_counted(keys))]
+    yield _gauge("vpnctl_orders", "Orders by provider and state.", orders, ("provider", "state"))
+    pays = [((who, state), count) for who, state, count in tx.execute(_counted((payment.provider, payment.state)))]
+    yield _gauge(
+        "vpnctl_payments", "Payments by provider and state; `failed` brought no money.", pays, ("provider", "state")
+    )
+    lately = sa.select(order.paid_at, order.fulfilled_at).where(order.fulfilled_at > now - timedelta(days=1))
+    took = [(done - paid).total_seconds() for paid, done in tx.execute(lately) if paid is not None]
+    text = "The longest time of the last day from booked money to nodes that agree."
+    yield _gauge("vpnctl_paid_to_served_seconds", text, [((), max(took, default=None))])
+
+
+def _counted(keys: tuple[Any, Any]) -> Any:
+    return sa.select(*keys, sa.func.count()).group_by(*keys).order_by(*keys)
 
 
 def _nodes(tx: Tx, now: datetime) -> Iterable[Metric]:

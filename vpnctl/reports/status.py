@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.reports import fleet
+from vpnctl.reports import books, fleet
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import Open, nodes_of, open_peers, over_limit, stale
@@ -128,10 +129,13 @@ def _bare(error: str, name: str) -> str:
 def _asking(tx: Tx) -> list[Attention]:
     """People and requests that wait for a word, and a bot that is locked."""
     people = (_user.approved_at.is_(None), _user.blocked_at.is_(None), _user.removed_at.is_(None))
-    table = models.request.c
-    counts = (
+    table, order, payment = models.request.c, models.order.c, models.payment.c
+    odd = "vpnctl payment list --state review --state orphan"
+    counts: tuple[tuple[Any, tuple[Any, ...], Any, str, str], ...] = (
         (_user.id, people, _user.requested_at, "people who wait for approval", "vpnctl user list --waiting"),
         (table.id, (table.decided_at.is_(None),), table.created_at, "requests to decide", "vpnctl request list"),
+        (order.id, books.PROOFS, order.changed_at, "receipts to decide", "vpnctl order list --state proof"),
+        (payment.id, books.ODD, payment.changed_at, "payments that bought nothing", odd),
     )
     found = []
     for column, where, since, what, command in counts:

@@ -12,7 +12,18 @@ from vpnctl.store.engine import Tx
 
 TALK = timedelta(days=2)
 RUNS, NOTICES, DAYS, MEASUREMENTS = timedelta(days=30), timedelta(days=90), timedelta(days=400), timedelta(days=180)
-TABLES = ("job_run", "notice", "usage", "inbox", "button", "applicant", "invite", "request", "measurement")
+TABLES = (
+    "job_run",
+    "notice",
+    "usage",
+    "inbox",
+    "button",
+    "applicant",
+    "invite",
+    "request",
+    "measurement",
+    "webhook_event",
+)
 
 
 def forget(tx: Tx, table: str, now: datetime, *, dry_run: bool = False) -> int:
@@ -41,5 +52,6 @@ def _old(table: str, now: datetime) -> tuple[Any, ...]:
         "invite": (models.invite.c.expires_at < now - RUNS,),
         "request": (models.request.c.decided_at < now - NOTICES,),
         "measurement": (models.measurement.c.at < now - MEASUREMENTS,),
+        "webhook_event": (models.webhook_event.c.handled_at < now - NOTICES,),
     }
     return old[table]

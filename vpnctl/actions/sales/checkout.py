@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from vpnctl.actions.sales import booking, orders
 from vpnctl.actions.talk import alerts
@@ -127,16 +127,18 @@ def _invoice(order: Order) -> dict[str, object]:
 
 
 def _next(app: App, order: Order) -> None:
-    """Ask again later, unless what was said ended it."""
-    _note(app, order, ask_again(order.created_at, order.expires_at, app.clock()), unless=(*_DONE,))
+    """Ask again later, unless what was said ended it: then nobody is asked any more."""
+    _note(app, order, ask_again(order.created_at, order.expires_at, app.clock()))
 
 
 _DONE = (OrderState.PAID, OrderState.FULFILLED, OrderState.REVIEW, OrderState.REFUNDING, OrderState.REFUNDED)
 
 
-def _note(app: App, order: Order, ask_at: object, unless: tuple[OrderState, ...] = ()) -> None:
+def _note(app: App, order: Order, ask_at: datetime | None) -> None:
     with app.store.write() as tx:
-        tx.update(Order, _table.id == order.id, _table.state.not_in(unless), ask_at=ask_at, tries=0)
+        ended = tx.update(Order, _table.id == order.id, _table.state.in_(_DONE), ask_at=None, tries=0)
+        if not ended:
+            tx.update(Order, _table.id == order.id, ask_at=ask_at, tries=0)
 
 
 def _later(app: App, order: Order) -> None:

@@ -75,7 +75,8 @@ def _quiet(ctx: Context, row: Received, said: Incoming) -> Screen | None:
         return (Screen(toast=slow) if said.callback else Screen(slow)) if first and known else SILENCE
     if lockdown.since(ctx.tx):
         closed = ctx.words.say("The bot is closed for now. Devices that are connected stay connected.")
-        return Screen(closed, toast=closed, alert=True)
+        again = ((ctx.choice("🔄 Try again", "home"),),)
+        return Screen(closed, again, toast=closed, alert=True)
     return None
 
 

@@ -62,7 +62,8 @@ def stats(ctx: Context) -> Screen:
         ctx.words.say("{month}: ⬇️ {down} ⬆️ {up}", month=each.span, down=size(each.sent), up=size(each.received))
         for each in reversed(months)
     ]
-    limit = ctx.words.say("Without a limit.") if seen.traffic is None else _quota(ctx, seen, seen.traffic)
+    free = ctx.words.say("Without a limit.") if seen.reason is None else ""
+    limit = free if seen.traffic is None else _quota(ctx, seen, seen.traffic)
     text = lines(ctx.words.say(_SPENT[seen.period], used=size(seen.used)), limit, *parts)
     return Screen(text, (ctx.back(),))
 
@@ -175,7 +176,7 @@ def help_(ctx: Context) -> Screen:
 def steps(ctx: Context) -> Screen:
     """Show what to do on a platform."""
     platform = ctx.args["platform"]
-    there = mine.devices(ctx.tx, ctx.now, ctx.user) if ctx.user else []
+    there = _fitting(mine.devices(ctx.tx, ctx.now, ctx.user) if ctx.user else [], platform)
     protocol = there[0].protocol if there else handout.usual()
     file = handout.file_name(
         protocol, *((there[0].user, there[0].device, there[0].id) if there else ("vpn", "main", ""))
@@ -186,6 +187,16 @@ def steps(ctx: Context) -> Screen:
     get = Choice(f"⬇️ {app.name}", url=app.url)
     text = lines(f"<b>{handout.TITLES[platform]}</b>", *numbered)
     return Screen(text, rows([get], ctx.back("help")))
+
+
+_KINDS = {"ios": ("phone", "tablet"), "android": ("phone", "tablet", "tv"), "linux": ("laptop", "desktop", "router")}
+_COMPUTERS = ("laptop", "desktop")
+
+
+def _fitting(there: list[PeerView], platform: str) -> list[PeerView]:
+    """Return the devices of a person that are of such a platform, as their names say; all where none says so."""
+    kinds = _KINDS.get(platform, _COMPUTERS)
+    return [each for each in there if each.device.startswith(kinds)] or there
 
 
 def language(ctx: Context) -> Screen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.context import Context
 from bot.screen import Screen, grid, lines
-from vpnctl.actions.sales import orders
+from vpnctl.actions.sales import orders, plans
 from vpnctl.reports import mine
 from vpnctl.texts.reasons import why
 from vpnctl.texts.wording import Choice
@@ -67,7 +67,11 @@ def sale(ctx: Context, *, bare: bool) -> list[Choice]:
         return [ctx.choice(text, "order_", with_={"number": waits[0].number}, order=waits[0].id)] + (
             [ctx.choice("ℹ️ Status", "status")] if bare else []
         )
-    found = [ctx.choice("▶️ Go on: {plan}", "plan", with_={"plan": draft}, name=draft)] if draft else []
+    found = (
+        [ctx.choice("▶️ Go on: {plan}", "plan", with_={"plan": plans.titles(ctx.tx).get(draft, draft)}, name=draft)]
+        if draft
+        else []
+    )
     found += [ctx.choice("💳 Plans", "plans")] if mine.on_sale(ctx.tx) else []
     found += [ctx.choice("🎁 Free trial", "trial")] if trial else []
     return found + ([ctx.choice("ℹ️ Status", "status")] if bare else [])

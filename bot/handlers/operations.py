@@ -82,4 +82,5 @@ def _decide(ctx: Context, *, granted: bool) -> Screen:
     row, user = decided.request, decided.user
     what = wording.ask({"kind": row.kind, **row.details}, ctx.words)
     form = mark("✅ {user} gets {what}.") if granted else mark("⛔ {user} does not get {what}.")
-    return Screen(ctx.words.say(form, user=user.name, what=what))
+    next_ = [ctx.choice("👤 Card", "user", id=user.id), ctx.choice("📌 To do", "pending")]
+    return Screen(ctx.words.say(form, user=user.name, what=what), rows(next_, ctx.back()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.context import PAGE, Context, rows
-from bot.screen import Screen, grid, label, lines
+from bot.screen import Rows, Screen, grid, label, lines
 from vpnctl.actions.people import applicants, invites, users
 from vpnctl.actions.sales import plans, subscriptions
 from vpnctl.actions.talk import requests
@@ -94,7 +94,8 @@ def approve(ctx: Context) -> Screen:
     row = _by_id(ctx)
     ctx.act("user.approve", user=row.name)
     applicants.approve(ctx.app, row.name)
-    return Screen(ctx.words.say("✅ {name} {display} is let in.", name=row.name, display=row.display_name))
+    text = ctx.words.say("✅ {name} {display} is let in.", name=row.name, display=row.display_name)
+    return Screen(text, _onward(ctx, row.id))
 
 
 def reject(ctx: Context) -> Screen:
@@ -102,7 +103,13 @@ def reject(ctx: Context) -> Screen:
     row = _by_id(ctx)
     ctx.act("user.reject", takes=True, user=row.name)
     applicants.reject(ctx.app, row.name)
-    return Screen(ctx.words.say("⛔ {name} {display} is turned away.", name=row.name, display=row.display_name))
+    text = ctx.words.say("⛔ {name} {display} is turned away.", name=row.name, display=row.display_name)
+    return Screen(text, _onward(ctx, row.id))
+
+
+def _onward(ctx: Context, user_id: str) -> Rows:
+    """Return what an admin does after a decision."""
+    return rows([ctx.choice("👤 Card", "user", id=user_id), ctx.choice("📌 To do", "pending")], ctx.back())
 
 
 def _by_id(ctx: Context) -> User:
@@ -130,8 +137,15 @@ def give(ctx: Context) -> Screen:
 
 
 def given(ctx: Context) -> Screen:
-    """Give a plan."""
-    name, plan = _by_id(ctx).name, plans.for_sale(ctx.tx, ctx.args["plan"])
+    """Give a plan; where that ends unlimited access, only after a question."""
+    row, plan = _by_id(ctx), plans.for_sale(ctx.tx, ctx.args["plan"])
+    name = row.name
+    if row.unlimited and not ctx.args.get("sure"):
+        text = ctx.words.say(
+            "<b>{name}</b> is unlimited. With a plan, access ends when the plan does. Go on?", name=name
+        )
+        yes = ctx.choice("✅ Give the plan", "given", id=row.id, plan=plan.name, sure=True)
+        return Screen(text, rows([yes], ctx.back("user", id=row.id)))
     ctx.act("subscription.grant", user=name, plan=plan.name)
     requests.tell_access(ctx.app, ctx.carry_out(subscriptions.grant(ctx.app, name, plan.name)))
     return card(ctx)

@@ -503,7 +503,7 @@ def test_traffic_of_revoked_devices_counts_too(shop, serve, frozen):
 
 def waiting(app):
     with app.store.read() as tx:
-        return [row.key for row in tx.all(Notice, order=models.notice.c.created_at)]
+        return [row.key for row in tx.all(Notice, models.notice.c.kind == "ending", order=models.notice.c.created_at)]
 
 
 def test_reminders_come_three_days_one_day_and_at_the_end_once_each(shop, frozen):

@@ -10,9 +10,14 @@ import pytest
 
 from bot.client import Client
 from bot.dispatcher import Dispatcher
+from tests.support import till as tills
+from tests.support.till import Till
 from tests.telegram import oracle
-from tests.telegram.server import NAME, TOKEN, BotApi, Person
+from tests.telegram.server import NAME, PROVIDER, TOKEN, BotApi, Person
 from vpnctl.actions.fleet.settle import settle
+from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
+from vpnctl.actions.service import inventory
+from vpnctl.actions.service.inventory_form import parse
 from vpnctl.actions.talk import delivery, updates
 from vpnctl.app import App
 from vpnctl.remote.telegram import Fate
@@ -152,3 +157,86 @@ def inside(bot, serve, ivan, admin):
     bot.node = serve("fi")
     bot.join(ivan, admin)
     return bot
+
+
+SHOP_PLANS = """
+plans:
+  - {name: month, title: One month, days: 30, devices: 2, prices: {RUB: 39900, XTR: 250, EUR: 499}}
+"""
+
+
+@pytest.fixture
+def till():
+    made = Till()
+    yield made
+    made.close()
+
+
+class Shop:
+    """The bot with its cashier."""
+
+    def __init__(self, bot: Any, till: Till) -> None:
+        self.bot, self.till = bot, till
+
+    def pump(self) -> None:
+        """What threads would do: answer, ask providers, settle, send."""
+        for _ in range(2):
+            self.bot.pump()
+            for part in (callbacks.work, checkout.work, refunds.work, proofs.work):
+                self.bot.nodes.update(part(self.bot.app).node_ids)
+            self.bot.care()
+
+    def say(self, person: Any, text: str, **more: Any) -> str:
+        person.say(text, **more)
+        self.pump()
+        return person.last.text
+
+    def press(self, person: Any, label: str) -> str:
+        person.press(label)
+        self.pump()
+        return person.last.text
+
+    def rows(self, kind: Any) -> list[Any]:
+        with self.bot.app.store.read() as tx:
+            return tx.all(kind)
+
+    def link(self, person: Any) -> str:
+        """The page that the last message leads to."""
+        return next(
+            button["url"]
+            for each in reversed(person.messages)
+            for row in each.rows
+            for button in row
+            if button.get("url") and "Pay" in button["text"]
+        )
+
+    def pay(self, person: Any) -> str | None:
+        """Pay an invoice of Telegram, which asks the bot first."""
+        link = self.link(person)
+        key = person.ask_to_pay(link)
+        self.bot.fetch()
+        if not person.let_pay(key):
+            return None
+        charge = person.pay_now(link)
+        self.pump()
+        return charge
+
+
+@pytest.fixture
+def store(shop, api, till, serve, ivan, admin, clock):
+    known = replace(
+        shop.settings,
+        pay_stars=True,
+        telegram_provider_token=Secret(PROVIDER),
+        yookassa_shop=tills.SHOP,
+        yookassa_key=Secret(tills.SHOP_KEY),
+        yookassa_api_url=f"{till.url}/yookassa",
+        manual_payment=(("EUR", "IBAN DE00 1234"),),
+    )
+    app = replace(shop, settings=known)
+    api.now = lambda: clock().timestamp()
+    inventory.apply(app, *parse(SHOP_PLANS, "plans"))
+    serve("fi")
+    bot = make_bot(app, api)
+    bot.join(ivan, admin)
+    return Shop(bot, till)

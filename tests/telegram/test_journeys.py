@@ -112,7 +112,7 @@ def test_a_plan_is_asked_for_and_an_admin_grants_it(bot, ivan, admin, second):
     assert "Month: 30 days, 2 devices, 100.0 GiB a month, 4.99 EUR, 250 XTR" in text
     bot.press(ivan, "Month")
     bot.press(ivan, "I want it")
-    assert admin.last.text == "tg501 asks for the plan month."
+    assert admin.last.text == "tg501 asks for the plan Month."
     bot.press(admin, "Grant")
     assert "Your access (month) now lasts until 2027-02-14" in ivan.last.text
     assert second.last.text == "Olga: granted tg501 the plan month"
@@ -130,7 +130,7 @@ def test_what_was_chosen_is_gone_on_with_after_start(bot, ivan, admin, clock):
     clock.forward(days=2)
     again = make_bot(bot.app, bot.api)
     again.say(ivan, "/start")
-    assert "▶️ Go on: month" in ivan.last.labels()
+    assert "▶️ Go on: Month" in ivan.last.labels()
     assert "30 days" in again.press(ivan, "Go on")
     again.press(ivan, "Not now")
     again.say(ivan, "/start")
@@ -435,7 +435,7 @@ def test_reminders_come_in_the_persons_language(bot, ivan, admin, clock):
     clock.forward(days=28)
     jobs.run(bot.app, "remind")
     bot.care()
-    assert ivan.last.text == "Ваша подписка (month) заканчивается 2027-02-14 12:00 UTC."
+    assert ivan.last.text == "Подписка «Month» заканчивается 2027-02-14 12:00 UTC."
 
 
 @pytest.mark.parametrize("kind", ["device", "plan"])

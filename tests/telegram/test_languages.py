@@ -51,6 +51,7 @@ def test_every_menu_can_be_walked_through(bot, serve, api, clock, admin, locale)
     serve("de")
     offer(bot.app)
     ivan = api.person(501, "Ivan", language=locale, username="ivan")
+    admin.who["language_code"] = locale
     bot.join(ivan, admin)
     users.change(bot.app, "tg501", {"unlimited": False})
     bot.say(ivan, "/start")

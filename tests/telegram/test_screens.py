@@ -9,12 +9,15 @@ import pytest
 
 from tests.telegram.conftest import right_picture
 from tests.telegram.test_journeys import offer
+from tests.telegram.test_shop import PHOTO
 from vpnctl import jobs
 from vpnctl.actions.people import applicants, users
 from vpnctl.actions.sales import subscriptions
+from vpnctl.store.buying_rows import Order
 
 DOCUMENT = Path(__file__).parents[2] / "docs/bot.md"
 BEGIN, END = "<!-- screens: written by `make docs` -->\n", "<!-- end of screens -->\n"
+SHOP, SHOP_END = "<!-- the shop: written by `make docs` -->\n", "<!-- end of the shop -->\n"
 
 
 def drawn(message):
@@ -95,11 +98,43 @@ def test_screens_in_the_documentation_are_those_of_the_bot(bot, serve, ivan, adm
     show("/pending", admin, "/pending")
     subscriptions.cancel(bot.app, "tg501")
     show("What another admin did", second)
-    text = "\n".join(parts)
+    compare("\n".join(parts), BEGIN, END)
+
+
+def compare(text, begin, end):
+    """Compare a part of the documentation with what the bot shows, or write it."""
     document = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = document.partition(BEGIN)
-    there, _, after = rest.partition(END)
+    before, _, rest = document.partition(begin)
+    there, _, after = rest.partition(end)
     if os.environ.get("WRITE_SCREENS") == "1":
-        DOCUMENT.write_text(before + BEGIN + text + END + after, encoding="utf-8")
+        DOCUMENT.write_text(before + begin + text + end + after, encoding="utf-8")
     else:
         assert there == text, "run: make docs"
+
+
+def test_screens_of_the_shop_in_the_documentation_are_those_of_the_bot(store, ivan, admin, clock, pictures):
+    parts = []
+
+    def show(title, person, *words):
+        clock.forward(seconds=30)
+        if words:
+            (store.say if words[0].startswith("/") else store.press)(person, words[0])
+        parts.append(f"#### {title}\n\n{drawn(person.last)}")
+
+    show("/plans", ivan, "/plans")
+    show("A plan was chosen", ivan, "One month")
+    show("A way to pay was chosen: the link", ivan, "YooKassa")
+    show("I have paid", ivan, "I have paid")
+    store.till.pay(store.rows(Order)[0].id)
+    show("The money is there", ivan, "Ask again")
+    store.say(ivan, "/plans")
+    store.press(ivan, "One month")
+    show("The next month, by transfer", ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    show("A picture of the receipt was sent", ivan)
+    show("Every admin gets", admin)
+    show("The admin presses Refuse", admin, "Refuse")
+    show("And gives a reason", admin, "did not come")
+    show("The person gets", ivan)
+    show("/paysupport", ivan, "/paysupport")
+    compare("\n".join(parts), SHOP, SHOP_END)

@@ -3,105 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.support import till as tills
-from tests.support.till import Till
-from tests.telegram.conftest import make_bot
-from tests.telegram.server import PROVIDER
 from vpnctl.actions.people import users
-from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
-from vpnctl.actions.service import inventory
-from vpnctl.actions.service.inventory_form import parse
 from vpnctl.actions.talk import lockdown
 from vpnctl.rules.orders import OrderState
-from vpnctl.rules.secret import Secret
 from vpnctl.store.buying_rows import Order, Payment, Proof
 from vpnctl.store.rows import Subscription
-
-PLANS = """
-plans:
-  - {name: month, title: One month, days: 30, devices: 2, prices: {RUB: 39900, XTR: 250, EUR: 499}}
-"""
-
-
-@pytest.fixture
-def till():
-    made = Till()
-    yield made
-    made.close()
-
-
-class Shop:
-    """The bot with its cashier."""
-
-    def __init__(self, bot: Any, till: Till) -> None:
-        self.bot, self.till = bot, till
-
-    def pump(self) -> None:
-        """What threads would do: answer, ask providers, settle, send."""
-        for _ in range(2):
-            self.bot.pump()
-            for part in (callbacks.work, checkout.work, refunds.work, proofs.work):
-                self.bot.nodes.update(part(self.bot.app).node_ids)
-            self.bot.care()
-
-    def say(self, person: Any, text: str, **more: Any) -> str:
-        person.say(text, **more)
-        self.pump()
-        return person.last.text
-
-    def press(self, person: Any, label: str) -> str:
-        person.press(label)
-        self.pump()
-        return person.last.text
-
-    def rows(self, kind: Any) -> list[Any]:
-        with self.bot.app.store.read() as tx:
-            return tx.all(kind)
-
-    def link(self, person: Any) -> str:
-        """The page that the last message leads to."""
-        return next(
-            button["url"]
-            for each in reversed(person.messages)
-            for row in each.rows
-            for button in row
-            if button.get("url") and "Pay" in button["text"]
-        )
-
-    def pay(self, person: Any) -> str | None:
-        """Pay an invoice of Telegram, which asks the bot first."""
-        link = self.link(person)
-        key = person.ask_to_pay(link)
-        self.bot.fetch()
-        if not person.let_pay(key):
-            return None
-        charge = person.pay_now(link)
-        self.pump()
-        return charge
-
-
-@pytest.fixture
-def store(shop, api, till, serve, ivan, admin, clock):
-    known = replace(
-        shop.settings,
-        pay_stars=True,
-        telegram_provider_token=Secret(PROVIDER),
-        yookassa_shop=tills.SHOP,
-        yookassa_key=Secret(tills.SHOP_KEY),
-        yookassa_api_url=f"{till.url}/yookassa",
-        manual_payment=(("EUR", "IBAN DE00 1234"),),
-    )
-    app = replace(shop, settings=known)
-    api.now = lambda: clock().timestamp()
-    inventory.apply(app, *parse(PLANS, "plans"))
-    serve("fi")
-    bot = make_bot(app, api)
-    bot.join(ivan, admin)
-    return Shop(bot, till)
 
 
 def order_by(store, ivan, method):
@@ -118,6 +27,28 @@ def test_a_person_pays_with_stars_and_connects(store, ivan):
     store.press(ivan, "Connect a device")
     store.press(ivan, "📱")
     assert ivan.files("document"), "the config came"
+
+
+def test_a_stranger_has_a_paid_config_after_six_taps(store, api, admin):
+    from tests.telegram.conftest import right_picture
+
+    anna, taps = api.person(777, "Anna"), 0
+
+    def tap(label):
+        nonlocal taps
+        taps += 1
+        store.press(anna, label)
+
+    store.say(anna, "/start")
+    tap(right_picture(store.bot.app, anna))
+    store.press(admin, "Let in")
+    tap("One month")
+    tap("Stars")
+    taps += 1
+    assert store.pay(anna)
+    tap("Connect a device")
+    tap("Phone")
+    assert (bool(anna.files("document")), taps) == (True, 6)
 
 
 def test_a_person_pays_on_a_page_and_the_bot_tells_by_itself(store, ivan, clock):

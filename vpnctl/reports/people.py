@@ -48,7 +48,7 @@ class UserView:
 
 @dataclass(frozen=True)
 class UserFilter:
-    """UserFilter users: of this name, whose names contain `search`, who wait for approval."""
+    """Which users: of this name, who wait for approval; `search`: a part of a name, a Telegram id or an order."""
 
     name: str | None = None
     search: str = ""
@@ -56,6 +56,8 @@ class UserFilter:
 
 
 ALL = UserFilter()
+LONGEST_ID, MANY_ORDERS = 15, 2**31
+"""Digits of a Telegram id; an order's number is smaller than the second."""
 
 
 def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, after: str = "") -> list[UserView]:
@@ -66,9 +68,11 @@ def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, aft
     where += [_user.name > after] if after else []
     where += [_user.approved_at.is_(None), _user.blocked_at.is_(None)] if which.unapproved else []
     if search:
-        where.append(
-            sa.or_(_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
-        )
+        number = int(search) if search.isascii() and search.isdigit() and len(search) <= LONGEST_ID else -1
+        order = sa.select(models.order.c.user_id).where(models.order.c.number == number)
+        parts = (_user.name.contains(search, autoescape=True), _user.display_name.contains(search, autoescape=True))
+        ids = (_user.telegram_id == number, _user.id.in_(order) if number < MANY_ORDERS else sa.false())
+        where.append(sa.or_(*parts, *ids))
     rows = tx.all(User, *where, order=_user.name, limit=limit or None)
     page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
     counts = peer_counts(tx, now, _peer.user_id, _peer.retiring_at.is_(None), *page)

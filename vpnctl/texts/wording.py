@@ -52,6 +52,8 @@ _FORMS = {
     "rejected": mark("Your request was declined."),
     "refused": mark("Your request was declined: {what}."),
     "act": mark("{admin}: {what}"),
+    "suspended": mark("Your access was suspended by an admin. Your devices keep their keys."),
+    "restored": mark("Your access is back. Your devices connect again as they are."),
     "not_paid": mark("Order {number} ({plan}) was not paid. /plans begins anew."),
     "refunded": mark("Your money for order {number} ({plan}) was given back. The access that it bought has ended."),
     "provider_down": mark(
@@ -96,7 +98,39 @@ def letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words) -> Le
         return Letter(words.say("{user} asks for {what}.", user=details["user"], what=ask(details, words)), (yes, no))
     if kind in MONEY:
         return MONEY[kind](details, zone, words)
-    return Letter(text(kind, details, zone, words))
+    return Letter(text(kind, details, zone, words), _steps(kind, details, words))
+
+
+def _steps(kind: str, details: dict[str, Any], words: Words) -> tuple[Choice, ...]:
+    """Return the buttons under a message to a person: what they would do next."""
+    known = {
+        "home": Choice(words.say("« Menu"), "home"),
+        "plans": Choice(words.say("💳 Plans"), "plans"),
+        "configs": Choice(words.say("📱 Connect a device"), "configs"),
+        "server": Choice(words.say("🌍 Server"), "server"),
+        "stats": Choice(words.say("📊 Traffic"), "stats"),
+    }
+    found = tuple(known[name] for name in _NEXT.get(kind, ()))
+    if kind == "approved_plans":
+        found = (*(Choice(title[:40], "plan", {"name": name}) for name, title in details.get("plans", [])), *found)
+    if kind == "ending" and details.get("name"):
+        found = (Choice(words.say("🔄 Renew"), "plan", {"name": details["name"]}), *found)
+    return found
+
+
+_NEXT = {
+    "ending": ("plans",),
+    "granted": ("configs", "home"),
+    "approved": ("configs",),
+    "approved_plans": ("plans", "home"),
+    "refused": ("home",),
+    "not_paid": ("plans",),
+    "refunded": ("plans",),
+    "delayed": ("server",),
+    "restored": ("configs", "home"),
+    "quota": ("stats", "plans"),
+}
+"""What stands under each message to a person."""
 
 
 def _pay(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
@@ -172,7 +206,7 @@ MONEY = {
 def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None = None) -> str:
     """Return what a notice says, plain text, English unless told."""
     words = words or Words()
-    special = {"ending": _ending, "granted": _granted, "config_file": _file, "config_qr": _picture}
+    special = {"ending": _ending, "quota": _quota, "granted": _granted, "config_file": _file, "config_qr": _picture}
     if kind in special:
         return special[kind](details, zone, words)
     if kind in MONEY:
@@ -210,9 +244,22 @@ def _shown(kind: str, details: dict[str, Any]) -> dict[str, Any]:
 
 def _ending(details: dict[str, Any], zone: tzinfo, words: Words) -> str:
     moment = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
-    if details["source"] == "trial":
-        return words.say("Your trial ends at {moment}.", moment=moment)
+    trial, over = details["source"] == "trial", details.get("over", False)
+    if trial:
+        ended = words.say("Your trial ended at {moment}. VPN is off.", moment=moment)
+        return ended if over else words.say("Your trial ends at {moment}.", moment=moment)
+    if over:
+        return words.say(
+            "Your subscription ({plan}) ended at {moment}. VPN is off.", plan=details["plan"], moment=moment
+        )
     return words.say("Your subscription ({plan}) ends at {moment}.", plan=details["plan"], moment=moment)
+
+
+def _quota(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
+    left, limit = max(0, details["limit"] - details["used"]), words.size(details["limit"])
+    if not left:
+        return words.say("⛔ Your traffic ({limit}) is used up; VPN is off until it comes back by itself.", limit=limit)
+    return words.say("⏳ {left} of your traffic ({limit}) are left.", left=words.size(left), limit=limit)
 
 
 def _granted(details: dict[str, Any], zone: tzinfo, words: Words) -> str:
@@ -222,7 +269,11 @@ def _granted(details: dict[str, Any], zone: tzinfo, words: Words) -> str:
 
 def _file(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
     values = {key: details[key] for key in ("device", "node", "app")}
-    return words.say("{device}, server {node}. Import it in the app {app}; /help says how.", **values)
+    told = words.say("{device}, server {node}. Import it in the app {app}; /help says how.", **values)
+    if not details.get("old"):
+        return told
+    first = words.say("⚠️ First delete the old tunnel {tunnel} in the app.", tunnel=details["old"])
+    return Said(f"{told}\n{first}")
 
 
 def tap(words: Words) -> str:

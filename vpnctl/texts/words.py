@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gettext
 import html
+import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from functools import cache
@@ -18,6 +20,10 @@ LOCALES = ("en", "ru", "fa")
 NATIVE = {"en": "English", "ru": "Русский", "fa": "فارسی"}
 _FROM_LEFT, _END = "\u2068", "\u2069"
 """First strong isolate and its end: a Latin name inside a line that runs from right to left."""
+_RIGHT = "\u200f"
+"""A mark that runs from right to left: a line that begins with it does so as a whole."""
+_TAG = re.compile(r"<[^>]*>|\u2068[^\u2069]*\u2069")
+_COMMAND = re.compile(r"(?:sudo|vpnctl) ")
 _DAY = 86400
 
 
@@ -26,6 +32,18 @@ def _catalogue(locale: str) -> gettext.NullTranslations:
     if locale == "en":
         return gettext.NullTranslations()
     return gettext.translation("vpnctl", Path(__file__).parent / "locales", [locale], fallback=True)
+
+
+def _from_right(line: str) -> str:
+    """Return a line of a text that runs from right to left, also where it begins with a Latin word.
+
+    A command has no letter of such a text: it is given back without isolates, so that it can be copied.
+    """
+    kinds = [unicodedata.bidirectional(each) for each in _TAG.sub("", line)]
+    if not any(kind in ("R", "AL") for kind in kinds):
+        return line.replace(_FROM_LEFT, "").replace(_END, "") if _COMMAND.match(line) else line
+    first = next(kind for kind in kinds if kind in ("L", "R", "AL"))
+    return f"{_RIGHT}{line}" if first == "L" else line
 
 
 class Said(str):
@@ -58,7 +76,8 @@ class Words:
         return Said(", ".join(parts))
 
     def _filled(self, text: str, values: dict[str, Any]) -> Said:
-        return Said(text.format(**{key: self.value(value) for key, value in values.items()}))
+        filled = text.format(**{key: self.value(value) for key, value in values.items()})
+        return Said(filled if self.locale != "fa" else "\n".join(map(_from_right, filled.split("\n"))))
 
     def value(self, value: Any) -> str:
         """Return a value fit for a text: control characters shown, markup escaped, set off where lines run left."""
@@ -66,7 +85,8 @@ class Words:
             return str(value)
         shown = "\n".join(clean(line, 4000) for line in value.split("\n"))
         shown = html.escape(shown, quote=False) if self.markup else shown
-        return f"{_FROM_LEFT}{shown}{_END}" if self.locale == "fa" and shown else shown
+        turned = self.locale == "fa" or any(unicodedata.bidirectional(each) in ("R", "AL") for each in shown)
+        return f"{_FROM_LEFT}{shown}{_END}" if turned and shown else shown
 
     def size(self, number: int) -> str:
         """Return bytes in the largest unit that leaves at least 1."""

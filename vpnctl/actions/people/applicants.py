@@ -14,6 +14,7 @@ from vpnctl.actions.people import users
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import Conflict
+from vpnctl.reports import mine
 from vpnctl.rules import grammar
 from vpnctl.rules.translation import mark
 from vpnctl.store import events, find, models, outbox
@@ -27,6 +28,8 @@ from vpnctl.texts.wording import Choice
 _table = models.applicant.c
 TRIES = 3
 PAUSE = timedelta(hours=1)
+SHOWN = 4
+"""Plans that are offered at once to who is let in; /plans has all."""
 CROWD = 20
 """People who ask for access in an hour; of more of them the admins do not get a message each."""
 PICTURES = {
@@ -131,7 +134,8 @@ def approve(app: App, name: str, *, again: bool = False) -> User:
         admit(tx, app, row)
         if row.telegram_id is not None:
             kind = "approved" if find.user(tx, name).unlimited else "approved_plans"
-            outbox.enqueue(tx, [Message(USER, kind, row.id, "", {}, row.id)], app.clock())
+            sold = [] if kind == "approved" else [[each.name, each.title or each.name] for each in mine.on_sale(tx)]
+            outbox.enqueue(tx, [Message(USER, kind, row.id, "", {"plans": sold[:SHOWN]}, row.id)], app.clock())
         return find.user(tx, name)
 
 

@@ -15,8 +15,9 @@ from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
-from vpnctl.store import events, find, models, trials
+from vpnctl.store import events, find, models, outbox, trials
 from vpnctl.store.engine import Tx
+from vpnctl.store.outbox import USER, Message
 from vpnctl.store.people import plans_in_use
 from vpnctl.store.queue import expect_change, homes
 from vpnctl.store.rows import Peer, User
@@ -155,6 +156,9 @@ def _set_block(app: App, name: str, *, blocked: bool) -> Done[User]:
             tx.update(User, models.user.c.id == row.id, **values)
             expect_change(tx, app.clock(), models.peer.c.user_id == row.id)
             events.record(tx, stamp(app), "user.block" if blocked else "user.unblock", ("user", row.id, row.name))
+            if row.telegram_id is not None and row.approved_at is not None:
+                kind, key = ("suspended" if blocked else "restored"), app.clock().strftime("%Y%m%dT%H%M%S%f")
+                outbox.enqueue(tx, [Message(USER, kind, row.id, key, {}, row.id)], app.clock())
         return Done(find.user(tx, name), homes(tx, row.id))
 
 

@@ -32,6 +32,11 @@ def named(tx: Tx, name: str) -> Plan:
     return row
 
 
+def titles(tx: Tx) -> dict[str, str]:
+    """Return what each plan is called on people's screens: its title, or its name where it has none."""
+    return {name: title or name for name, title in tx.execute(sa.select(_table.name, _table.title))}
+
+
 def for_sale(tx: Tx, name: str) -> Plan:
     """Return a plan that may be granted now; Conflict when it was taken off sale."""
     row = named(tx, name)

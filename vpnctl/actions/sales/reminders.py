@@ -7,21 +7,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpnctl.actions.sales import transitions
+from vpnctl.actions.sales import plans, transitions
 from vpnctl.actions.sales.subscriptions import TRIAL
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
+from vpnctl.rules.access import Person, holds
 from vpnctl.rules.lifecycle import REMINDERS, reminder
+from vpnctl.rules.months import period_start
 from vpnctl.store import models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import Node
+from vpnctl.store.people import persons
+from vpnctl.store.queue import holding
+from vpnctl.store.rows import Node, User
 
 BATCH = 1000
 LATE = timedelta(days=1)
 RENT_DAYS = (7, 3, 1, 0)
-CAPACITY = (100, 80)
-"""Percent of a node's capacity at which the admins hear of it."""
+CAPACITY = QUOTA = (100, 80)
+"""Percent of a node's capacity, and of a person's traffic, at which admins and the person hear of it."""
 _sub, _user = models.subscription.c, models.user.c
 
 
@@ -56,15 +60,49 @@ def _ending(now: datetime, after: tuple[datetime, str] | None) -> Any:
 
 
 def _messages(tx: Tx, rows: Any, now: datetime) -> list[Message]:
+    details: dict[str, Any]
     spans = transitions.spans(tx, {row.user_id for row in rows})
-    found = []
+    titles = plans.titles(tx)
+    found: list[Message] = []
     for row in rows:
         later = any(each.cancelled_at is None and each.ends_at > row.ends_at for each in spans[row.user_id])
         key = None if later else reminder(row.ends_at, now, trial=row.source == TRIAL)
         if key is not None:
-            details = {"plan": row.plan, "source": row.source, "ends_at": _text(row.ends_at)}
+            details = {"plan": titles.get(row.plan, row.plan), "source": row.source, "ends_at": _text(row.ends_at)}
+            details |= {"over": row.ends_at <= now, "name": row.plan if row.source != TRIAL else ""}
             found.append(Message(USER, "ending", row.id, key, details, row.user_id, valid_until=row.ends_at + LATE))
     return found
+
+
+def quotas(app: App, *, dry_run: bool = False) -> int:
+    """Enqueue what people are told when 80 and 100 % of their traffic are used up; return how many are new.
+
+    Once each for a month, a week or a day; of the last 30 days, which have no beginning, once a day.
+    """
+    now = app.clock()
+    limited = sa.select(_sub.user_id).where(holding(now), _sub.traffic.is_not(None))
+    with app.store.read() as tx:
+        reached = (_user.telegram_id.is_not(None), _user.blocked_at.is_(None), _user.approved_at.is_not(None))
+        users = tx.all(User, _user.id.in_(limited), _user.unlimited.is_(False), _user.removed_at.is_(None), *reached)
+        who = persons(tx, users, now, limited) if users else {}
+    messages = [each for user in users for each in _quota(user.id, who[user.id], now)]
+    with app.store.write() as tx:
+        return len(messages) if dry_run else outbox.enqueue(tx, messages, now)
+
+
+def _quota(user_id: str, person: Person, now: datetime) -> list[Message]:
+    """Return what is due for one person: the nearest step only, of the period that gives most."""
+    held = [each for each in person.periods if holds(each, now)]
+    if not held or any(each.traffic is None for each in held):
+        return []
+    most = max(held, key=lambda each: each.traffic or 0)
+    used, limit = person.spent(most.traffic_period), most.traffic or 1
+    step = next((each for each in QUOTA if 100 * used >= each * limit), None)
+    if step is None:
+        return []
+    begins = now.date() if most.traffic_period == "rolling" else period_start(most.traffic_period, now)
+    key = f"{most.traffic_period}:{begins:%Y%m%d}:{step}"
+    return [Message(USER, "quota", user_id, key, {"used": used, "limit": limit}, user_id)]
 
 
 def nodes(app: App, *, dry_run: bool = False) -> int:

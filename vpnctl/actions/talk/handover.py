@@ -43,11 +43,20 @@ def send(tx: Tx, app: App, issued: Sequence[Issued]) -> None:
             raise Conflict(f"the private key of {each.user.name}/{each.peer.device} was not kept", "peer regen")
         key = secrets.token_hex(8)
         where, app_name = each.node.region or each.node.name, handout.app_name(each.endpoint.protocol)
-        details = {"device": each.peer.device, "node": where, "app": app_name}
+        details = {"device": each.peer.device, "node": where, "app": app_name, "old": _old(tx, each)}
         kinds = (FILE,) if each.peer.own_key else (FILE, QR)
         until = app.clock() + VALID
         messages += [Message(USER, kind, each.peer.id, key, details, each.user.id, valid_until=until) for kind in kinds]
     outbox.enqueue(tx, messages, app.clock())
+
+
+def _old(tx: Tx, each: Issued) -> str:
+    """Return the name of the tunnel that this config takes the place of, where one of that name was handed out."""
+    peer = models.peer.c
+    same = (peer.user_id == each.user.id, peer.device == each.peer.device, peer.id != each.peer.id)
+    before = tx.execute(sa.select(peer.id).where(*same, peer.delivered_at.is_not(None)).limit(1)).first()
+    name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
+    return handout.stem(name) if before is not None else ""
 
 
 def send_anew(app: App, peer_ids: Sequence[str]) -> list[str]:
@@ -73,6 +82,17 @@ def send_anew(app: App, peer_ids: Sequence[str]) -> list[str]:
                 send(tx, app, [issued])
             queued.append(peer_id)
     return queued
+
+
+def waits(tx: Tx, peer_id: str) -> bool:
+    """Return whether a config of a device is still to be sent."""
+    open_ = (
+        _notice.subject_id == peer_id,
+        _notice.kind == FILE,
+        _notice.sent_at.is_(None),
+        _notice.failed_at.is_(None),
+    )
+    return tx.execute(sa.select(_notice.id).where(*open_).limit(1)).first() is not None
 
 
 def _on_its_way(tx: Tx, peer_id: str, since: datetime | None) -> bool:

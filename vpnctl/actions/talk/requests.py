@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import migration, peers
 from vpnctl.actions.people.issue import Issued, Wanted
-from vpnctl.actions.sales import subscriptions
+from vpnctl.actions.sales import plans, subscriptions
 from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.talk import alerts, handover
 from vpnctl.app import App
@@ -54,6 +54,8 @@ def want(app: App, user: User, kind: str, details: dict[str, Any]) -> Asked:
 def again(app: App, user: User, peer_id: str) -> None:
     """Send the config of a device once more; Conflict when its key is not kept."""
     with app.store.write() as tx:
+        if handover.waits(tx, peer_id):
+            return
         _limit(tx, app, user)
         handover.send(tx, app, [peers.reveal_id(app, peer_id)])
 
@@ -79,8 +81,13 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
     row = Request(id=str(uuid.uuid4()), user_id=user.id, kind=kind, details=details, created_at=app.clock())
     tx.insert(row)
     events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
-    told = {"user": user.name, "id": row.id, "kind": kind, **details}
+    told = {"user": user.name, "id": row.id, "kind": kind, **_shown(tx, details)}
     outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
+
+
+def _shown(tx: Tx, details: dict[str, Any]) -> dict[str, Any]:
+    """Return what a request asks for as people read it: a plan by its title."""
+    return details | ({"plan": plans.titles(tx).get(details["plan"], details["plan"])} if "plan" in details else {})
 
 
 def _perform(app: App, user: User, kind: str, details: dict[str, Any], paid: Paid | None = None) -> list[str]:
@@ -108,8 +115,8 @@ def tell_access(app: App, granted: subscriptions.Granted) -> None:
     """Tell a user until when access lasts now."""
     row = granted.subscription
     if granted.user.telegram_id is not None:
-        details = {"plan": row.plan, "ends_at": row.ends_at.isoformat()}
         with app.store.write() as tx:
+            details = {"plan": plans.titles(tx).get(row.plan, row.plan), "ends_at": row.ends_at.isoformat()}
             outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
 
 
@@ -138,7 +145,7 @@ def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None
         verb = "request.grant" if granted else "request.refuse"
         events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})
         if not granted and user.telegram_id is not None:
-            details = {"kind": row.kind, **row.details}
+            details = {"kind": row.kind, **_shown(tx, row.details)}
             outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
         return Done(Decided(row, user), _perform(inside, user, row.kind, row.details, paid) if granted else [])
 

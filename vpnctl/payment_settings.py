@@ -55,5 +55,5 @@ class PaymentSettings:
         (),
     )
     manual_accept_daily: int = setting("how many receipts may be accepted so a day, 1 to 1000; one a person", 5)
-    order_minutes: int = setting("how long an order waits for its money, 30 to 1440 minutes", 60)
+    order_minutes: int = setting("how long an order waits for its money, 30 to 1380 minutes", 60)
     return_url: str = setting("where a browser goes after paying; empty: to the bot", "")

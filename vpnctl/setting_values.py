@@ -24,7 +24,7 @@ def parse(key: str, text: str) -> Any:
         "evacuate_devices": ("number of devices", 1, 100_000),
         "manual_accept_hours": ("number of hours", 0, 720),
         "manual_accept_daily": ("number of receipts", 1, 1000),
-        "order_minutes": ("number of minutes", 30, 1440),
+        "order_minutes": ("number of minutes", 30, 1380),
         "telegram_rate": ("number of messages", 1, 1000),
         "max_latency_ms": ("number of milliseconds", 0, 100_000),
         "min_throughput_mbit": ("number of Mbit/s", 0, 100_000),

@@ -7,7 +7,7 @@ from typing import Any
 from bot.context import Context, rows
 from bot.handlers import home
 from bot.screen import Screen, grid, lines
-from vpnctl.actions.sales import booking, methods, orders, plans, proofs
+from vpnctl.actions.sales import deciding, methods, orders, plans, proofs
 from vpnctl.actions.sales.proofs import KnownProof, Receipt
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.orders import OPEN, SERVED, OrderState
@@ -134,7 +134,7 @@ def receipt(ctx: Context) -> Screen:
 
 def reference(ctx: Context) -> Screen:
     """Ask whether a text is the number of a receipt, where one is waited for; else show the menu."""
-    row = proofs.expecting(ctx.tx, ctx.app, ctx.person)
+    row = proofs.expecting(ctx.tx, ctx.app, ctx.person, closed=False)
     if row is None or not 4 <= len(ctx.text) <= 100:  # noqa: PLR2004 - a word is none, and a letter neither
         return home.show(ctx)
     text = ctx.words.say(
@@ -164,7 +164,7 @@ def accept(ctx: Context) -> Screen:
     """Accept a receipt: by button, or by `/accept 17`."""
     number = _number(ctx)
     ctx.act("payment.accept", number=number)
-    done = ctx.carry_out(booking.accept(ctx.app, number))
+    done = ctx.carry_out(deciding.accept(ctx.app, number))
     return _decided(ctx, done.order, mark("✅ Order {number} is accepted: {user} has access."))
 
 
@@ -193,9 +193,9 @@ def refused(ctx: Context) -> Screen:
     """Refuse a receipt: by button, or by `/reject 17 reason`."""
     number = _number(ctx)
     key = ctx.args.get("reason", ctx.text.partition(" ")[2].strip())
-    reason = booking.reason_for(ctx.tx, number, REASONS.get(key, key) if key else "")
+    reason = deciding.reason_for(ctx.tx, number, REASONS.get(key, key) if key else "")
     ctx.act("payment.reject", takes=True, number=number)
-    return _decided(ctx, booking.reject(ctx.app, number, reason), mark("⛔ Order {number} of {user} is refused."))
+    return _decided(ctx, deciding.reject(ctx.app, number, reason), mark("⛔ Order {number} of {user} is refused."))
 
 
 def _decided(ctx: Context, row: Order | None, form: str) -> Screen:

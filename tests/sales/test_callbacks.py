@@ -269,3 +269,21 @@ def _with_intent(exchange):
         return answer
 
     return through
+
+
+@pytest.mark.parametrize("about", ["../refunds?x", "a b", "a/../../v3/me", "x" * 65])
+def test_an_outsider_cannot_choose_what_is_asked_with_our_key(desk, about):
+    body = json.dumps({"event": "payment.succeeded", "object": {"id": about}}).encode()
+    with pytest.raises(InvalidInput):
+        callbacks.receive(desk.app, "yookassa", {}, body)
+
+
+def test_a_signature_in_other_letters_is_a_forged_one(desk):
+    with pytest.raises(Forged):
+        callbacks.receive(desk.app, "cryptomus", {}, json.dumps({"uuid": "u", "sign": "подпись"}).encode())
+
+
+def test_a_browser_that_comes_back_to_zarinpal_twice_is_two_events(desk):
+    taker = provider("zarinpal", desk.app.settings)
+    said = [taker.heard({}, f"Authority=A1&Status={each}".encode()).event_id for each in ("NOK", "OK")]
+    assert said == ["A1 NOK", "A1 OK"]

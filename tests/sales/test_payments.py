@@ -7,10 +7,11 @@ import pytest
 from tests.sales.conftest import CURRENCY
 from tests.telegram.server import Person
 from vpnctl.actions.people import users
-from vpnctl.actions.sales import booking, orders, refunds, subscriptions
+from vpnctl.actions.sales import booking, checkout, deciding, orders, refunds, subscriptions
 from vpnctl.errors import Conflict
 from vpnctl.payments.interface import MoneyStatus, Word
 from vpnctl.rules.orders import OrderState, PaymentState
+from vpnctl.store import models
 
 ASKED = sorted(CURRENCY)
 """Providers with a page that are asked what became of a payment."""
@@ -85,7 +86,6 @@ def test_money_that_comes_late_buys_what_was_ordered_at_its_price(desk, provider
     desk.round()
     assert desk.order(order).state in (OrderState.EXPIRED, OrderState.CANCELLED)
     with desk.app.store.write() as tx:
-        from vpnctl.store import models
         from vpnctl.store.rows import Plan
 
         tx.update(Plan, models.plan.c.name == "month", on_sale=False, prices={"EUR": 1}, days=1)
@@ -101,7 +101,7 @@ def test_who_was_suspended_meanwhile_gets_nothing_and_an_admin_hears_of_the_mone
     desk.ask(order)
     assert (desk.order(order).state, desk.periods(), len(desk.told("review"))) == (OrderState.REVIEW, [], 1)
     users.unblock(desk.app, "ann")
-    assert booking.accept(desk.app, order.number).order.state == OrderState.PAID
+    assert deciding.accept(desk.app, order.number).order.state == OrderState.PAID
     assert len(desk.periods()) == 1
 
 
@@ -175,6 +175,20 @@ def test_a_provider_in_trouble_is_asked_again_and_makes_one_checkout(desk, provi
     clock.forward(minutes=1)
     desk.round()
     assert len(desk.periods()) == 1
+
+
+def test_one_poisoned_order_does_not_keep_the_others_waiting(desk):
+    bad = desk.place("yookassa")
+    good = desk.place("stripe", user="bob")
+    with desk.app.store.write() as tx:
+        tx.execute(
+            models.order.update().where(models.order.c.id == bad.id).values(provider="gone", ask_at=desk.app.clock())
+        )
+    desk.till.pay(good.id)
+    with desk.app.store.write() as tx:
+        orders.ask_now(tx, desk.app, good)
+    done = checkout.work(desk.app)
+    assert (len(done.troubles), len(desk.periods())) == (1, 1)
 
 
 def test_admins_hear_of_a_provider_that_is_down_for_long_and_of_it_once(desk, clock):
@@ -300,3 +314,62 @@ def test_nothing_a_provider_or_we_say_holds_a_key(desk, clock, capsys):
         )
     assert "canary" not in dump.lower()
     assert "canary" not in repr(desk.app.settings).lower()
+
+
+@pytest.mark.parametrize("erase", [False, True])
+def test_money_of_somebody_who_was_removed_can_go_back(desk, erase):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    desk.ask(order)
+    users.remove(desk.app, "ann", erase=erase)
+    (payment,) = desk.payments()
+    assert refunds.refund(desk.app, payment.id).payment.state == PaymentState.REFUNDED
+
+
+def test_a_refund_takes_back_what_an_upgrade_had_moved_behind(desk, clock):
+    first = desk.place("yookassa")
+    desk.till.pay(first.id)
+    desk.ask(first)
+    second = desk.place("yookassa", "big")
+    desk.till.pay(second.id)
+    desk.ask(second)
+    payment = next(each for each in desk.payments() if each.order_id == first.id)
+    refunds.refund(desk.app, payment.id)
+    assert [each.plan for each in desk.periods() if each.ends_at > clock()] == ["big"]
+
+
+def test_a_second_payment_that_cannot_go_back_stays_in_review(desk):
+    order = desk.place("stripe")
+    desk.till.pay(order.id)
+    desk.ask(order)
+    booking.book(desk.app, "stripe", Word(MoneyStatus.PAID, "cs_gone", "", order.id, order.amount, "EUR"))
+    second = next(each for each in desk.payments() if each.external_id == "cs_gone")
+    with pytest.raises(Conflict):
+        refunds.refund(desk.app, second.id)
+    assert sorted(each.state for each in desk.payments()) == ["booked", "review"]
+    assert len(desk.told("refund_failed")) == 1
+
+
+def test_a_merchant_that_is_not_known_ends_no_order(desk, clock):
+    from dataclasses import replace
+
+    from vpnctl.rules.secret import Secret
+
+    order = desk.place("zarinpal")
+    desk.till.pay(order.id)
+    wrong = replace(desk.app.settings, zarinpal_merchant=Secret("9" * 36))
+    right, desk.app = desk.app, replace(desk.app, settings=wrong)
+    clock.forward(hours=3)
+    desk.ask(order)
+    assert desk.payments() == [], "it was not said that nobody paid"
+    desk.app = right
+    desk.ask(order)
+    assert len(desk.periods()) == 1
+
+
+def test_who_was_told_that_a_way_to_pay_would_come_hears_that_it_did_not(desk, clock):
+    desk.till.mood = "down"
+    desk.place("yookassa")
+    clock.forward(hours=2)
+    desk.round()
+    assert [each.details["number"] for each in desk.told("not_paid")] == [1]

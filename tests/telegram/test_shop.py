@@ -218,3 +218,12 @@ def test_overdue_receipts_are_accepted_only_where_the_settings_let_and_as_many(s
     store.pump()
     assert [each.decided_by for each in store.rows(Order)] == ["auto"]
     assert len(store.rows(Subscription)) == 1
+
+
+def test_a_receipt_for_an_order_that_was_given_up_is_looked_at_all_the_same(store, ivan, admin):
+    order_by(store, ivan, "Transfer")
+    order_by(store, ivan, "Stars")
+    store.say(ivan, "", photo=PHOTO)
+    assert "A receipt was sent" in admin.last.text
+    store.press(admin, "Accept")
+    assert len(store.rows(Subscription)) == 1

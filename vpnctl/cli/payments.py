@@ -84,13 +84,13 @@ def show(payment: Id) -> int:
 @commands.command("accept")
 def accept(number: Number) -> int:
     """Serve an order that was paid: its receipt is good, or its money is in review. The person gets access."""
-    from vpnctl.actions.sales import booking
+    from vpnctl.actions.sales import deciding
 
     def tell(done: Booked, _: Sequence[Settled]) -> Told:
         what = f"order {number} is paid; access is given"
         return Told(what, {"order": number, "payment": done.payment.id if done.payment else None}, saved=what)
 
-    return carry_out(lambda app: booking.accept(app, number), tell)
+    return carry_out(lambda app: deciding.accept(app, number), tell)
 
 
 @commands.command("reject")
@@ -99,11 +99,11 @@ def reject(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="The person reads it.")] = "",
 ) -> int:
     """Refuse a receipt, or an order in review. The person is told. Money that came is given back by `refund`."""
-    from vpnctl.actions.sales import booking
+    from vpnctl.actions.sales import deciding
     from vpnctl.rules import grammar
 
     front = current()
-    row = booking.reject(front.app, number, grammar.free_text(reason, "reason") if reason else "")
+    row = deciding.reject(front.app, number, grammar.free_text(reason, "reason") if reason else "")
     return output.finish(front, [], f"order {row.number} is refused", order=row.number, state=row.state)
 
 

@@ -28,4 +28,5 @@ def run(app: App, mode: Mode) -> Report:
     if counts["booked"]:
         checkout.work(app)
     what = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing to ask"
-    return Report("payments", 0, what, dict(counts))
+    troubles = [line for each in rounds for line in each.troubles]
+    return Report("payments", 1 if troubles else 0, "; ".join([what, *troubles]), dict(counts))

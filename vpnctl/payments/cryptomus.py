@@ -108,9 +108,9 @@ class Cryptomus(Provider):
         sign, about = text(said.pop("sign", "")), text(said.get("uuid"))
         written = json.dumps(said, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/").encode()
         good = [self._sign(bare) for bare in (_SIGN.sub(b"", body), written)]
-        if not any(hmac.compare_digest(each, sign) for each in good):
+        if not any(hmac.compare_digest(each.encode(), sign.encode()) for each in good):
             raise Forged("the signature is not Cryptomus'")
-        if not about:
+        if not re.fullmatch(r"[0-9A-Za-z-]{1,64}", about):
             raise Forged("an event about nothing")
         return Callback(f"{about} {text(said.get('status'), 40)} {text(said.get('txid'), 100)}".strip(), about)
 

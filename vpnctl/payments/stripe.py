@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WHO = "Stripe"
-SHORTEST, LONGEST = timedelta(minutes=31), timedelta(hours=23)
-"""How long a checkout may last: it takes 30 minutes to 24 hours, counted by its own clock."""
+SHORTEST = timedelta(minutes=35)
+"""How much longer a checkout lasts than its order: Stripe takes none that ends within 30 minutes, or after 24 hours."""
 TOLERANCE = 300
 """Seconds that a webhook's signature is good for."""
 TO_CENTS = frozenset({"ISK", "UGX"})
@@ -51,12 +51,12 @@ class StripeCheckout(Provider):
         return bool(self.settings.stripe_key.reveal())
 
     def takes(self, currency: str) -> bool:
-        """Anything but Stars."""
-        return currency != "XTR"
+        """Anything but Stars, and ariary, of which Stripe counts other parts than ISO 4217."""
+        return currency not in ("XTR", "MGA")
 
     def open(self, bill: Bill, exchange: Exchange) -> Checkout:
         """See `Provider.open`."""
-        ends = min(max(bill.expires_at, bill.now + SHORTEST), bill.now + LONGEST)
+        ends = bill.expires_at + SHORTEST  # of the order alone: asked again, it must be the same request
         price = {"currency": bill.currency.lower(), "unit_amount": _units(bill.amount, bill.currency)}
         price |= {"product_data": {"name": bill.title or f"#{bill.number}"}}
         params: dict[str, Any] = {
@@ -73,8 +73,8 @@ class StripeCheckout(Provider):
                 params=params,
                 options={"idempotency_key": f"order-{bill.id}"},
             )
-        url = text(made.url, 4000)
-        if not text(made.id) or not url.startswith("https://"):
+        url = text(getattr(made, "url", ""), 4000)
+        if not text(getattr(made, "id", "")) or not url.startswith("https://"):
             raise ProviderSilent(f"{WHO}'s answer makes no sense")
         return Checkout(made.id, url)
 
@@ -93,7 +93,7 @@ class StripeCheckout(Provider):
         """See `Provider.refund`. What is refunded is the session's payment intent."""
         with _said():
             client = self._client(exchange)
-            intent = client.v1.checkout.sessions.retrieve(payment_id).payment_intent
+            intent = getattr(client.v1.checkout.sessions.retrieve(payment_id), "payment_intent", None)
             if not isinstance(intent, str):
                 raise ProviderRefused(f"{WHO} knows of no payment there")
             client.v1.refunds.create(
@@ -135,7 +135,7 @@ class StripeCheckout(Provider):
         )
 
 
-class _NoSuchError(Exception):
+class _NoSuchError(ProviderRefused):
     """Stripe knows of no such object."""
 
 
@@ -175,9 +175,11 @@ def _said() -> Iterator[None]:
         yield
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError):
         raise ProviderSilent(f"{WHO} does not answer, or does not accept our key", "vpnctl doctor") from None
+    except stripe.IdempotencyError:
+        raise ProviderRefused(f"{WHO} was asked for it before, and otherwise") from None
     except stripe.InvalidRequestError as error:
         if error.code == NO_SUCH:
-            raise _NoSuchError from None
+            raise _NoSuchError(f"{WHO} knows of no such payment") from None
         if error.code != "charge_already_refunded":
             code = error.code if isinstance(error.code, str) and error.code.replace("_", "").isalnum() else "no code"
             raise ProviderRefused(f"{WHO} refused ({code})") from None

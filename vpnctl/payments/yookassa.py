@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,7 @@ from vpnctl.rules.exchange import Exchange, HttpCall
 WHO = "YooKassa"
 NOT_FOUND = 404
 REFUSALS = (400, 404)
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _STATUS = {
     "pending": MoneyStatus.WAITING,
     "waiting_for_capture": MoneyStatus.WAITING,
@@ -90,6 +92,8 @@ class YooKassa(Provider):
         found = decoded(answer, WHO, REFUSALS)
         if found.get("status") == "succeeded" and found.get("payment_id") == payment_id:
             return
+        if found.get("status") == "pending":
+            raise ProviderSilent(f"{WHO} has not given it back yet")
         now = _word(decoded(self._ask(exchange, "GET", f"/payments/{payment_id}"), WHO))
         if now.refunded < bill.amount:
             raise ProviderRefused(f"{WHO} did not give it back")
@@ -111,7 +115,7 @@ class YooKassa(Provider):
         said = event(body)
         what = said.get("object")
         about = text(what.get("payment_id") or what.get("id")) if isinstance(what, dict) else ""
-        if not about or not text(said.get("event"), 64):
+        if not _ID.fullmatch(about) or not text(said.get("event"), 64):
             raise InvalidInput("that is no event of YooKassa")
         return Callback(f"{said['event']} {about}", about)
 

@@ -33,7 +33,9 @@ WHO, RIAL = "Zarinpal", "IRR"
 PAID = (100, 101)
 """Verified now, and verified before: both are paid."""
 OTHER_AMOUNT = -50
-REFUSALS = (400, 401, 404, 422)
+NOT_PAID = (-51, -54, -55)
+"""Not paid, and no such payment: all other codes say nothing about it."""
+REFUSALS = (400, 404, 422)
 """With which it says that there is no such payment, or none that was paid."""
 
 
@@ -76,6 +78,10 @@ class Zarinpal(Provider):
             return Word(MoneyStatus.PAID, key, key, bill.id, bill.amount, RIAL, raw=raw)
         if code == OTHER_AMOUNT:
             return Word(MoneyStatus.PAID, key, key, bill.id, None, RIAL, raw=raw)
+        if code not in NOT_PAID:
+            raise ProviderSilent(
+                f"{WHO} does not say whether it was paid (code {_code(data)})", "check zarinpal_merchant"
+            )
         over = bill.now > bill.expires_at
         return Word(MoneyStatus.FAILED if over else MoneyStatus.WAITING, key, key, bill.id, raw=raw)
 
@@ -93,12 +99,12 @@ class Zarinpal(Provider):
         return found
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:  # noqa: ARG002 - a browser's visit has none
-        """Return what a browser that came back says: `Authority=…&MoneyStatus=…`."""
+        """Return what a browser that came back says: `Authority=…&Status=…`."""
         said = parse_qs(body.decode("utf-8", "replace"))
         authority = said.get("Authority", [""])[0]
         if not authority.isalnum() or len(authority) > 64:  # noqa: PLR2004 - they have 36
             raise InvalidInput("that is no visit from Zarinpal")
-        return Callback(f"{authority} {'OK' if said.get('MoneyStatus') == ['OK'] else 'NOK'}", authority)
+        return Callback(f"{authority} {'OK' if said.get('Status') == ['OK'] else 'NOK'}", authority)
 
     def _ask(self, exchange: Exchange, what: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return `data`; where it refuses, the code that it gives, as `data` too."""

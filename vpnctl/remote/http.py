@@ -82,11 +82,12 @@ def exchange(call: HttpCall, seconds: float = SECONDS) -> HttpAnswer:
     headers = {"User-Agent": "vpnctl", **call.headers}
     try:
         request = urllib.request.Request(call.url, call.body, headers, method=call.method)  # noqa: S310 - settings take http and https only
-        with urllib.request.build_opener(Stay).open(request, timeout=seconds) as answer:
+        try:
+            answer = urllib.request.build_opener(Stay).open(request, timeout=seconds)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
             return HttpAnswer(answer.status, _whole(answer), dict(answer.headers))
-    except urllib.error.HTTPError as error:
-        with error:
-            return HttpAnswer(error.code, _whole(error), dict(error.headers))
     except urllib.error.URLError as error:
         raise OSError(f"no answer: {type(error.reason).__name__}") from None
     except http.client.HTTPException as error:

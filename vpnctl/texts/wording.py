@@ -52,6 +52,9 @@ _FORMS = {
     "rejected": mark("Your request was declined."),
     "refused": mark("Your request was declined: {what}."),
     "act": mark("{admin}: {what}"),
+    "refund_failed": mark(
+        "A payment could not be given back: {what}. On the operator's machine: vpnctl payment show {payment}"
+    ),
     "suspended": mark("Your access was suspended by an admin. Your devices keep their keys."),
     "restored": mark("Your access is back. Your devices connect again as they are."),
     "not_paid": mark("Order {number} ({plan}) was not paid. /plans begins anew."),

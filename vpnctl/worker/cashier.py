@@ -44,3 +44,5 @@ class Cashier:
                 self._settle(done.node_ids)
             if done.counts:
                 self._told()
+            for line in done.troubles:
+                self._log(line)

@@ -211,10 +211,21 @@ def _erase_talk(tx: Tx, row: User) -> None:
     bought = sa.select(models.order.c.id).where(models.order.c.user_id == row.id)
     tx.execute(sa.delete(models.proof).where(models.proof.c.order_id.in_(bought)))
     tx.execute(sa.update(models.payment).where(models.payment.c.order_id.in_(bought)).values(payer=None))
+    _erase_books(tx, row, bought)
     if row.telegram_id is not None:
         tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
         tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))
         tx.execute(sa.delete(models.applicant).where(models.applicant.c.telegram_id == row.telegram_id))
+
+
+def _erase_books(tx: Tx, row: User, bought: sa.Select[Any]) -> None:
+    """Take the account's number out of orders and of what was noted about them; the sums stay, as books must."""
+    paid = sa.select(models.payment.c.id).where(models.payment.c.order_id.in_(bought))
+    event, order = models.event, models.order
+    theirs = sa.or_(event.c.subject_id.in_(bought), event.c.subject_id.in_(paid))
+    tx.execute(sa.update(event).where(theirs).values(before=sa.null(), after=sa.null()))
+    mine = (order.c.user_id == row.id, order.c.decided_by == f"bot:{row.telegram_id}")
+    tx.execute(sa.update(order).where(*mine).values(decided_by=f"bot:{row.id}"))
 
 
 def reachable(tx: Tx, telegram_id: int, at: datetime | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from vpnctl.actions.outcome import stamp
@@ -17,7 +18,7 @@ from vpnctl.actions.sales.subscriptions import Sale
 from vpnctl.actions.sales.taking_back import take_back
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import Conflict, VpnctlError
+from vpnctl.errors import VpnctlError
 from vpnctl.payments.interface import MoneyStatus, Word
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.orders import EDGES, OPEN, Charge, Fit, OrderState, PaymentState, fit
@@ -27,7 +28,6 @@ from vpnctl.store.buying_rows import Order, Payment
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
 from vpnctl.store.rows import Subscription, User
-from vpnctl.texts.words import Words
 
 _order, _payment = models.order.c, models.payment.c
 
@@ -80,14 +80,14 @@ def _paid(tx: Tx, app: App, provider: str, word: Word, order: Order | None, know
         tx.update(Payment, _payment.id == known.id, state=PaymentState.REVIEW, changed_at=app.clock(), **came)
         payment = tx.one(Payment, _payment.id == known.id) or known
     else:
-        payment = _noted(tx, app, provider, word, order, PaymentState.REVIEW)
+        payment = noted(tx, app, provider, word, order, PaymentState.REVIEW)
     if order is None:
         return _aside(tx, app, None, payment, mark("it names no order of ours"), PaymentState.ORPHAN)
     why = _doubt(tx, order, word)
     return _aside(tx, app, order, payment, why) if why else serve(tx, app, order, payment)
 
 
-def _noted(tx: Tx, app: App, provider: str, word: Word, order: Order | None, state: PaymentState) -> Payment:
+def noted(tx: Tx, app: App, provider: str, word: Word, order: Order | None, state: PaymentState) -> Payment:
     now = app.clock()
     row = Payment(
         id=str(uuid.uuid4()),
@@ -177,7 +177,7 @@ def _tell(tx: Tx, app: App, user: User, kind: str, about: str, details: dict[str
 def _failed(tx: Tx, app: App, provider: str, word: Word, order: Order | None, known: Payment | None) -> Booked:
     """An attempt that brought no money ends its order, which can be made anew."""
     if known is None and word.external_id:
-        known = _noted(tx, app, provider, word, order, PaymentState.FAILED)
+        known = noted(tx, app, provider, word, order, PaymentState.FAILED)
         events.record(tx, stamp(app), "payment.failed", subject(known), None, {"state": PaymentState.FAILED})
     if order is None or order.state not in OPEN:
         return Booked(order, known)
@@ -199,7 +199,7 @@ def _partly_back(tx: Tx, app: App, word: Word, order: Order | None, known: Payme
 
 def _refunded(tx: Tx, app: App, provider: str, word: Word, order: Order | None, known: Payment | None) -> Booked:
     if known is None:
-        known = _noted(tx, app, provider, word, order, PaymentState.BOOKED)
+        known = noted(tx, app, provider, word, order, PaymentState.BOOKED)
     if known.state == PaymentState.REFUNDED:
         return Booked(order, known)
     return gave_back(tx, app, known)
@@ -217,8 +217,8 @@ def gave_back(tx: Tx, app: App, payment: Payment) -> Booked:
     nodes: list[str] = []
     if bought is not None:
         user = tx.one(User, models.user.c.id == bought.user_id)
-        if user is not None and bought.cancelled_at is None and bought.ends_at > now:
-            nodes = take_back(tx, app, user, bought, unlimited=False)
+        if user is not None and user.removed_at is None:
+            nodes = [each for row in _given(tx, bought, now) for each in take_back(tx, app, user, row, unlimited=False)]
     if order is not None and _settles(order, bought):
         order = orders.to(tx, app, order, OrderState.REFUNDED)
         user = orders.owner(tx, order)
@@ -233,6 +233,17 @@ def gave_back(tx: Tx, app: App, payment: Payment) -> Booked:
     return Booked(order, payment, nodes, new=True)
 
 
+def _given(tx: Tx, bought: Subscription, now: datetime) -> list[Subscription]:
+    """Return what is left of a period that was bought: itself, and the rests that upgrades moved behind."""
+    table, found = models.subscription.c, [bought]
+    for each in found:
+        same = (table.user_id == each.user_id, table.plan == each.plan, table.source == subscriptions.GRANT)
+        found += tx.all(
+            Subscription, *same, table.created_at == each.ends_at, table.id.not_in([row.id for row in found])
+        )
+    return [each for each in found if each.cancelled_at is None and each.ends_at > now]
+
+
 def _settles(order: Order, bought: Subscription | None) -> bool:
     """Return whether the order ends with this payment: a second one for it that goes back changes nothing."""
     its = bought is not None and order.subscription_id == bought.id
@@ -244,49 +255,7 @@ def subject(payment: Payment) -> tuple[str, str, str]:
     return ("payment", payment.id, f"{payment.provider} {payment.id[:8]}")
 
 
-def accept(app: App, number: int) -> Booked:
-    """Serve an order whose money an admin saw, or that waits in review; Conflict where it is served already.
-
-    What is in review is taken as it is; where there is none, the order's price counts as paid by hand.
-    """
-    with app.store.joint() as store, store.read() as tx:
-        inside = replace(app, store=store)
-        order = orders.by_number(tx, number)
-        if OrderState.PAID not in EDGES[OrderState(order.state)]:
-            raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
-        waiting = tx.all(Payment, _payment.order_id == order.id, _payment.state == PaymentState.REVIEW)
-        if waiting:
-            payment = waiting[0]
-        elif order.provider == orders.MANUAL:
-            word = Word(MoneyStatus.PAID, f"order {number}", amount=order.amount, currency=order.currency)
-            payment = _noted(tx, inside, orders.MANUAL, word, order, PaymentState.REVIEW)
-        else:
-            raise Conflict(
-                f"no money came for order {number} yet", f"vpnctl payment reconcile, or: vpnctl order show {number}"
-            )
-        done = serve(tx, inside, order, payment, decided_by=app.actor)
-        if done.order is None or done.order.state != OrderState.PAID:
-            raise Conflict(done.payment.note or "it cannot be served" if done.payment else "it cannot be served")
-        return done
-
-
-def reject(app: App, number: int, reason: str) -> Order:
-    """Refuse a proof, or an order in review, and say why. Money that came stays noted until it is given back."""
-    with app.store.write() as tx:
-        order = orders.by_number(tx, number)
-        if OrderState.REFUSED not in EDGES[OrderState(order.state)]:
-            raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
-        order = orders.to(tx, app, order, OrderState.REFUSED, decided_by=app.actor, reason=reason or None)
-        details = {"number": order.number, "plan": order.terms.get("title") or order.plan, "reason": reason}
-        _tell(tx, app, orders.owner(tx, order), "order_refused", order.id, details)
-        return order
-
-
-def reason_for(tx: Tx, number: int, reason: str) -> str:
-    """Return a reason in the language of whose order it is, where it is one of ours."""
-    locale = orders.owner(tx, orders.by_number(tx, number)).locale
-    return Words(locale).translated(reason)
-
-
-def _by(order: Order) -> str:
-    return f", by {order.decided_by}" if order.decided_by else ""
+def tell(tx: Tx, app: App, order: Order, kind: str, **more: Any) -> None:
+    """Tell whose order it is something about it."""
+    about = {"number": order.number, "plan": order.terms.get("title") or order.plan, **more}
+    _tell(tx, app, orders.owner(tx, order), kind, order.id, about)

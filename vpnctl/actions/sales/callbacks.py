@@ -9,7 +9,7 @@ from dataclasses import replace
 from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.app import App
-from vpnctl.errors import InvalidInput
+from vpnctl.errors import InvalidInput, VpnctlError, bug
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Bill, ProviderRefused, ProviderSilent
 from vpnctl.rules.orders import try_again
@@ -63,9 +63,14 @@ def work(app: App) -> Round:
             _handle(app, row, done)
         except ProviderSilent as error:
             done.silent.add(row.provider)
-            _postpone(app, row, error.what)
+            checkout.silent(app, row.provider, error)
+            _postpone(app, row, error.what, last=row.tries + 1 >= 3 * TRIES)
         except ProviderRefused as error:
             _postpone(app, row, error.what, last=row.tries + 1 >= TRIES)
+        except Exception as error:  # noqa: BLE001 - one event must not keep the others from being handled
+            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            done.troubles.append(f"event {row.event_id}: {what}")
+            _postpone(app, row, what)
     return done
 
 
@@ -93,4 +98,6 @@ def _bill(app: App, tx: Tx, row: WebhookEvent) -> Bill:
 def _postpone(app: App, row: WebhookEvent, why: str, *, last: bool = False) -> None:
     values = {"not_before": try_again(row.tries, app.clock()), "tries": row.tries + 1, "error": why[:200]}
     with app.store.write() as tx:
-        tx.update(WebhookEvent, _table.id == row.id, **values, **({"handled_at": app.clock()} if last else {}))
+        tx.update(
+            WebhookEvent, _table.id == row.id, **values, **({"handled_at": app.clock(), "body": None} if last else {})
+        )

@@ -10,13 +10,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, orders
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import VpnctlError, bug
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Abilities, Bill, Checkout, ProviderRefused, ProviderSilent
-from vpnctl.rules.orders import OrderState, ask_again, try_again
+from vpnctl.rules.orders import LATE, OrderState, ask_again, try_again
 from vpnctl.store import models, outbox
 from vpnctl.store.buying_rows import Order
 from vpnctl.store.engine import Tx
@@ -37,6 +38,8 @@ class Round:
     node_ids: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     """Providers that did not answer: in this round nobody waits for them again."""
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong that nobody foresaw, a line each."""
 
 
 def work(app: App) -> Round:
@@ -53,10 +56,15 @@ def work(app: App) -> Round:
             done.silent.add(order.provider)
             done.counts["did not answer"] += 1
             _later(app, order)
-            _silent(app, order.provider, error)
+            silent(app, order.provider, error)
         except ProviderRefused as error:
             done.counts["refused"] += 1
             _give_up(app, order, error)
+        except Exception as error:  # noqa: BLE001 - one order must not keep the others from being asked about
+            done.troubles.append(
+                f"order {order.number}: {error.what if isinstance(error, VpnctlError) else bug(error)}"
+            )
+            _later(app, order)
     _expire(app, done)
     _fulfil(app, done)
     return done
@@ -142,11 +150,14 @@ def _note(app: App, order: Order, ask_at: datetime | None) -> None:
 
 
 def _later(app: App, order: Order) -> None:
+    """Ask once more; an order of long ago is given up."""
+    now = app.clock()
+    next_at = try_again(order.tries, now) if now <= order.expires_at + LATE else None
     with app.store.write() as tx:
-        tx.update(Order, _table.id == order.id, ask_at=try_again(order.tries, app.clock()), tries=order.tries + 1)
+        tx.update(Order, _table.id == order.id, ask_at=next_at, tries=order.tries + 1)
 
 
-def _silent(app: App, name: str, error: VpnctlError) -> None:
+def silent(app: App, name: str, error: VpnctlError) -> None:
     """Note since when a provider does not answer; after a while the admins hear of it, once."""
     now = app.clock()
     with app.store.write() as tx:
@@ -188,10 +199,14 @@ def _expire(app: App, done: Round) -> None:
     with app.store.read() as tx:
         if not tx.all(Order, *waiting, limit=1):
             return
+    if clock.jump(app):  # a clock that ran ahead would end them all
+        return
     with app.store.write() as tx:
         for order in tx.all(Order, *waiting, limit=BATCH):
             asked = ask_again(order.created_at, order.expires_at, now) if order.external_id else None
             orders.to(tx, app, order, OrderState.EXPIRED, ask_at=asked if order.ask_at else None)
+            if order.state == OrderState.DRAFT:  # the bot had said that the way to pay would come
+                booking.tell(tx, app, order, "not_paid")
             done.counts["expired"] += 1
 
 

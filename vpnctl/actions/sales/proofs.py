@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.sales import booking, orders
+from vpnctl.actions.sales import deciding, orders
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.sales.orders import MANUAL
 from vpnctl.actions.talk import alerts
@@ -29,7 +29,7 @@ MOST = 10
 AUTO = "auto"
 """Who decided, where nobody did in time."""
 _table, _order = models.proof.c, models.order.c
-_TAKES = (OrderState.AWAITING, OrderState.PROOF, OrderState.EXPIRED, OrderState.REFUSED)
+_TAKES = (OrderState.AWAITING, OrderState.PROOF, OrderState.EXPIRED, OrderState.REFUSED, OrderState.CANCELLED)
 
 
 class KnownProof(Conflict):
@@ -74,10 +74,15 @@ def submit(app: App, user: User, receipt: Receipt) -> tuple[Order, bool]:
         return order, first
 
 
-def expecting(tx: Tx, app: App, user: User) -> Order | None:
-    """Return the newest order of somebody that a receipt can be for."""
+def expecting(tx: Tx, app: App, user: User, *, closed: bool = True) -> Order | None:
+    """Return the newest order of somebody that a receipt can be for; `closed` ones too, for money may be on its way."""
     since = app.clock() - LATE
-    mine = (_order.user_id == user.id, _order.provider == MANUAL, _order.state.in_(_TAKES), _order.expires_at > since)
+    mine = (
+        _order.user_id == user.id,
+        _order.provider == MANUAL,
+        _order.state.in_(_TAKES if closed else _TAKES[:2]),
+        _order.expires_at > since,
+    )
     found = tx.all(Order, *mine, order=_order.number.desc(), limit=1)
     return found[0] if found else None
 
@@ -115,7 +120,7 @@ def work(app: App) -> Round:
     done = Round()
     for order in _overdue(app):
         try:
-            booked = booking.accept(replace(app, actor=AUTO), order.number)
+            booked = deciding.accept(replace(app, actor=AUTO), order.number)
         except VpnctlError:
             continue
         done.node_ids.update(booked.node_ids)

@@ -84,7 +84,10 @@ def _compare(
         return
     for word, what in strange:
         if what:
-            found.node_ids += _book(app, taker, word)
+            try:
+                found.node_ids += _book(app, taker, word)
+            except VpnctlError as error:  # the others are booked all the same
+                found.unasked.append(f"{taker.title}: {word.external_id}: {error.what}")
 
 
 def _book(app: App, taker: Provider, word: Word) -> Sequence[str]:

@@ -9,15 +9,17 @@ from vpnctl.actions.outcome import stamp
 from vpnctl.actions.sales import booking, checkout, orders
 from vpnctl.actions.sales.booking import Booked
 from vpnctl.actions.sales.checkout import Round
+from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import Conflict, InvalidInput, NotFound
+from vpnctl.errors import Conflict, InvalidInput, NotFound, VpnctlError, bug
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Bill, ProviderRefused, ProviderSilent
 from vpnctl.rules import grammar
 from vpnctl.rules.orders import EDGES, OrderState, PaymentState, try_again
-from vpnctl.store import events, models
+from vpnctl.store import events, models, outbox
 from vpnctl.store.buying_rows import Order, Payment
 from vpnctl.store.engine import Tx
+from vpnctl.store.rows import Subscription
 
 BATCH = 50
 _table, _order = models.payment.c, models.order.c
@@ -83,8 +85,6 @@ def _of(tx: Tx, payment: Payment) -> Order | None:
     order = tx.one(Order, _order.id == payment.order_id) if payment.order_id else None
     if order is None or order.subscription_id is None:
         return order
-    from vpnctl.store.rows import Subscription
-
     mine = tx.one(Subscription, bought.payment == payment.id)
     return order if mine is not None and mine.id == order.subscription_id else None
 
@@ -122,14 +122,20 @@ def _bill(app: App, tx: Tx, payment: Payment) -> Bill:
 
 
 def _undo(tx: Tx, app: App, payment: Payment, why: str) -> None:
-    """The provider will not: all stays as it was, and it is said why."""
+    """The provider will not: all stays as it was, and admins hear of it. Nothing where it was decided meanwhile."""
     order = tx.one(Order, _order.id == payment.order_id) if payment.order_id else None
-    served = order is not None and order.subscription_id is not None
+    served = tx.one(Subscription, models.subscription.c.payment == payment.id) is not None
     state = PaymentState.BOOKED if served else PaymentState.REVIEW if order else PaymentState.ORPHAN
-    tx.update(Payment, _table.id == payment.id, state=state, ask_at=None, note=why[:200], changed_at=app.clock())
+    values = {"state": state, "ask_at": None, "note": why[:200], "changed_at": app.clock()}
+    if not tx.update(Payment, _table.id == payment.id, _table.state == PaymentState.REFUNDING, **values):
+        return
     events.record(tx, stamp(app), "payment.refund_failed", booking.subject(payment), None, {"note": why})
+    told = {"payment": payment.id[:8], "what": why}
+    once = app.clock().strftime("%Y%m%d%H%M%S")
+    outbox.enqueue(tx, alerts.admins(app, "refund_failed", payment.id, once, told), app.clock())
     if order is not None and order.state == OrderState.REFUNDING:
-        orders.to(tx, app, order, OrderState.PAID if served else OrderState.REVIEW, reason=why[:200])
+        back = OrderState.PAID if order.subscription_id is not None else OrderState.REVIEW
+        orders.to(tx, app, order, back, reason=why[:200])
 
 
 def work(app: App) -> Round:
@@ -145,8 +151,15 @@ def work(app: App) -> Round:
         try:
             done.node_ids.update(_carry(app, payment).node_ids)
             done.counts["refunded"] += 1
-        except ProviderSilent:
+        except ProviderSilent as error:
             done.silent.add(payment.provider)
+            checkout.silent(app, payment.provider, error)
         except ProviderRefused:
             done.counts["not refunded"] += 1
+        except Exception as error:  # noqa: BLE001 - one refund must not keep the others waiting
+            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            done.troubles.append(f"payment {payment.id[:8]}: {what}")
+            with app.store.write() as tx:
+                later = {"ask_at": try_again(payment.tries, app.clock()), "tries": payment.tries + 1}
+                tx.update(Payment, _table.id == payment.id, **later)
     return done

@@ -1,0 +1,65 @@
+"""What an admin decides about money: a receipt, or a payment that waits in review."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vpnctl.actions.sales import booking, orders
+from vpnctl.actions.sales.booking import Booked
+from vpnctl.app import App
+from vpnctl.errors import Conflict
+from vpnctl.payments.interface import MoneyStatus, Word
+from vpnctl.rules.orders import EDGES, OrderState, PaymentState
+from vpnctl.store import models
+from vpnctl.store.buying_rows import Order, Payment
+from vpnctl.store.engine import Tx
+from vpnctl.texts.words import Words
+
+_payment = models.payment.c
+
+
+def accept(app: App, number: int) -> Booked:
+    """Serve an order whose money an admin saw, or that waits in review; Conflict where it is served already.
+
+    What is in review is taken as it is; where there is none, the order's price counts as paid by hand.
+    """
+    with app.store.joint() as store, store.read() as tx:
+        inside = replace(app, store=store)
+        order = orders.by_number(tx, number)
+        if OrderState.PAID not in EDGES[OrderState(order.state)]:
+            raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
+        waiting = tx.all(Payment, _payment.order_id == order.id, _payment.state == PaymentState.REVIEW)
+        if waiting:
+            payment = waiting[0]
+        elif order.provider == orders.MANUAL:
+            word = Word(MoneyStatus.PAID, f"order {number}", amount=order.amount, currency=order.currency)
+            payment = booking.noted(tx, inside, orders.MANUAL, word, order, PaymentState.REVIEW)
+        else:
+            raise Conflict(
+                f"no money came for order {number} yet", f"vpnctl payment reconcile, or: vpnctl order show {number}"
+            )
+        done = booking.serve(tx, inside, order, payment, decided_by=app.actor)
+        if done.order is None or done.order.state != OrderState.PAID:
+            raise Conflict(done.payment.note or "it cannot be served" if done.payment else "it cannot be served")
+        return done
+
+
+def reject(app: App, number: int, reason: str) -> Order:
+    """Refuse a proof, or an order in review, and say why. Money that came stays noted until it is given back."""
+    with app.store.write() as tx:
+        order = orders.by_number(tx, number)
+        if OrderState.REFUSED not in EDGES[OrderState(order.state)]:
+            raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
+        order = orders.to(tx, app, order, OrderState.REFUSED, decided_by=app.actor, reason=reason or None)
+        booking.tell(tx, app, order, "order_refused", reason=reason)
+        return order
+
+
+def reason_for(tx: Tx, number: int, reason: str) -> str:
+    """Return a reason in the language of whose order it is, where it is one of ours."""
+    locale = orders.owner(tx, orders.by_number(tx, number)).locale
+    return Words(locale).translated(reason)
+
+
+def _by(order: Order) -> str:
+    return f", by {order.decided_by}" if order.decided_by else ""

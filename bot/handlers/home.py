@@ -6,6 +6,7 @@ from bot.context import Context
 from bot.screen import Screen, grid, lines
 from vpnctl.actions.sales import orders, plans
 from vpnctl.reports import mine
+from vpnctl.store.buying_rows import Order
 from vpnctl.texts.reasons import why
 from vpnctl.texts.wording import Choice
 
@@ -59,22 +60,21 @@ def connected(ctx: Context) -> list[Choice]:
 
 def sale(ctx: Context, *, bare: bool) -> list[Choice]:
     """Return the way to access; who has none sees only that, and the trial where there is one."""
-    trial = mine.may_try(ctx.tx, ctx.person)
-    draft = mine.draft(ctx.tx, ctx.person)
+    trial, draft = mine.may_try(ctx.tx, ctx.person), mine.draft(ctx.tx, ctx.person)
     waits = orders.open_orders(ctx.tx, ctx.person)
     if waits:
-        text = "🧾 Order {number}"
-        return [ctx.choice(text, "order_", with_={"number": waits[0].number}, order=waits[0].id)] + (
-            [ctx.choice("ℹ️ Status", "status")] if bare else []
-        )
-    found = (
-        [ctx.choice("▶️ Go on: {plan}", "plan", with_={"plan": plans.titles(ctx.tx).get(draft, draft)}, name=draft)]
-        if draft
-        else []
-    )
+        return _waiting(ctx, waits[0], bare=bare)
+    title = {"plan": plans.titles(ctx.tx).get(draft, draft)}
+    found = [ctx.choice("▶️ Go on: {plan}", "plan", with_=title, name=draft)] if draft else []
     found += [ctx.choice("💳 Plans", "plans")] if mine.on_sale(ctx.tx) else []
     found += [ctx.choice("🎁 Free trial", "trial")] if trial else []
     return found + ([ctx.choice("ℹ️ Status", "status")] if bare else [])
+
+
+def _waiting(ctx: Context, order: Order, *, bare: bool) -> list[Choice]:
+    """Return the way on with an order that waits, in place of all that could be bought."""
+    there = [ctx.choice("🧾 Order {number}", "order_", with_={"number": order.number}, order=order.id)]
+    return there + ([ctx.choice("ℹ️ Status", "status")] if bare else [])
 
 
 def admin_choices(ctx: Context) -> list[Choice]:

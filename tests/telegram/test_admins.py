@@ -41,6 +41,7 @@ def test_an_admin_cannot_be_suspended_by_button_and_stays_an_admin(inside, admin
     inside.press(admin, "Suspend")
     assert "command line only" in inside.press(admin, "Suspend now")
     users.block(inside.app, "petr")
+    inside.pump()
     assert "People" in inside.say(second, "/users")
 
 

@@ -114,7 +114,7 @@ def test_a_plan_is_asked_for_and_an_admin_grants_it(bot, ivan, admin, second):
     bot.press(ivan, "I want it")
     assert admin.last.text == "tg501 asks for the plan Month."
     bot.press(admin, "Grant")
-    assert "Your access (month) now lasts until 2027-02-14" in ivan.last.text
+    assert "Your access (Month) now lasts until 2027-02-14" in ivan.last.text
     assert second.last.text == "Olga: granted tg501 the plan month"
     bot.press(second, "Grant")
     assert "granted already, by bot:11" in "".join(each.text for each in second.messages)

@@ -94,7 +94,7 @@ def _order(ctx: Context, row: Order) -> Screen:
 
 def said(words: Words, row: Order) -> Said:
     """Return an order in a line."""
-    values = {"number": row.number, "plan": row.terms.get("title") or row.plan}
+    values = {"number": row.number, "plan": row.title}
     return words.say(STATES[OrderState(row.state)], price=words.money(row.amount, row.currency), **values)
 
 

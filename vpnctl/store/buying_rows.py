@@ -47,6 +47,11 @@ class Order:
     """When the provider is to be asked next; None: never again."""
     tries: int = 0
 
+    @property
+    def title(self) -> str:
+        """What the plan was called on people's screens."""
+        return str(self.terms.get("title") or self.plan)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Payment:

@@ -88,6 +88,7 @@ def _paid(tx: Tx, app: App, provider: str, word: Word, order: Order | None, know
 
 
 def noted(tx: Tx, app: App, provider: str, word: Word, order: Order | None, state: PaymentState) -> Payment:
+    """Note what a provider says of money that was not known, and return it as it is kept."""
     now = app.clock()
     row = Payment(
         id=str(uuid.uuid4()),
@@ -165,8 +166,7 @@ def serve(tx: Tx, app: App, order: Order, payment: Payment, decided_by: str | No
 
 
 def _thanks(order: Order, row: Subscription) -> dict[str, Any]:
-    title = order.terms.get("title") or order.plan
-    return {"number": order.number, "plan": title, "ends_at": row.ends_at.isoformat()}
+    return {"number": order.number, "plan": order.title, "ends_at": row.ends_at.isoformat()}
 
 
 def _tell(tx: Tx, app: App, user: User, kind: str, about: str, details: dict[str, Any]) -> None:
@@ -182,8 +182,7 @@ def _failed(tx: Tx, app: App, provider: str, word: Word, order: Order | None, kn
     if order is None or order.state not in OPEN:
         return Booked(order, known)
     order = orders.to(tx, app, order, OrderState.CANCELLED, reason="the provider says that it was not paid")
-    user = orders.owner(tx, order)
-    _tell(tx, app, user, "not_paid", order.id, {"number": order.number, "plan": order.terms.get("title") or order.plan})
+    tell(tx, app, order, "not_paid")
     return Booked(order, known, new=True)
 
 
@@ -221,15 +220,7 @@ def gave_back(tx: Tx, app: App, payment: Payment) -> Booked:
             nodes = [each for row in _given(tx, bought, now) for each in take_back(tx, app, user, row, unlimited=False)]
     if order is not None and _settles(order, bought):
         order = orders.to(tx, app, order, OrderState.REFUNDED)
-        user = orders.owner(tx, order)
-        _tell(
-            tx,
-            app,
-            user,
-            "refunded",
-            payment.id,
-            {"number": order.number, "plan": order.terms.get("title") or order.plan},
-        )
+        tell(tx, app, order, "refunded")
     return Booked(order, payment, nodes, new=True)
 
 
@@ -257,5 +248,5 @@ def subject(payment: Payment) -> tuple[str, str, str]:
 
 def tell(tx: Tx, app: App, order: Order, kind: str, **more: Any) -> None:
     """Tell whose order it is something about it."""
-    about = {"number": order.number, "plan": order.terms.get("title") or order.plan, **more}
+    about = {"number": order.number, "plan": order.title, **more}
     _tell(tx, app, orders.owner(tx, order), kind, order.id, about)

@@ -25,7 +25,7 @@ _table, _order = models.webhook_event.c, models.order.c
 def receive(app: App, name: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Keep an event; return whether it is new. When this returns it is committed: answer 200, and only then.
 
-    Raises Forged or InvalidInput for what is none (answer 400), NotFound for a provider that is not set up.
+    Raises Forged for what is not from its provider, InvalidInput for what is no event, or of a provider not set up.
     """
     if len(body) > LARGEST:
         raise InvalidInput("larger than an event is")

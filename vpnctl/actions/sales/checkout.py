@@ -84,7 +84,7 @@ def bill(app: App, tx: Tx, order: Order) -> Bill:
         number=order.number,
         amount=order.amount,
         currency=order.currency,
-        title=order.terms.get("title") or order.plan,
+        title=order.title,
         expires_at=order.expires_at,
         now=app.clock(),
         return_url=app.settings.return_url or (f"https://t.me/{name}" if name else "https://t.me"),
@@ -129,7 +129,7 @@ def _opened(app: App, order: Order, made: Checkout, supports: Abilities) -> None
 
 
 def _invoice(order: Order) -> dict[str, object]:
-    told = {"number": order.number, "plan": order.terms.get("title") or order.plan, "order": order.id}
+    told = {"number": order.number, "plan": order.title, "order": order.id}
     told |= {"amount": order.amount, "currency": order.currency, "url": order.url or "", "provider": order.provider}
     return told | {"ends_at": order.expires_at.isoformat()}
 
@@ -185,7 +185,7 @@ def _give_up(app: App, order: Order, error: VpnctlError) -> None:
             tx.update(Order, _table.id == order.id, ask_at=try_again(order.tries, app.clock()), tries=order.tries + 1)
             return
         ended = orders.to(tx, app, now, OrderState.CANCELLED, reason=error.what[:200])
-        user, title = orders.owner(tx, ended), ended.terms.get("title") or ended.plan
+        user, title = orders.owner(tx, ended), ended.title
         messages = alerts.admins(app, "provider_refused", ended.id, "", {"number": ended.number, "what": error.what})
         if user.telegram_id is not None:
             messages.append(Message(USER, "not_paid", ended.id, "", {"number": ended.number, "plan": title}, user.id))

@@ -19,7 +19,7 @@ from vpnctl.rules.orders import EDGES, OPEN, OrderState
 from vpnctl.store import events, models, periods, room
 from vpnctl.store.buying_rows import Order
 from vpnctl.store.engine import Tx
-from vpnctl.store.rows import Plan, Subscription, User
+from vpnctl.store.rows import Plan, User
 
 _table = models.order.c
 _COPIED = tuple(each.name for each in fields(Plan) if each.name not in ("created_at", "prices"))
@@ -180,8 +180,3 @@ def barrier(tx: Tx, app: App, intent: Intent) -> Barrier | None:
     if user.unlimited or user.removed_at is not None or user.blocked_at is not None or user.approved_at is None:
         return Barrier.CLOSED
     return Barrier.FULL if room.full(tx) and not room.has_devices(tx, user.id) else None
-
-
-def target(tx: Tx, order: Order) -> Subscription | None:
-    """Return the period that a bigger plan was to take the place of."""
-    return tx.one(Subscription, models.subscription.c.id == order.replaces_id) if order.replaces_id else None

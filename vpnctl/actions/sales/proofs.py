@@ -104,7 +104,7 @@ def _row(app: App, order: Order, receipt: Receipt) -> Proof:
 
 def _told(order: Order, user: User, row: Proof) -> dict[str, Any]:
     told = {"number": order.number, "user": user.name, "display": user.display_name, "proof": row.id}
-    told |= {"plan": order.terms.get("title") or order.plan, "amount": order.amount, "currency": order.currency}
+    told |= {"plan": order.title, "amount": order.amount, "currency": order.currency}
     return told | {"reference": row.reference or ""}
 
 

@@ -287,3 +287,9 @@ def test_a_browser_that_comes_back_to_zarinpal_twice_is_two_events(desk):
     taker = provider("zarinpal", desk.app.settings)
     said = [taker.heard({}, f"Authority=A1&Status={each}".encode()).event_id for each in ("NOK", "OK")]
     assert said == ["A1 NOK", "A1 OK"]
+
+
+@pytest.mark.parametrize("name", ["stars", "telegram", "manual"])
+def test_who_calls_nobody_has_no_webhooks(desk, name):
+    with pytest.raises(InvalidInput):
+        callbacks.receive(desk.app, name, {}, b"{}")

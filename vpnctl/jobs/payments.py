@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from vpnctl.actions.fleet.settle import settle
-from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
+from vpnctl.actions.sales import checkout
+from vpnctl.actions.sales.rounds import rounds
 from vpnctl.app import App
 from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.store import models
@@ -21,12 +22,12 @@ def run(app: App, mode: Mode) -> Report:
         with app.store.read() as tx:
             due = len(tx.all(Order, models.order.c.ask_at <= app.clock()))
         return Report("payments", 0, f"{due} orders would be asked about", {"due": due})
-    rounds = [callbacks.work(app), checkout.work(app), refunds.work(app), proofs.work(app)]
-    node_ids = {node_id for each in rounds for node_id in each.node_ids}
+    done = list(rounds(app))
+    node_ids = {node_id for each in done for node_id in each.node_ids}
     settle(app, sorted(node_ids))
-    counts = sum((each.counts for each in rounds), Counter[str]())
+    counts = sum((each.counts for each in done), Counter[str]())
     if counts["booked"]:
         checkout.work(app)
     what = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing to ask"
-    troubles = [line for each in rounds for line in each.troubles]
+    troubles = [line for each in done for line in each.troubles]
     return Report("payments", 1 if troubles else 0, "; ".join([what, *troubles]), dict(counts))

@@ -141,21 +141,21 @@ class Provider(ABC):
     def open(self, bill: Bill, exchange: Exchange) -> Checkout:
         """Have a checkout made. Raises ProviderSilent, ProviderRefused."""
 
-    def look(self, bill: Bill, exchange: Exchange) -> Word:
+    def look(self, bill: Bill, exchange: Exchange) -> Word:  # noqa: ARG002 - for who can
         """Ask what became of it. Raises ProviderSilent, ProviderRefused."""
-        raise NotImplementedError
+        raise ProviderRefused(f"{self.title} tells of no payment when it is asked")
 
-    def refund(self, bill: Bill, payment_id: str, exchange: Exchange) -> None:
+    def refund(self, bill: Bill, payment_id: str, exchange: Exchange) -> None:  # noqa: ARG002 - for who can
         """Give all of it back; that it was given back already is a success. Raises ProviderSilent, ProviderRefused."""
-        raise NotImplementedError
+        raise ProviderRefused(f"{self.title} gives nothing back by itself")
 
-    def listed(self, since: datetime, exchange: Exchange) -> Sequence[Word]:
+    def listed(self, since: datetime, exchange: Exchange) -> Sequence[Word]:  # noqa: ARG002 - for who can
         """Return all that was paid since then, as the provider's own list has it."""
-        raise NotImplementedError
+        raise ProviderRefused(f"{self.title} keeps no list")
 
-    def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:
+    def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:  # noqa: ARG002 - for who can
         """Return what a webhook is about; header names are in small letters. Raises Forged, InvalidInput."""
-        raise NotImplementedError
+        raise InvalidInput(f"{self.title} calls nobody")
 
 
 def decoded(answer: HttpAnswer, who: str, refusals: Sequence[int] = ()) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 
-from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
+from vpnctl.actions.sales.rounds import rounds
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
 
@@ -38,8 +38,7 @@ class Cashier:
             self._due.wait(LOOK)
 
     def _round(self) -> None:
-        for part in (callbacks.work, checkout.work, refunds.work, proofs.work):
-            done = part(self._app)
+        for done in rounds(self._app):
             if done.node_ids:
                 self._settle(done.node_ids)
             if done.counts:

@@ -1,0 +1,19 @@
+"""All that is due with payments, part by part: what fails in one of them keeps no other from being done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
+from vpnctl.actions.sales.checkout import Round
+from vpnctl.app import App
+from vpnctl.errors import VpnctlError, bug
+
+
+def rounds(app: App) -> Iterator[Round]:
+    """Yield what each part came to."""
+    for part in (callbacks.work, checkout.work, refunds.work, proofs.work):
+        try:
+            yield part(app)
+        except Exception as error:  # noqa: BLE001 - money must go on
+            yield Round(troubles=[error.what if isinstance(error, VpnctlError) else bug(error)])

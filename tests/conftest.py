@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 LABS = (
     ("test_journey", "test_xray"),
-    ("test_crash",),
+    ("test_crash", "test_shop"),
     ("test_access", "test_bot", "test_contract", "test_debian13", "test_faults", "test_logins", "test_packets"),
 )
 """Laboratories that run side by side, by their modules; all others are in one more. Most of their time is waiting."""
@@ -140,6 +140,11 @@ class Served:
 @pytest.fixture
 def serve(app: App, fleet: Fleet) -> Any:
     """Add and provision an in-memory node."""
+    return serving(app, fleet)
+
+
+def serving(app: App, fleet: Fleet) -> Any:
+    """What adds and provisions an in-memory node."""
 
     def make(name: str = "fi", provision: bool = True, **endpoint: Any) -> Served:
         with app.store.write() as tx:

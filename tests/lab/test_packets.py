@@ -85,6 +85,18 @@ def test_a_chain_that_rejects_everything_is_named_and_the_rule_offered_that_help
     client.disconnect()
 
 
+def test_a_first_packet_that_is_slow_to_leave_is_no_packet_that_does_not_leave(operator, bare):
+    """A busy node needs longer than a second for it now and then."""
+    lost = "quota until 100 bytes drop"
+    add(operator, bare)
+    bare.sh(
+        "nft 'table inet slow { chain out { type filter hook forward priority 900;"
+        f" ip daddr != 169.254.232.2 tcp dport 9 {lost}; ip6 daddr != fd76:706e:232::2 tcp dport 9 {lost}; }}; }}'"
+    )
+    operator("node", "check", "x")
+    assert bare.sh("nft list table inet slow").count("used 100 bytes") == 2, "the first one was lost, the next passed"
+
+
 def test_a_node_whose_proof_failed_is_remembered_shown_and_avoided(operator, bare, pool):
     bare.sh(f"{IPTABLES}; iptables -A FORWARD -j REJECT")
     add(operator, bare, code=3)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import till as tills
+from tests.support.postgres import database
 from tests.support.till import Till
 from tests.telegram.server import PROVIDER, TOKEN, BotApi
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import callbacks, checkout, orders, refunds
-from vpnctl.actions.service import inventory
+from vpnctl.actions.service import inventory, state
 from vpnctl.actions.service.inventory_form import parse
-from vpnctl.app import App
+from vpnctl.app import App, open_app
 from vpnctl.rules.secret import Secret
+from vpnctl.settings import load
 from vpnctl.store import find, models
 from vpnctl.store.buying_rows import Order, Payment
 from vpnctl.store.rows import Notice, Subscription
@@ -92,8 +95,31 @@ class Desk:
         return [each for each in self.all(Notice) if each.kind == kind]
 
 
+@pytest.fixture(scope="session")
+def filled(postgres: str, fresh_state: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database of that server that goes with the key file of `fresh_state`; to be copied."""
+    home, url = tmp_path_factory.mktemp("filled"), database(postgres)
+    env = {"HOME": str(home), "VPNCTL_STATE_DIR": str(home), "VPNCTL_DATABASE_URL": url}
+    state.init(load(None, env | {"VPNCTL_KEY_FILE": str(fresh_state / "keys/vault.key")}), "cli:test")
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def books(request: pytest.FixtureRequest) -> Iterator[App]:
+    """The app on either database."""
+    app: App = request.getfixturevalue("app")
+    if request.param == "sqlite":
+        yield app
+        return
+    url = database(request.getfixturevalue("postgres"), request.getfixturevalue("filled"))
+    opened = open_app(replace(app.settings, database_url=url), "cli:test")
+    yield replace(app, store=opened.store, settings=opened.settings)
+    opened.store.close()
+
+
 @pytest.fixture
-def desk(app: App, till: Till, botapi: BotApi, clock: Any) -> Desk:
+def desk(books: App, till: Till, botapi: BotApi, clock: Any) -> Desk:
+    app = books
     known = replace(
         app.settings,
         bot_token=Secret(TOKEN),

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -108,6 +109,19 @@ def test_a_webhook_that_comes_before_we_know_of_its_checkout_is_served_all_the_s
     assert len(desk.periods()) == 1
     desk.round()
     assert desk.order(order).state == OrderState.FULFILLED
+
+
+def test_many_who_hear_of_one_payment_at_once_book_it_once(desk):
+    """Workers on several machines, and the bot, are told of the same event."""
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    callbacks.receive(desk.app, "yookassa", {}, yookassa(order))
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(part, desk.app) for part in (callbacks.work, checkout.work) * 4]
+        troubles = [line for job in jobs for line in job.result().troubles]
+    assert troubles == []
+    assert (len(desk.payments()), len(desk.periods()), len(desk.told("paid"))) == (1, 1, 1)
+    assert desk.order(order).state in (OrderState.PAID, OrderState.FULFILLED)
 
 
 class Killed(BaseException):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import serving
 from tests.sales.conftest import CURRENCY
 from tests.telegram.server import Person
 from vpnctl.actions.people import users
@@ -276,23 +277,26 @@ def test_a_refund_that_is_heard_of_before_the_payment_gives_no_access(desk):
     assert desk.periods() == []
 
 
-def test_an_order_is_fulfilled_once_its_nodes_agree(desk, serve, clock):
+def test_an_order_is_fulfilled_once_its_nodes_agree(desk, fleet, clock):
     from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.people import peers
     from vpnctl.actions.people.issue import Wanted
 
-    node = serve("fi")
+    node = serving(desk.app, fleet)("fi")
     subscriptions.grant(desk.app, "ann", "month")
     (issued,) = peers.add(desk.app, [Wanted("ann", "phone")])
     settle(desk.app, issued.node_ids)
     clock.forward(days=40)
     settle(desk.app, issued.node_ids)
     order = desk.place("yookassa")
-    node.down = True
+    node.fake.down = True
     desk.till.pay(order.id)
     desk.ask(order)
+    settle(desk.app, issued.node_ids)
+    desk.round()
     assert desk.order(order).state == OrderState.PAID, "the money is booked, whatever the node does"
-    node.down = False
+    node.fake.down = False
+    clock.forward(minutes=5)
     settle(desk.app, issued.node_ids)
     desk.round()
     found = desk.order(order)

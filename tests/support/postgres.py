@@ -49,11 +49,11 @@ def server(*, durable: bool = False) -> Iterator[str]:
         shutil.rmtree(home)
 
 
-def database(base: str) -> str:
-    """Create an empty database on that server; return its URL."""
+def database(base: str, template: str = "template1") -> str:
+    """Create a database on that server, empty or like another one that nobody is connected to; return its URL."""
     name = f"t{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     admin.dispose()
     return base.format(name=name)

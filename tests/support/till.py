@@ -20,6 +20,7 @@ SHOP, SHOP_KEY = "123456", "test_canary-yookassa-key-0001"
 MERCHANT, MERCHANT_KEY = "8b03432e-385b-4670-8d06-064591096795", "canary-cryptomus-payment-key-0002"
 ZARIN = "11111111-2222-3333-4444-canary555555"
 STRIPE_KEY, STRIPE_HOOK = "sk_test_canary0003canary", "whsec_canary0004canary"
+KEYS = (SHOP_KEY, MERCHANT_KEY, ZARIN, STRIPE_KEY, STRIPE_HOOK)
 Reply = tuple[int, Any]
 
 

@@ -100,9 +100,24 @@ wg_path_answers() {
   [ $? -eq 0 ] || [[ $said = *refused* ]]
 }
 
+# What became of a connection to the node's gateway within $1 seconds. Many a gateway is silent, so the first wait is
+# short; but a busy node may need longer for the first packet than that, so no verdict but "ok" rests on it.
+wg_path_outside() {
+  local out back
+  out=$(wg_path_count "out$family") back=$(wg_path_count "back$family")
+  wg_path_answers "$outside" "$1" || true
+  if [ "$(wg_path_count "out$family")" = "$out" ]; then
+    echo out
+  elif [ "$(wg_path_count "heard$family")" != 0 ] && [ "$(wg_path_count "back$family")" = "$back" ]; then
+    echo back
+  else
+    echo ok
+  fi
+}
+
 wg_path_try() {
   [ -n "$(ip -"$1" route show default)" ] || return 0
-  local family=$1 inside=169.254.232.2 outside code=ok out back word
+  local family=$1 inside=169.254.232.2 outside code=ok word
   [ "$family" = 4 ] || inside=fd76:706e:232::2
   outside=$(ip -"$family" route show default | sed -n '1s/.* via \([0-9a-f.:]*\) .*/\1/p')
   case $outside in fe80:*) outside= ;; esac
@@ -116,13 +131,8 @@ wg_path_try() {
     word=ip
     [ "$family" = 4 ] || word=ip6
     nft add rule inet vpnctl_proof heard "$word" saddr "$outside" tcp sport 9 counter comment "\"heard$family\""
-    out=$(wg_path_count "out$family") back=$(wg_path_count "back$family")
-    wg_path_answers "$outside" 1 || true
-    if [ "$(wg_path_count "out$family")" = "$out" ]; then
-      code=out
-    elif [ "$(wg_path_count "heard$family")" != 0 ] && [ "$(wg_path_count "back$family")" = "$back" ]; then
-      code=back
-    fi
+    code=$(wg_path_outside 1)
+    [ "$code" = ok ] || code=$(wg_path_outside 7)
   fi
   say path "$link" "$family" "$code"
   [ "$code" != handshake ]  # without one the other family is not worth waiting for

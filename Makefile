@@ -57,13 +57,14 @@ docs: $(READY)
 LOCALES := vpnctl/texts/locales
 locales: $(READY)
 	$(VENV)/bin/pybabel -q extract --no-default-keywords -k say -k many:1,2 -k mark -k choice --no-location --sort-output --omit-header \
-		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/texts/reasons.py vpnctl/actions/people/applicants.py vpnctl/actions/sales/booking.py vpnctl/protocols vpnctl/payments bot
+		-o $(LOCALES)/vpnctl.pot vpnctl/texts/words.py vpnctl/texts/wording.py vpnctl/texts/money_letters.py vpnctl/texts/figures.py vpnctl/texts/reasons.py vpnctl/actions/people/applicants.py vpnctl/actions/sales/booking.py vpnctl/protocols vpnctl/payments bot
 	for each in ru fa; do $(VENV)/bin/pybabel -q update -D vpnctl -l $$each --no-fuzzy-matching --ignore-obsolete --no-wrap \
 		-i $(LOCALES)/vpnctl.pot -o $(LOCALES)/$$each/LC_MESSAGES/vpnctl.po; done
 	rm $(LOCALES)/vpnctl.pot
 	sed -i -e '/^"\(Project-Id\|Report-\|PO-Rev\|Last-\|Language-Team\|Generated\)/d' \
 		-e 's/^"POT-Creation-Date: .*/"POT-Creation-Date: 2026-01-01 00:00+0000\\n"/' $(LOCALES)/*/LC_MESSAGES/vpnctl.po
 	$(VENV)/bin/pybabel -q compile -D vpnctl -d $(LOCALES)
+	$(RUN) -m docs.cldr
 
 # Writes requirements.lock anew: exact versions with hashes, no index addresses.
 lock:

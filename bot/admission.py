@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.context import Context
+from bot.context import Context, rows
 from bot.handlers import home
 from bot.screen import Screen, grid, lines
 from vpnctl.actions.people import applicants, invites, users
@@ -28,7 +28,7 @@ def closed(ctx: Context) -> Screen | None:
     if reason is Reason.NOT_APPROVED:
         return Screen(ctx.words.say("Your request waits for an admin. You are told here."))
     if reason in (Reason.BLOCKED, Reason.REMOVED):
-        return Screen(ctx.words.say(DENIED), toast=ctx.words.say(DENIED))
+        return Screen(ctx.words.say(DENIED), rows(ctx.contact()), toast=ctx.words.say(DENIED))
     return None
 
 

@@ -13,7 +13,8 @@ from vpnctl.actions.talk import admins
 from vpnctl.app import App
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import User
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
+from vpnctl.texts.wording import CONTACT
 from vpnctl.texts.words import Words
 
 D = TypeVar("D", bound=Concerning)
@@ -47,7 +48,12 @@ class Context:
     @property
     def words(self) -> Words:
         """Texts of messages: HTML, with values escaped."""
-        return Words(self.locale, markup=True)
+        return Words(self.locale, markup=True, persian=self.app.settings.persian)
+
+    @property
+    def labels(self) -> Words:
+        """Texts of buttons, which are plain."""
+        return Words(self.locale, persian=self.app.settings.persian)
 
     @property
     def now(self) -> datetime:
@@ -62,7 +68,12 @@ class Context:
 
     def choice(self, text: str, action: str, /, *, with_: dict[str, Any] | None = None, **args: Any) -> Choice:
         """Return a button with a translated label."""
-        return Choice(label(Words(self.locale).say(text, **(with_ or {}))), action, args)
+        return Choice(label(self.labels.say(text, **(with_ or {}))), action, args)
+
+    def contact(self) -> tuple[Choice, ...]:
+        """Return the button that writes to an admin, where the settings name one."""
+        link = self.app.settings.support_contact
+        return (Choice(self.labels.say(CONTACT), url=link),) if link else ()
 
     def back(self, action: str = "home", **args: Any) -> tuple[Choice, ...]:
         """Return the last row of every screen."""

@@ -7,20 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 from bot import admission
-from bot.context import Context
+from bot.context import Context, rows
 from bot.handlers import home
 from bot.incoming import Attached, Incoming
 from bot.money import received
 from bot.routes import BUTTONS, COMMANDS, RECEIPT, REFERENCE, For, Route
-from bot.screen import LONGEST_TOAST, Screen, fitted, plain
+from bot.screen import LONGEST_TOAST, Screen, fitted, lines, plain
 from vpnctl.actions.people import applicants, users
-from vpnctl.actions.talk import buttons, lockdown, updates
+from vpnctl.actions.talk import buttons, prompts, updates
 from vpnctl.actions.talk.buttons import Press
 from vpnctl.app import App
 from vpnctl.errors import LimitReached, NotFound, TooOften, VpnctlError, WaitsAlready
 from vpnctl.rules.grammar import clean, display_name
 from vpnctl.rules.translation import mark
+from vpnctl.store import lockdown
 from vpnctl.store.engine import Tx
+from vpnctl.store.lockdown import Lock
 from vpnctl.store.talk_rows import Received
 from vpnctl.texts.words import LOCALES, Words
 
@@ -73,15 +75,22 @@ def _quiet(ctx: Context, row: Received, said: Incoming) -> Screen | None:
         first = pace.lately == updates.BURST + 1
         slow = ctx.words.say("Slow down, please.")
         return (Screen(toast=slow) if said.callback else Screen(slow)) if first and known else SILENCE
-    if lockdown.since(ctx.tx):
-        closed = ctx.words.say("The bot is closed for now. Devices that are connected stay connected.")
-        again = ((ctx.choice("🔄 Try again", "home"),),)
-        return Screen(closed, again, toast=closed, alert=True)
-    return None
+    held = lockdown.current(ctx.tx, ctx.now)
+    return _closed(ctx, held) if held is not None else None
+
+
+def _closed(ctx: Context, held: Lock) -> Screen:
+    closed = ctx.words.say("The bot is closed for now. Devices that are connected stay connected.")
+    end = ctx.words.moment(held.until, ctx.app.settings.zone) if held.until else ""
+    until = ctx.words.say("It opens again at {moment}.", moment=end) if end else ""
+    text = lines(closed, ctx.words.value(held.reason), until)
+    return Screen(text, ((ctx.choice("🔄 Try again", "home"),),), toast=text, alert=True)
 
 
 def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
     route: Route | None
+    if said.button or said.command:
+        prompts.drop(ctx.tx, ctx.sender)
     if said.button:
         press, button = buttons.press(ctx.tx, said.button, ctx.sender, ctx.now)
         if button is None:
@@ -98,8 +107,14 @@ def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
         if said.attached is not None:
             route, ctx = RECEIPT, replace(ctx, args=_file(said.attached))
         elif said.text and not said.command:
-            route = REFERENCE
+            route, ctx = _answer(ctx)
     return _allowed(ctx, route), ctx
+
+
+def _answer(ctx: Context) -> tuple[Route, Context]:
+    """A text answers what the person was asked to write; else it may be the number of a receipt."""
+    asked = prompts.take(ctx.tx, ctx.sender, ctx.now)
+    return (BUTTONS[asked.action], replace(ctx, args=asked.args)) if asked else (REFERENCE, ctx)
 
 
 def _file(attached: Attached) -> dict[str, Any]:
@@ -154,7 +169,7 @@ def _trouble(ctx: Context, error: VpnctlError) -> Screen:
         text = say("That is not there any more.")
     else:
         text = say(FAILED)
-    return Screen(text, (ctx.back(),))
+    return Screen(text, rows(() if ctx.admin else ctx.contact(), ctx.back()))
 
 
 def sorry(said: Incoming) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from bot.incoming import Asking
 from vpnctl.actions.sales import booking, orders
 from vpnctl.actions.sales.orders import Barrier, Intent
-from vpnctl.actions.talk import lockdown
 from vpnctl.app import App
 from vpnctl.rules.orders import Charge
 from vpnctl.rules.translation import mark
+from vpnctl.store import lockdown
 from vpnctl.texts.words import LOCALES, Words
 
 _WHY = {
@@ -23,9 +23,9 @@ _LOCKED = mark("The bot is closed for now. Nothing was charged.")
 
 def checkout_gate(app: App, question: Asking) -> str:
     """Return why they may not pay, in their language; empty where they may. It reads only, and at once."""
-    words = Words(question.language if question.language in LOCALES else "en")
+    words = Words(question.language if question.language in LOCALES else "en", persian=app.settings.persian)
     with app.store.read() as tx:
-        if lockdown.since(tx):
+        if lockdown.current(tx, app.clock()):
             return words.say(_LOCKED)
         intent = Intent(question.order_id, question.payer, question.amount, question.currency)
         found = orders.barrier(tx, app, intent)

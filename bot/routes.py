@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.context import Context
-from bot.handlers import account, configs, home, operations, people, shop
+from bot.handlers import account, configs, devices, home, operations, people, shop
 from bot.screen import Screen
 from vpnctl.rules.translation import mark
 
@@ -49,6 +49,7 @@ COMMANDS = {
     "add_user": Route(people.add_user, For.ADMIN),
     "nodes": Route(operations.nodes, For.ADMIN),
     "pending": Route(operations.pending, For.ADMIN),
+    "lockdown": Route(operations.lockdown, For.ADMIN),
     "accept": Route(shop.accept, For.ADMIN),
     "reject": Route(shop.refused, For.ADMIN),
 }
@@ -60,6 +61,11 @@ BUTTONS = {
     "config": Route(configs.again, For.CONNECTED),
     "kinds": Route(configs.kinds, For.CONNECTED),
     "add": Route(configs.add, For.CONNECTED),
+    "device": Route(devices.card, For.CONNECTED),
+    "rename": Route(devices.rename, For.CONNECTED),
+    "renamed": Route(devices.renamed, For.CONNECTED),
+    "remove": Route(devices.remove, For.CONNECTED),
+    "removed": Route(devices.removed, For.CONNECTED),
     "regen": Route(configs.regen, For.CONNECTED),
     "renew": Route(configs.renew, For.CONNECTED),
     "renewed": Route(configs.renewed, For.CONNECTED),
@@ -80,6 +86,8 @@ BUTTONS = {
     "accept": Route(shop.accept, For.ADMIN),
     "refusing": Route(shop.refusing, For.ADMIN),
     "refused": Route(shop.refused, For.ADMIN),
+    "wish": Route(account.wish, For.USER),
+    "withdraw": Route(account.withdraw, For.USER),
     "drop": Route(account.drop, For.USER),
     "trial": Route(account.trial, For.USER),
     "tried": Route(account.tried, For.USER),
@@ -92,6 +100,8 @@ BUTTONS = {
     "approve": Route(people.approve, For.ADMIN),
     "reject": Route(people.reject, For.ADMIN),
     "extend": Route(people.extend, For.ADMIN),
+    "ungive": Route(people.ungive, For.ADMIN),
+    "lock": Route(operations.lock, For.ADMIN),
     "give": Route(people.give, For.ADMIN),
     "given": Route(people.given, For.ADMIN),
     "suspend": Route(people.suspend, For.ADMIN),
@@ -101,6 +111,7 @@ BUTTONS = {
     "pending": Route(operations.pending, For.ADMIN),
     "request": Route(operations.request, For.ADMIN),
     "grant": Route(operations.grant, For.ADMIN),
+    "declining": Route(operations.declining, For.ADMIN),
     "refuse": Route(operations.refuse, For.ADMIN),
 }
 LISTED = {
@@ -122,6 +133,7 @@ LISTED_FOR_ADMINS = {
     "add_user": mark("Add a person"),
     "nodes": mark("Servers"),
     "pending": mark("What waits"),
+    "lockdown": mark("Close the bot"),
     "accept": mark("Accept a receipt: number"),
     "reject": mark("Refuse a receipt: number, reason"),
 }

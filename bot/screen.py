@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 
 Rows = tuple[tuple[Choice, ...], ...]
 LONGEST, LONGEST_TOAST, LONGEST_LABEL = 4096, 200, 40

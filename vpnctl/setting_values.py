@@ -38,6 +38,8 @@ def parse(key: str, text: str) -> Any:
         "approve_configs": ("no", "yes"),
         "strangers": ("apply", "refuse"),
         "pay_stars": ("no", "yes"),
+        "persian_digits": ("no", "yes"),
+        "persian_calendar": ("no", "yes"),
     }
     if key in words and words[key] == ("no", "yes"):
         text = _BOOLEANS.get(text.lower(), text)
@@ -52,6 +54,9 @@ def parse(key: str, text: str) -> Any:
         "extend_once": lambda text: text == "yes",
         "approve_configs": lambda text: text == "yes",
         "pay_stars": lambda text: text == "yes",
+        "persian_digits": lambda text: text == "yes",
+        "persian_calendar": lambda text: text == "yes",
+        "support_contact": _contact,
         "bot_token": _token,
         "backup_folder": lambda text: _path(text) if text else None,
         "backup_sftp": lambda text: _sftp(text) if text else "",
@@ -106,6 +111,15 @@ def _token(text: str) -> Secret:
     if not grammar.BOT_TOKEN.fullmatch(text):
         raise InvalidInput("that is not a bot token", "as @BotFather shows it: digits, a colon, 30 or more characters")
     return Secret(text)
+
+
+def _contact(text: str) -> str:
+    """Return a page that opens a chat with an admin: Telegram's own for a name."""
+    if re.fullmatch(r"@[A-Za-z][A-Za-z0-9_]{3,31}", text):
+        return f"https://t.me/{text[1:]}"
+    if text and not re.fullmatch(r"https://[^\s@]{4,200}", text, re.ASCII):
+        raise InvalidInput("expected @NAME of Telegram or a URL with https://")
+    return text
 
 
 def _archive(text: str) -> str:

@@ -16,6 +16,7 @@ from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.payment_settings import PaymentSettings, setting
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.rules.secret import Secret
+from vpnctl.rules.translation import Persian
 from vpnctl.setting_values import parse
 
 
@@ -49,6 +50,11 @@ class Settings(PaymentSettings):
     admin_ids: tuple[int, ...] = setting("Telegram ids of the admins, with commas between them", ())
     tech_chat_id: int = setting("Telegram chat for technical alerts, often negative; 0: the admins get them", 0)
     strangers: str = setting("whether strangers may `apply` for access at the bot, or it is to `refuse` them", "apply")
+    support_contact: str = setting(
+        "where people write to an admin, a button in the bot: `@NAME` on Telegram or a URL; empty: no button", ""
+    )
+    persian_digits: bool = setting("`no`: Persian texts have the digits 0 to 9", True)
+    persian_calendar: bool = setting("`no`: Persian texts have dates of the Gregorian calendar, not Solar Hijri", True)
     approve_configs: bool = setting(
         "`yes`: an admin must approve each new config that somebody asks the bot for", False
     )
@@ -99,6 +105,11 @@ class Settings(PaymentSettings):
         from zoneinfo import ZoneInfo
 
         return ZoneInfo(self.timezone)
+
+    @property
+    def persian(self) -> Persian:
+        """How numbers and dates are written in Persian texts."""
+        return Persian(self.persian_digits, self.persian_calendar)
 
     @property
     def archives(self) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.context import PAGE, Context, rows
-from bot.handlers import home, shop
+from bot.handlers import devices, home, shop
 from bot.screen import Screen, grid, label, lines
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import plans, trials
@@ -16,20 +16,9 @@ from vpnctl.reports.devices import PeerView
 from vpnctl.rules.translation import mark
 from vpnctl.store.rows import Plan
 from vpnctl.texts import handout
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 from vpnctl.texts.words import NATIVE
 
-STATES = {
-    "active": mark("working"),
-    "active, being replaced": mark("working"),
-    "pending": mark("being set up"),
-    "suspended": mark("suspended"),
-    "over quota": mark("cut: traffic used up"),
-    "expired": mark("cut: time is over"),
-    "blocked": mark("cut"),
-}
-"""Observed states of a device, as users read them."""
-CUT = mark("being cut")
 MONTHS = 3
 SHOWN = 10
 
@@ -37,20 +26,10 @@ SHOWN = 10
 def status(ctx: Context) -> Screen:
     """Show access and every device, as last read on the nodes."""
     seen = mine.overview(ctx.tx, ctx.now, ctx.person)
-    parts = [_device(ctx, each) for each in seen.devices[:SHOWN]]
+    parts = [devices.line(ctx, each) for each in seen.devices[:SHOWN]]
     text = lines(ctx.words.say("<b>Status</b>"), home.access(ctx, seen), home.devices(ctx, seen), *parts)
-    return Screen(text, rows([ctx.choice("🔄 Refresh", "status")], ctx.back()))
-
-
-def _device(ctx: Context, each: PeerView) -> str:
-    state = ctx.words.say(STATES.get(each.state, CUT))
-    values = {"device": each.device, "node": each.node, "state": state}
-    if each.online:
-        return ctx.words.say("• <b>{device}</b>, {node}: {state}, online", **values)
-    if each.handshake_at is None:
-        return ctx.words.say("• <b>{device}</b>, {node}: {state}, never used", **values)
-    values["moment"] = ctx.words.moment(each.handshake_at, ctx.app.settings.zone)
-    return ctx.words.say("• <b>{device}</b>, {node}: {state}, last seen {moment}", **values)
+    there = devices.choices(ctx, list(seen.devices)) if seen.reason is None else ()
+    return Screen(text, (*there, (ctx.choice("🔄 Refresh", "status"),), ctx.back()))
 
 
 def stats(ctx: Context) -> Screen:
@@ -59,7 +38,9 @@ def stats(ctx: Context) -> Screen:
     months = traffic.by_month(ctx.tx, ctx.now, MONTHS, user_id=ctx.person.id)
     size = ctx.words.size
     parts = [
-        ctx.words.say("{month}: ⬇️ {down} ⬆️ {up}", month=each.span, down=size(each.sent), up=size(each.received))
+        ctx.words.say(
+            "{month}: ⬇️ {down} ⬆️ {up}", month=ctx.words.month(each.span), down=size(each.sent), up=size(each.received)
+        )
         for each in reversed(months)
     ]
     free = ctx.words.say("Without a limit.") if seen.reason is None else ""
@@ -98,14 +79,10 @@ def plans_(ctx: Context) -> Screen:
     found = mine.on_sale(ctx.tx)
     if not found:
         return Screen(ctx.words.say("There are no plans."), (ctx.back(),))
-    choices = [Choice(label(_title(each)), "plan", {"name": each.name}) for each in found]
+    choices = [Choice(label(each.called(ctx.locale)), "plan", {"name": each.name}) for each in found]
     first = ctx.args.get("from", 0)
     text = lines(ctx.words.say("<b>Plans</b>"), *(_plan(ctx, each) for each in found[first : first + PAGE]))
     return Screen(text, (*ctx.page(choices, "plans"), ctx.back()))
-
-
-def _title(plan: Plan) -> str:
-    return plan.title or plan.name
 
 
 def _plan(ctx: Context, plan: Plan) -> str:
@@ -117,7 +94,7 @@ def _plan(ctx: Context, plan: Plan) -> str:
     if plan.node_traffic is not None:
         what.append(words.say("{size} on each server", size=words.size(plan.node_traffic)))
     what += [words.money(amount, currency) for currency, amount in sorted(plan.prices.items())]
-    return words.say("• <b>{plan}</b>: {what}", plan=_title(plan), what=words.listed(what))
+    return words.say("• <b>{plan}</b>: {what}", plan=plan.called(words.locale), what=words.listed(what))
 
 
 def plan(ctx: Context) -> Screen:
@@ -138,8 +115,24 @@ def order(ctx: Context) -> Screen:
     found = plans.for_sale(ctx.tx, ctx.args["name"])
     requests.want(ctx.app, ctx.person, requests.PLAN, {"plan": found.name})
     drafts.drop(ctx.tx, ctx.person)
-    text = ctx.words.say("Your wish for <b>{plan}</b> was sent to an admin. You are told here.", plan=_title(found))
-    return Screen(text, (ctx.back(),))
+    return wish(ctx)
+
+
+def wish(ctx: Context) -> Screen:
+    """Show the plan that waits for an admin, and the way back."""
+    row = requests.wish(ctx.tx, ctx.person)
+    if row is None:
+        return home.show(ctx)
+    plan = plans.titles(ctx.tx, ctx.locale).get(row.details["plan"], row.details["plan"])
+    text = ctx.words.say("🧾 Your wish: <b>{plan}</b>. It waits for an admin; you are told here.", plan=plan)
+    back = ctx.choice("✖️ Withdraw", "withdraw", id=row.id)
+    return Screen(text, rows(ctx.contact(), [back], ctx.back()))
+
+
+def withdraw(ctx: Context) -> Screen:
+    """Take a wish back."""
+    requests.withdraw(ctx.app, ctx.person, ctx.args["id"])
+    return home.show(ctx)
 
 
 def drop(ctx: Context) -> Screen:
@@ -170,7 +163,7 @@ def help_(ctx: Context) -> Screen:
     """Ask for which platform; everybody may read it."""
     choices = [Choice(title, "steps", {"platform": key}) for key, title in handout.TITLES.items()]
     text = ctx.words.say("<b>Help</b>\nWhat do you want to connect?")
-    return Screen(text, (*grid(choices), ctx.back()))
+    return Screen(text, rows(*grid(choices), ctx.contact(), ctx.back()))
 
 
 def steps(ctx: Context) -> Screen:
@@ -186,7 +179,7 @@ def steps(ctx: Context) -> Screen:
     app = handout.app(protocol, platform)
     get = Choice(f"⬇️ {app.name}", url=app.url)
     text = lines(f"<b>{handout.TITLES[platform]}</b>", *numbered)
-    return Screen(text, rows([get], ctx.back("help")))
+    return Screen(text, rows([get], ctx.contact(), ctx.back("help")))
 
 
 _KINDS = {"ios": ("phone", "tablet"), "android": ("phone", "tablet", "tv"), "linux": ("laptop", "desktop", "router")}

@@ -12,7 +12,7 @@ from vpnctl.reports import mine
 from vpnctl.reports.devices import PeerView
 from vpnctl.rules.translation import mark
 from vpnctl.texts import handout
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 from vpnctl.texts.words import Words
 
 KINDS = {
@@ -37,12 +37,22 @@ def get_config(ctx: Context) -> Screen:
 
 
 def _devices(ctx: Context, there: list[PeerView], action: str, here: str) -> Rows:
-    choices = [Choice(label(f"{each.device} · {each.node}"), action, {"id": each.id}) for each in there]
+    choices = [
+        Choice(label(f"{ctx.labels.device(each.device)} · {each.node}"), action, {"id": each.id}) for each in there
+    ]
     return ctx.page(choices, here)
 
 
 def kinds(ctx: Context) -> Screen:
-    """Ask what the new device is."""
+    """Ask what the new device is; where there is no room for one, say so first."""
+    seen = mine.overview(ctx.tx, ctx.now, ctx.person)
+    if seen.limit is not None and len(seen.devices) >= seen.limit:
+        text = ctx.words.say(
+            "Devices: {count} of {limit}. For a new one, remove one or take a bigger plan.",
+            count=len(seen.devices),
+            limit=seen.limit,
+        )
+        return Screen(text, rows([ctx.choice("📱 Devices", "status"), ctx.choice("💳 Plans", "plans")], ctx.back()))
     text = ctx.words.say("<b>New device</b>\nWhat is it?")
     return Screen(text, (*grid([ctx.choice(name, "add", kind=kind) for kind, name in KINDS.items()]), ctx.back()))
 
@@ -52,7 +62,7 @@ def add(ctx: Context) -> Screen:
     kind, protocol = ctx.args["kind"], ctx.args.get("protocol", "")
     served = mine.protocols(ctx.tx)
     if not served:
-        return Screen(ctx.words.say("No server is ready yet. Ask an admin."), (ctx.back(),))
+        return Screen(ctx.words.say("No server is ready yet. Ask an admin."), rows(ctx.contact(), ctx.back()))
     if len(served) > 1 and not protocol:
         choices = [Choice(handout.app_name(each), "add", {"kind": kind, "protocol": each}) for each in served]
         return Screen(ctx.words.say("<b>New device</b>\nFor which app?"), (*grid(choices), ctx.back("kinds")))
@@ -67,7 +77,8 @@ def again(ctx: Context) -> Screen:
     if found is None:
         return gone(ctx)
     if found.reason is not None:
-        return Screen(ctx.words.say("{device} is suspended. Ask an admin.", device=found.device), (ctx.back(),))
+        text = ctx.words.say("{device} is suspended. Ask an admin.", device=found.device)
+        return Screen(text, rows(ctx.contact(), ctx.back()))
     try:
         requests.again(ctx.app, ctx.person, found.id)
     except TooOften:
@@ -141,7 +152,7 @@ def servers(ctx: Context, device: PeerView | None = None) -> Screen:
     found = device or mine.device(ctx.tx, ctx.now, ctx.person, ctx.args.get("id", ""))
     if found is None:
         return gone(ctx)
-    plain = Words(ctx.locale)
+    plain = ctx.labels
     choices = [
         Choice(_title(plain, each, found), "move", {"id": found.id, "node": each.name})
         for each in mine.servers(ctx.tx, ctx.now, ctx.person)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bot.context import Context
 from bot.screen import Screen, grid, lines
 from vpnctl.actions.sales import orders, plans
+from vpnctl.actions.talk import requests
 from vpnctl.reports import mine
 from vpnctl.store.buying_rows import Order
+from vpnctl.texts.letter import Choice
 from vpnctl.texts.reasons import why
-from vpnctl.texts.wording import Choice
 
 
 def show(ctx: Context) -> Screen:
@@ -64,7 +65,9 @@ def sale(ctx: Context, *, bare: bool) -> list[Choice]:
     waits = orders.open_orders(ctx.tx, ctx.person)
     if waits:
         return _waiting(ctx, waits[0], bare=bare)
-    title = {"plan": plans.titles(ctx.tx).get(draft, draft)}
+    if requests.wish(ctx.tx, ctx.person) is not None:
+        return [ctx.choice("🧾 Your wish", "wish")] + ([ctx.choice("ℹ️ Status", "status")] if bare else [])
+    title = {"plan": plans.titles(ctx.tx, ctx.locale).get(draft, draft)}
     found = [ctx.choice("▶️ Go on: {plan}", "plan", with_=title, name=draft)] if draft else []
     found += [ctx.choice("💳 Plans", "plans")] if mine.on_sale(ctx.tx) else []
     found += [ctx.choice("🎁 Free trial", "trial")] if trial else []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot.context import Context, rows
-from bot.screen import Screen, label, lines
+from bot.screen import Screen, grid, label, lines
+from vpnctl.actions.talk import lockdown as locking
 from vpnctl.actions.talk import requests
 from vpnctl.reports import asking, fleet, people, status
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.translation import mark
+from vpnctl.store import find
 from vpnctl.texts import wording
-from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import Words
+from vpnctl.texts.letter import Choice
 
 SHOWN, MANY = 20, 200
 VERDICTS = {
@@ -36,7 +39,8 @@ def _node(ctx: Context, each: fleet.NodeView) -> str:
     room = f"{each.peers}/{each.capacity}" if each.capacity is not None else str(each.peers)
     values = {"name": each.name, "verdict": say(VERDICTS.get(each.health, each.health)), "room": room}
     line = say("<b>{name}</b>: {verdict}, devices: {room}, online: {online}", online=each.online, **values)
-    trouble = each.last_error or ("" if each.state in ("settled", "draining") else each.state)
+    bare = (each.last_error or "").removeprefix(f"{each.name}: ")
+    trouble = bare or ("" if each.state in ("settled", "draining") else each.state)
     return lines(line, say("   {trouble}", trouble=clean(trouble, 150)) if trouble else "")
 
 
@@ -45,7 +49,7 @@ def pending(ctx: Context) -> Screen:
     waiting = people.waiting(ctx.tx, MANY)
     asked = asking.requests(ctx.tx, limit=MANY)
     needs = status.page(ctx.tx, ctx.now).attention[:SHOWN]
-    labels = Words(ctx.locale)
+    labels = ctx.labels
     choices = [Choice(label(f"⏳ {each.name} · {each.display_name}"), "user", {"id": each.id}) for each in waiting]
     told = [(f"❓ {each.user}: {wording.ask(each.told, labels)}", each.id) for each in asked]
     choices += [Choice(label(text), "request", {"id": request_id}) for text, request_id in told]
@@ -59,10 +63,10 @@ def request(ctx: Context) -> Screen:
     found = asking.request(ctx.tx, ctx.args["id"])
     if found is None:
         return Screen(ctx.words.say("That is settled already."), (ctx.back("pending"),))
-    what = wording.ask(found.told, ctx.words)
-    text = ctx.words.say("{user} asks for {what}.", user=found.user, what=what)
-    yes, no = ctx.choice("✅ Grant", "grant", id=found.id), ctx.choice("⛔ Refuse", "refuse", id=found.id)
-    return Screen(text, rows([yes, no], ctx.back("pending")))
+    row = find.user(ctx.tx, found.user)
+    text = wording.wanted(found.told | requests.about(ctx.tx, row, found.details), ctx.words)
+    yes, no = ctx.choice("✅ Grant", "grant", id=found.id), ctx.choice("⛔ Refuse…", "declining", id=found.id)
+    return Screen(text, rows([yes, no], [ctx.choice("👤 Card", "user", id=row.id)], ctx.back("pending")))
 
 
 def grant(ctx: Context) -> Screen:
@@ -70,17 +74,60 @@ def grant(ctx: Context) -> Screen:
     return _decide(ctx, granted=True)
 
 
+def declining(ctx: Context) -> Screen:
+    """Ask why a request is refused."""
+    found = asking.request(ctx.tx, ctx.args["id"])
+    if found is None:
+        return Screen(ctx.words.say("That is settled already."), (ctx.back("pending"),))
+    why = [Choice(ctx.labels.say(text), "refuse", {"id": found.id, "reason": key}) for key, text in REASONS.items()]
+    text = ctx.words.say("Why is it refused? {user} reads it.", user=found.user)
+    return Screen(text, (*grid(why, 1), ctx.back("request", id=found.id)))
+
+
+REASONS = {
+    "full": mark("There is no room at the moment"),
+    "write": mark("Please write to an admin first"),
+    "paid": mark("The money did not come"),
+    "": mark("Without a reason"),
+}
+"""Why requests are refused, by button."""
+
+
 def refuse(ctx: Context) -> Screen:
     """Refuse what was asked for."""
     return _decide(ctx, granted=False)
 
 
+def _reason(ctx: Context) -> str:
+    key = ctx.args.get("reason", "")
+    return REASONS.get(key, "") if key else ""
+
+
 def _decide(ctx: Context, *, granted: bool) -> Screen:
     told = asking.told(ctx.tx, ctx.args["id"])
     ctx.act("request.grant" if granted else "request.refuse", takes=not granted, **told)
-    decided = ctx.carry_out(requests.decide(ctx.app, ctx.args["id"], granted=granted)).made
+    decided = ctx.carry_out(requests.decide(ctx.app, ctx.args["id"], granted=granted, reason=_reason(ctx))).made
     row, user = decided.request, decided.user
     what = wording.ask({"kind": row.kind, **row.details}, ctx.words)
     form = mark("✅ {user} gets {what}.") if granted else mark("⛔ {user} does not get {what}.")
     next_ = [ctx.choice("👤 Card", "user", id=user.id), ctx.choice("📌 To do", "pending")]
     return Screen(ctx.words.say(form, user=user.name, what=what), rows(next_, ctx.back()))
+
+
+def lockdown(ctx: Context) -> Screen:
+    """Ask for how long the bot is to be closed: `/lockdown`, with a reason behind it."""
+    reason = ctx.text[:200]
+    text = ctx.words.say(
+        "Close the bot? Nobody gets in, no button acts, no config leaves; devices stay connected. "
+        "To tell people why: /lockdown reason. It is opened on the operator's machine: vpnctl bot unlock"
+    )
+    hour = ctx.choice("🔒 For an hour", "lock", reason=reason, hours=1)
+    return Screen(text, rows([hour, ctx.choice("🔒 Until opened", "lock", reason=reason)], ctx.back()))
+
+
+def lock(ctx: Context) -> Screen:
+    """Close the bot."""
+    hours = ctx.args.get("hours")
+    ctx.act("bot.lockdown", takes=True)
+    locking.lock(ctx.app, ctx.args["reason"], ctx.now + timedelta(hours=hours) if hours else None)
+    return Screen(ctx.words.say("The bot is closed. On the operator's machine: vpnctl bot unlock"))

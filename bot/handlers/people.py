@@ -5,7 +5,9 @@ from __future__ import annotations
 from bot.context import PAGE, Context, rows
 from bot.screen import Rows, Screen, grid, label, lines
 from vpnctl.actions.people import applicants, invites, users
-from vpnctl.actions.sales import plans, subscriptions
+from vpnctl.actions.sales import methods, plans, subscriptions
+from vpnctl.actions.sales.subscriptions import Granted
+from vpnctl.actions.service import undo
 from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, NotFound
 from vpnctl.reports import mine, people
@@ -14,8 +16,8 @@ from vpnctl.rules import grammar
 from vpnctl.rules.access import Reason
 from vpnctl.rules.translation import mark
 from vpnctl.store.rows import User
-from vpnctl.texts.wording import Choice
-from vpnctl.texts.words import Words
+from vpnctl.texts.letter import Choice
+from vpnctl.texts.words import Said
 
 EXTENSIONS = (1, 7, 31)
 """Days; more at once is the command line's business."""
@@ -54,21 +56,31 @@ def _label(each: UserView) -> str:
     return sign + each.name + (f" · {each.display_name}" if each.display_name else "")
 
 
-def card(ctx: Context) -> Screen:
-    """Show one person, and what can be done."""
+def card(ctx: Context, *more: Choice) -> Screen:
+    """Show one person, and what can be done, with `more` of it at the end."""
     row = _by_id(ctx)
     each = people.users(ctx.tx, ctx.now, people.UserFilter(name=row.name))[0]
     say = ctx.words.say
     text = lines(
         say("<b>{name}</b> {display}", name=each.name, display=each.display_name),
+        say("Has blocked the bot.") if row.bot_blocked_at else "",
         say("State: {state}", state=say(STATES[each.state])),
         say("Access: {access}", access=say(ACCESS[each.access]) if each.access in ACCESS else each.access),
         say("Until: {until}", until=ctx.words.moment(each.until, ctx.app.settings.zone)) if each.until else "",
         say("This month: {used}", used=ctx.words.size(each.used)),
         say("Devices: {count}, {online} online", count=each.devices, online=each.online),
-        say("Telegram: {id}", id=each.telegram_id) if each.telegram_id else say("No Telegram account."),
+        say("Paid: {count}", count=paid) if (paid := methods.paid(ctx.tx, row)) else "",
+        _chat(ctx, each),
     )
-    return Screen(text, rows(*_can(ctx, each, row.id), ctx.back("users")))
+    return Screen(text, rows(*_can(ctx, each, row.id), more, ctx.back("users")))
+
+
+def _chat(ctx: Context, each: UserView) -> str:
+    """Return the person's Telegram id, which a tap opens a chat of where they let it."""
+    if not each.telegram_id:
+        return ctx.words.say("No Telegram account.")
+    link = Said(f'<a href="tg://user?id={each.telegram_id}">{each.telegram_id}</a>')
+    return ctx.words.say("Telegram: {id}", id=link)
 
 
 def _can(ctx: Context, each: UserView, user_id: str) -> list[list[Choice]]:
@@ -76,7 +88,7 @@ def _can(ctx: Context, each: UserView, user_id: str) -> list[list[Choice]]:
         return [[ctx.choice("✅ Let in", "approve", id=user_id), ctx.choice("⛔ Turn away", "reject", id=user_id)]]
     if each.state == "blocked":
         return [[ctx.choice("✅ Let connect again", "unblock", id=each.id)]]
-    labels = Words(ctx.locale)
+    labels = ctx.labels
     more = (
         []
         if each.until is None
@@ -123,7 +135,19 @@ def extend(ctx: Context) -> Screen:
     """Give some days more."""
     name, days = _by_id(ctx).name, ctx.args["days"]
     ctx.act("subscription.extend", user=name, days=days)
-    requests.tell_access(ctx.app, ctx.carry_out(subscriptions.extend(ctx.app, name, days=days)))
+    return _gave(ctx, subscriptions.extend(ctx.app, name, days=days))
+
+
+def _gave(ctx: Context, granted: Granted) -> Screen:
+    """Tell the person, and show the card with the way back."""
+    requests.tell_access(ctx.app, ctx.carry_out(granted))
+    return card(ctx, ctx.choice("↩️ Undo", "ungive", id=granted.user.id, period=granted.subscription.id))
+
+
+def ungive(ctx: Context) -> Screen:
+    """Take back a period that was given a moment ago."""
+    ctx.act("subscription.cancel", takes=True, user=_by_id(ctx).name)
+    ctx.carry_out(undo.period(ctx.app, ctx.args["period"]))
     return card(ctx)
 
 
@@ -131,7 +155,7 @@ def give(ctx: Context) -> Screen:
     """Ask which plan."""
     row = _by_id(ctx)
     sold = mine.on_sale(ctx.tx)
-    choices = [Choice(label(each.title or each.name), "given", {"id": row.id, "plan": each.name}) for each in sold]
+    choices = [Choice(label(each.called(ctx.locale)), "given", {"id": row.id, "plan": each.name}) for each in sold]
     text = ctx.words.say("Which plan for <b>{name}</b>?", name=row.name)
     return Screen(text, rows(*ctx.page(choices, "give", id=row.id), ctx.back("user", id=row.id)))
 
@@ -147,8 +171,7 @@ def given(ctx: Context) -> Screen:
         yes = ctx.choice("✅ Give the plan", "given", id=row.id, plan=plan.name, sure=True)
         return Screen(text, rows([yes], ctx.back("user", id=row.id)))
     ctx.act("subscription.grant", user=name, plan=plan.name)
-    requests.tell_access(ctx.app, ctx.carry_out(subscriptions.grant(ctx.app, name, plan.name)))
-    return card(ctx)
+    return _gave(ctx, subscriptions.grant(ctx.app, name, plan.name))
 
 
 def suspend(ctx: Context) -> Screen:

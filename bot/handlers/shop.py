@@ -13,7 +13,7 @@ from vpnctl.errors import Conflict, NotFound
 from vpnctl.rules.orders import OPEN, SERVED, OrderState
 from vpnctl.rules.translation import mark
 from vpnctl.store.buying_rows import Order
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 from vpnctl.texts.words import Said, Words
 
 STATES = {
@@ -34,7 +34,7 @@ STATES = {
 
 def choices(ctx: Context, plan: str) -> list[Choice]:
     """Return a button for each way to pay a plan."""
-    words = Words(ctx.locale)
+    words = ctx.labels
     return [
         Choice(
             words.say(
@@ -82,7 +82,7 @@ def _order(ctx: Context, row: Order) -> Screen:
     args: dict[str, Any] = {"order": row.id}
     there: list[Choice] = []
     if row.state in OPEN:
-        pay = [Choice(Words(ctx.locale).say("💳 Pay"), url=row.url)] if row.url else []
+        pay = [Choice(ctx.labels.say("💳 Pay"), url=row.url)] if row.url else []
         asked = [ctx.choice("✅ I have paid", "have_paid", **args)] if row.url else []
         there = [*pay, *asked, ctx.choice("✖️ Give up", "give_up", **args)]
     elif row.state in SERVED:
@@ -94,7 +94,7 @@ def _order(ctx: Context, row: Order) -> Screen:
 
 def said(words: Words, row: Order) -> Said:
     """Return an order in a line."""
-    values = {"number": row.number, "plan": row.title}
+    values = {"number": row.number, "plan": row.called(words.locale)}
     return words.say(STATES[OrderState(row.state)], price=words.money(row.amount, row.currency), **values)
 
 
@@ -152,9 +152,8 @@ def _kept(ctx: Context, what: Receipt) -> Screen:
     try:
         row, first = proofs.submit(ctx.app, ctx.person, what)
     except KnownProof:
-        return Screen(
-            ctx.words.say("That receipt was sent before, for another order. Write to an admin."), (ctx.back(),)
-        )
+        text = ctx.words.say("That receipt was sent before, for another order. Write to an admin.")
+        return Screen(text, rows(ctx.contact(), ctx.back()))
     except NotFound:
         return home.show(ctx)
     return _order(ctx, row) if first else Screen()
@@ -171,10 +170,7 @@ def accept(ctx: Context) -> Screen:
 def refusing(ctx: Context) -> Screen:
     """Ask why a receipt is refused."""
     number = ctx.args["number"]
-    why = [
-        Choice(Words(ctx.locale).say(text), "refused", {"number": number, "reason": key})
-        for key, text in REASONS.items()
-    ]
+    why = [Choice(ctx.labels.say(text), "refused", {"number": number, "reason": key}) for key, text in REASONS.items()]
     return Screen(
         ctx.words.say("Why is order {number} refused? The person reads it.", number=number), (*grid(why, 1), ctx.back())
     )
@@ -221,4 +217,4 @@ def pay_support(ctx: Context) -> Screen:
         "Money that did not bring you access, or that you want back: write to an admin and name the order's number. "
         "Telegram's own support cannot help with purchases here."
     )
-    return Screen(text, rows(there, ctx.back()))
+    return Screen(text, rows(there, ctx.contact(), ctx.back()))

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import random
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import stripe_mock
+from tests.support.storm import Killed, dying, storm, yookassa
 from tests.support.till import STRIPE_HOOK
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import callbacks, checkout, orders
@@ -25,11 +25,7 @@ from vpnctl.rules.exchange import HttpAnswer
 from vpnctl.rules.orders import OrderState
 from vpnctl.rules.secret import Secret
 from vpnctl.store import find, models
-from vpnctl.store.buying_rows import Order, Payment, WebhookEvent
-
-
-def yookassa(order, kind="payment.succeeded"):
-    return json.dumps({"type": "notification", "event": kind, "object": {"id": order.external_id}}).encode()
+from vpnctl.store.buying_rows import Order, WebhookEvent
 
 
 def stripe(order, secret=STRIPE_HOOK, at=None):
@@ -124,93 +120,20 @@ def test_many_who_hear_of_one_payment_at_once_book_it_once(desk):
     assert desk.order(order).state in (OrderState.PAID, OrderState.FULFILLED)
 
 
-class Killed(BaseException):
-    """The process was killed here."""
-
-
 def test_a_storm_of_deliveries_with_crashes_loses_nothing_and_doubles_nothing(desk, clock):
     """2,000 deliveries, a fifth of them repeated, one in twenty killed at a statement of its own."""
-    chance = random.Random(12)
-    names = [f"u{number}" for number in range(400)]
-    users.add(desk.app, names)
-    app = replace(desk.app, exchange=lambda call: _direct(desk, call))
-    placed = []
-    for name in names:
-        with app.store.read() as tx:
-            row = find.user(tx, name)
-        placed.append(orders.place(app, row, "month", "RUB", "yookassa"))
-    while checkout.work(app).counts["opened"]:
-        pass
-    known = [desk.order(each) for each in placed]
-    paid = [each for each in known if chance.random() < 0.9]
-    for each in paid:
-        desk.till.pay(each.id)
-    deliveries = [(each, f"kind.{number}") for each in known for number in range(4)]
-    deliveries += chance.sample(deliveries, len(deliveries) // 5)
-    chance.shuffle(deliveries)
-    for order, kind in deliveries:
-        _deliver(app, yookassa(order, kind), chance)
-    while callbacks.work(app).counts:
-        pass
-    with app.store.read() as tx:
-        payments = tx.all(Payment)
-        bought = tx.execute(models.subscription.select()).all()
-    assert len(payments) == len({each.external_id for each in payments}) == len(paid)
-    assert sorted(each.external_id for each in payments) == sorted(each.external_id for each in paid)
-    assert len(bought) == len(paid)
-    assert {each.state for each in payments} == {"booked"}
-
-
-def _deliver(app, body, chance):
-    """Deliver until it is said that it was kept, as providers do; and now and then be killed in the middle."""
-    import sqlalchemy as sa
-
-    while True:
-        left = chance.randint(1, 40) if chance.random() < 0.05 else 0
-        count = [0]
-
-        def die(*_args, count=count, left=left):
-            count[0] += 1
-            if count[0] == left:
-                raise Killed
-
-        if left:
-            sa.event.listen(app.store.engine, "before_cursor_execute", die)
-        try:
-            callbacks.receive(app, "yookassa", {}, body)
-            callbacks.work(app)
-            return
-        except Killed:
-            continue
-        finally:
-            if left:
-                sa.event.remove(app.store.engine, "before_cursor_execute", die)
-
-
-def _direct(desk, call):
-    """The till without a network between."""
-    from urllib.parse import urlsplit
-
-    headers = {name.lower(): value for name, value in call.headers.items()}
-    status, said = desk.till.answer(call.method, urlsplit(call.url).path, {}, headers, call.body or b"")
-    return HttpAnswer(status, json.dumps(said).encode())
+    found = storm(desk.app, desk.till, 400)
+    assert found.killed > 20, "a storm that kills nobody shows nothing"
+    assert found.booked == found.paid
+    assert (found.bought, found.states) == (len(found.paid), {"booked"})
 
 
 @pytest.mark.parametrize("provider_name", ["yookassa", "cryptomus", "stripe", "zarinpal", "stars"])
 def test_killed_at_every_statement_of_a_purchase_the_end_is_the_same(desk, provider_name, clock):
-    import sqlalchemy as sa
-
     currency = {"stars": "XTR"}.get(provider_name, "")
     for statement in range(1, 400):
         user = f"p{statement}"
         users.add(desk.app, [user])
-        count = [0]
-
-        def die(*_args, count=count, statement=statement):
-            count[0] += 1
-            if count[0] == statement:
-                raise Killed
-
         order = desk.place(provider_name, user=user, currency=currency)
         if provider_name == "stars":
             from tests.telegram.server import Person
@@ -218,14 +141,12 @@ def test_killed_at_every_statement_of_a_purchase_the_end_is_the_same(desk, provi
             Person(desk.botapi, 900, {"id": 900, "is_bot": False, "first_name": "P"}).pay_now(order.url, tell=False)
         else:
             desk.till.pay(order.id)
-        sa.event.listen(desk.app.store.engine, "before_cursor_execute", die)
         try:
-            desk.ask(order)
+            with dying(desk.app, statement):
+                desk.ask(order)
             over = True
         except Killed:
             over = False
-        finally:
-            sa.event.remove(desk.app.store.engine, "before_cursor_execute", die)
         clock.forward(seconds=30)
         desk.ask(order)
         with desk.app.store.read() as tx:

@@ -79,7 +79,7 @@ def test_the_row_types_have_the_columns_as_fields():
         for kind in [*vars(rows).values(), *vars(talk_rows).values()]
         if isinstance(kind, type) and hasattr(kind, "table")
     ]
-    assert len(kinds) == 15
+    assert len(kinds) == 16
     for kind in kinds:
         assert [field.name for field in fields(kind)] == [column.name for column in kind.table.columns]
 

@@ -268,7 +268,7 @@ def test_a_switch_that_cannot_be_reached_breaks_no_job():
 def test_texts_name_the_zone_and_merge_lines():
     zone = ZoneInfo("Europe/Moscow")
     details = {"plan": "month", "source": "grant", "ends_at": "2027-02-14T21:00:00+00:00"}
-    assert wording.text("ending", details, zone) == "Your subscription (month) ends at 2027-02-15 00:00 MSK."
+    assert wording.text("ending", details, zone) == "Your subscription (month) ends at 15 Feb 2027, 00:00 MSK."
     assert "trial" in wording.text("ending", details | {"source": "trial"}, zone)
     lines = {"lines": [f"n{number} is down" for number in range(100)]}
     assert wording.text("health", lines, zone).splitlines()[-1] == "and 60 more"

@@ -316,7 +316,7 @@ def test_who_is_not_let_in_reaches_no_command(bot, serve, mallory, api, command)
 @pytest.mark.parametrize("action", sorted(BUTTONS))
 def test_who_is_not_let_in_reaches_no_button_even_one_of_their_own(bot, serve, mallory, action):
     from vpnctl.actions.talk import buttons
-    from vpnctl.texts.wording import Choice
+    from vpnctl.texts.letter import Choice
 
     node = serve("fi")
     users.add(bot.app, ["victim"])
@@ -343,7 +343,7 @@ def test_who_is_not_let_in_reaches_no_button_even_one_of_their_own(bot, serve, m
 @pytest.mark.parametrize("action", sorted(name for name, route in BUTTONS.items() if route.whom is For.ADMIN))
 def test_a_user_reaches_no_button_of_admins_even_one_of_their_own(inside, ivan, action):
     from vpnctl.actions.talk import buttons
-    from vpnctl.texts.wording import Choice
+    from vpnctl.texts.letter import Choice
 
     users.add(inside.app, ["victim"])
     with inside.app.store.write() as tx:
@@ -491,7 +491,8 @@ def test_no_admin_route_touches_nodes_keys_configs_of_others_or_settings():
     admin_routes = {name for name, route in (BUTTONS | COMMANDS).items() if route.whom is For.ADMIN}
     assert admin_routes == {
         "users", "user", "add_user", "approve", "reject", "extend", "give", "given", "suspend", "suspended", "unblock",
-        "nodes", "pending", "request", "grant", "refuse", "accept", "refusing", "refused",
+        "nodes", "pending", "request", "grant", "refuse", "accept", "refusing", "refused", "declining", "ungive",
+        "lock", "lockdown",
     }  # fmt: skip
 
 

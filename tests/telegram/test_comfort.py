@@ -137,4 +137,4 @@ def test_a_persian_name_does_not_turn_a_line_of_another_language():
 
 
 def test_every_message_to_a_person_has_a_next_step():
-    assert set(wording._NEXT) <= set(wording._FORMS) | {"ending", "granted", "quota"}
+    assert set(wording._NEXT) <= set(wording._FORMS) | {"ending", "granted", "quota", "refused"}

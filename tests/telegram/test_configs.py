@@ -36,7 +36,7 @@ def test_a_lockdown_stops_a_config_that_was_chosen_already(inside, ivan, monkeyp
 
     def locked_after_the_choice(tx, now, only=""):
         found = real(tx, now, only)
-        if found and not only and not lockdown.since(tx):
+        if found and not only and not lockdown.current(tx, now):
             threading.Thread(target=lockdown.lock, args=(inside.app,)).start()
             import time
 

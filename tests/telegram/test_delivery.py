@@ -271,7 +271,7 @@ def test_two_admins_who_decide_at_once_make_one_decision(inside, ivan, admin, se
     inside.pump()
     with inside.app.store.read() as tx:
         assert len(tx.all(Subscription)) == 1
-    assert "was granted already, by bot:11" in second.messages[-1].text + second.messages[-2].text
+    assert "That is settled already" in second.messages[-1].text + second.messages[-2].text
 
 
 def test_no_exception_of_the_library_carries_the_token_out(inside, monkeypatch):

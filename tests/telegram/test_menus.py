@@ -24,7 +24,7 @@ def test_persian_values_inside_values_are_shown_once_and_not_as_escapes(inside, 
     users.add(shop, ["olga"], telegram_id=ADMIN, locale="fa")
     inside.care()
     assert "\\u20" not in admin.last.text
-    assert "phone" in admin.last.text
+    assert "گوشی" in admin.last.text
 
 
 def test_many_servers_devices_and_plans_come_in_pages(inside, ivan, serve, clock):

@@ -18,6 +18,8 @@ from babel.messages.pofile import read_po
 
 from bot.routes import LISTED, LISTED_FOR_ADMINS
 from bot.screen import plain
+from docs import cldr
+from vpnctl.rules.translation import Persian
 from vpnctl.texts.words import LOCALES, NATIVE, Words
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +28,10 @@ KEYWORDS = {"say": None, "many": (1, 2), "mark": None, "choice": None}
 SOURCES = [
     *(
         ROOT / f"vpnctl/{name}.py"
-        for name in ("texts/words", "texts/wording", "texts/reasons", "actions/people/applicants")
+        for name in (
+            *("texts/words", "texts/wording", "texts/money_letters", "texts/figures", "texts/reasons"),
+            "actions/people/applicants",
+        )
     ),
     ROOT / "vpnctl/actions/sales/booking.py",
     *sorted((ROOT / "vpnctl/protocols").rglob("*.py")),
@@ -109,7 +114,7 @@ def test_russian_plurals(number, text):
 
 def test_plurals_of_the_others():
     assert [Words("en").many("{n} day", "{n} days", number) for number in (0, 1, 2)] == ["0 days", "1 day", "2 days"]
-    assert Words("fa").many("{n} day", "{n} days", 3) == "3 روز"
+    assert Words("fa").many("{n} day", "{n} days", 3) == "۳ روز"
 
 
 def test_an_unknown_language_is_english():
@@ -127,22 +132,67 @@ def test_values_are_escaped_in_markup_and_set_off_in_persian():
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
     [
-        (499, "EUR", "4.99 EUR"),
-        (250, "XTR", "250 XTR"),
-        (1500, "JPY", "1500 JPY"),
-        (1234, "KWD", "1.234 KWD"),
-        (5, "RUB", "0.05 RUB"),
+        (499, "EUR", ("€4.99", "4,99 €", "۴٫۹۹ €")),
+        (39900, "RUB", ("RUB 399", "399 ₽", "۳۹۹ RUB")),
+        (5, "RUB", ("RUB 0.05", "0,05 ₽", "۰٫۰۵ RUB")),
+        (150000000, "IRR", ("IRR 1,500,000", "1 500 000 IRR", "۱٬۵۰۰٬۰۰۰ ریال")),
+        (250, "XTR", ("250 ⭐️", "250 ⭐️", "۲۵۰ ⭐️")),
+        (1500, "JPY", ("JP¥1,500", "1 500 ¥", "۱٬۵۰۰ ¥")),
+        (1234, "KWD", ("KWD 1.234", "1,234 KWD", "۱٫۲۳۴ KWD")),
     ],
 )
-def test_money_is_written_in_the_currencys_own_digits(amount, currency, text):
-    assert Words().money(amount, currency) == text
+def test_money_is_written_as_people_of_a_language_write_it_in_the_currencys_own_digits(amount, currency, text):
+    assert tuple(Words(each).money(amount, currency).replace("\xa0", " ") for each in ("en", "ru", "fa")) == text
+
+
+def test_what_the_package_has_of_cldr_is_what_babel_has():
+    assert cldr.FILE.read_text(encoding="utf-8") == cldr.text(), "run: make locales"
+
+
+def test_times_and_sizes_are_written_as_people_of_a_language_write_them():
+    at = datetime(2026, 11, 28, 16, 4, tzinfo=UTC)
+    moments = {each: Words(each).moment(at, UTC) for each in LOCALES}
+    assert moments == {
+        "en": "28 Nov 2026, 16:04 UTC",
+        "ru": "28 нояб. 2026, 16:04 UTC",
+        "fa": "۷ آذر ۱۴۰۵، ۱۶:۰۴ UTC",
+    }
+    sizes = [Words(each).size(5 * 2**30) for each in LOCALES]
+    assert sizes == ["5.0 GiB", "5,0 ГиБ", "۵٫۰ گیبی‌بایت"]
+    assert [Words(each).month("2026-11") for each in LOCALES] == ["November 2026", "ноябрь 2026", "نوامبر ۲۰۲۶"]
+
+
+def test_persian_texts_may_have_latin_digits_and_the_gregorian_calendar():
+    plain = Words("fa", persian=Persian(digits=False, solar=False))
+    at = datetime(2026, 11, 28, 16, 4, tzinfo=UTC)
+    assert plain.moment(at, UTC) == "28 نوامبر 2026، 16:04 UTC"
+    assert plain.many("{n} day", "{n} days", 3) == "3 روز"
+    assert plain.money(150000000, "IRR").replace("\xa0", " ") == "1,500,000 ریال"
+
+
+def test_devices_that_the_bot_named_are_called_by_their_kind():
+    assert [Words(each).device("phone-2") for each in LOCALES] == ["phone-2", "Телефон 2", "گوشی ۲"]
+    assert Words("ru").say("new keys for {device}", device="tv") == "новые ключи для Телевизор"
+    assert Words("ru").device("mum-phone") == "mum-phone"
+
+
+def test_numbers_that_people_type_keep_their_digits():
+    assert "17" in Words("fa").say("Order {number}: {plan}, {price}. It is paid.", number=17, plan="x", price="y")
 
 
 @pytest.mark.parametrize(
     ("hours", "text"),
-    [(0, "0 hours"), (1, "1 hour"), (23.5, "24 hours"), (24, "1 day"), (25, "2 days"), (72, "3 days")],
+    [
+        (0, "0 hours"),
+        (0.1, "1 hour"),
+        (1, "1 hour"),
+        (24.02, "24 hours"),
+        (47, "47 hours"),
+        (48, "2 days"),
+        (71.9, "3 days"),
+    ],
 )
-def test_time_that_is_left_is_told_in_days_and_on_the_last_day_in_hours(hours, text):
+def test_time_that_is_left_is_told_in_days_and_below_two_days_in_hours(hours, text):
     now = datetime(2027, 1, 15, 12, tzinfo=UTC)
     assert Words().left(now + timedelta(hours=hours), now) == text
 

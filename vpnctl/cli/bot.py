@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -19,7 +20,9 @@ class BotView:
     """The bot on one page."""
 
     name: str
-    locked_since: str
+    locked_since: datetime | None
+    locked_until: datetime | None
+    lock_reason: str
     updates_waiting: int
     messages_waiting: int
     people_waiting: int
@@ -45,12 +48,19 @@ def run(
 
 
 @commands.command("lockdown")
-def lockdown() -> int:
+def lockdown(
+    reason: Annotated[str, typer.Option("--reason", help="What people are told of why.")] = "",
+    hours: Annotated[
+        int | None, typer.Option("--hours", min=1, max=720, help="Open again by itself after so many hours.")
+    ] = None,
+) -> int:
     """Silence the bot at once: nobody gets in, no button acts, no config leaves. Devices stay connected."""
     from vpnctl.actions.talk import lockdown
+    from vpnctl.rules import grammar
 
     front = current()
-    lockdown.lock(front.app)
+    until = front.app.clock() + timedelta(hours=hours) if hours else None
+    lockdown.lock(front.app, grammar.message(reason, 200) if reason else "", until)
     return output.finish(front, [], "the bot is locked; open it again with: vpnctl bot unlock")
 
 
@@ -68,14 +78,18 @@ def unlock() -> int:
 def show() -> int:
     """Show the bot's state: its name, the lock, what waits."""
     from vpnctl.actions.people import invites
-    from vpnctl.actions.talk import lockdown, updates
+    from vpnctl.actions.talk import updates
     from vpnctl.reports import asking, notices, people
+    from vpnctl.store import lockdown
 
     front = current()
     with front.app.store.read() as tx:
+        held = lockdown.current(tx, front.app.clock())
         view = BotView(
             name=invites.bot_name(tx),
-            locked_since=lockdown.since(tx),
+            locked_since=held.since if held else None,
+            locked_until=held.until if held else None,
+            lock_reason=held.reason if held else "",
             updates_waiting=updates.waiting(tx),
             messages_waiting=notices.waiting(tx),
             people_waiting=len(people.waiting(tx)),

@@ -204,7 +204,7 @@ def _inner(value: Any) -> str:
 
 def _pairs(name: str, value: dict[str, Any]) -> str:
     """Money as amounts with their currencies, anything else as it is."""
-    if name in ("prices", "revenue"):
+    if name in ("prices", "revenue", "refunded"):
         return ", ".join(money.written(amount, code) for code, amount in sorted(value.items())) or "-"
     return clean(", ".join(f"{key}={_inner(item)}" for key, item in sorted(value.items())), 120) or "-"
 

@@ -82,7 +82,13 @@ def show(payment: Id) -> int:
 
 
 @commands.command("accept")
-def accept(number: Number) -> int:
+def accept(
+    number: Number,
+    payment: Annotated[
+        str,
+        typer.Option("--payment", metavar="ID", help="Take this payment for it, which named no order, or another."),
+    ] = "",
+) -> int:
     """Serve an order that was paid: its receipt is good, or its money is in review. The person gets access."""
     from vpnctl.actions.sales import deciding
 
@@ -90,7 +96,7 @@ def accept(number: Number) -> int:
         what = f"order {number} is paid; access is given"
         return Told(what, {"order": number, "payment": done.payment.id if done.payment else None}, saved=what)
 
-    return carry_out(lambda app: deciding.accept(app, number), tell)
+    return carry_out(lambda app: deciding.accept(app, number, payment), tell)
 
 
 @commands.command("reject")

@@ -55,18 +55,22 @@ def grant(
 
 
 @commands.command("refuse")
-def refuse(request: Id) -> int:
+def refuse(
+    request: Id, reason: Annotated[str, typer.Option("--reason", help="What the person is told of why.")] = ""
+) -> int:
     """Refuse a request; the person is told."""
-    return _decide(request, granted=False)
+    from vpnctl.rules import grammar
+
+    return _decide(request, granted=False, reason=grammar.message(reason, 200) if reason else "")
 
 
-def _decide(start: str, *, granted: bool, paid: Paid | None = None) -> int:
+def _decide(start: str, *, granted: bool, paid: Paid | None = None, reason: str = "") -> int:
     from vpnctl.actions.talk import requests
 
     def decide(app: App) -> Done[Decided]:
         with app.store.joint() as store, store.read() as tx:
             inside = replace(app, store=store)
-            return requests.decide(inside, requests.named(tx, start).id, granted=granted, paid=paid)
+            return requests.decide(inside, requests.named(tx, start).id, granted=granted, paid=paid, reason=reason)
 
     def tell(done: Done[Decided], _: Sequence[Settled]) -> Told:
         row, user = done.made.request, done.made.user

@@ -14,6 +14,6 @@ BY_THE_CLOCK = True
 def run(app: App, mode: Mode) -> Report:
     """Enqueue what is due, each once; after downtime only the nearest reminder."""
     people = reminders.subscriptions(app, dry_run=mode.dry_run) + reminders.quotas(app, dry_run=mode.dry_run)
-    admins = reminders.nodes(app, dry_run=mode.dry_run)
+    admins = reminders.nodes(app, dry_run=mode.dry_run) + reminders.money(app, dry_run=mode.dry_run)
     word = "would be enqueued" if mode.dry_run else "enqueued"
     return Report("remind", 0, f"{people} reminders and {admins} notices {word}", {"people": people, "admins": admins})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +39,13 @@ def events(tx: Tx, *, subject: str = "", verb: str = "", limit: int = 50) -> lis
     where += [_event.verb.startswith(verb, autoescape=True)] if verb else []
     query = sa.select(*_COLUMNS).where(*where).order_by(_event.seq.desc()).limit(limit)
     return [EventView(*row) for row in reversed(tx.execute(query).all())]
+
+
+def of_subject(tx: Tx, subject_id: str, verbs: Sequence[str]) -> EventView | None:
+    """Return the newest of these events of a subject."""
+    where = (_event.subject_id == subject_id, _event.verb.in_(verbs))
+    row = tx.execute(sa.select(*_COLUMNS).where(*where).order_by(_event.seq.desc()).limit(1)).first()
+    return EventView(*row) if row else None
 
 
 def of_run(tx: Tx, run: str) -> list[EventView]:

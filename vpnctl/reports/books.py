@@ -19,6 +19,12 @@ ODD = (_payment.state.in_((PaymentState.REVIEW, PaymentState.ORPHAN)),)
 """What waits for an admin: receipts, and money for which nobody got anything."""
 
 
+def waiting_since(tx: Tx) -> list[datetime]:
+    """Return since when each receipt and each payment waits for an admin."""
+    found = tx.execute(sa.select(_order.changed_at).where(*PROOFS)).scalars().all()
+    return [*found, *tx.execute(sa.select(_payment.changed_at).where(*ODD)).scalars()]
+
+
 def priced(shown: dict[str, Any]) -> dict[str, Any]:
     """Return fields with `price` in place of amount and currency."""
     known = {"price": money.written(shown["amount"], shown["currency"])} if shown["currency"] else {"price": None}

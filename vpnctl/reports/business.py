@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from vpnctl.rules import money
 from vpnctl.rules.months import first_day, months_back, next_month
+from vpnctl.rules.orders import PaymentState
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 
 _sub = models.subscription.c
-COLUMNS = ("month", "active", "begun", "ended", "trials", "converted", "revenue", "traffic")
+COLUMNS = ("month", "active", "begun", "ended", "trials", "converted", "revenue", "refunded", "traffic")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Month:
     trials: int
     converted: int
     revenue: dict[str, int]
+    refunded: dict[str, int]
+    """What went back in that month, whenever it came."""
     unpriced: int
     traffic: int
 
@@ -72,7 +75,15 @@ def _month(tx: Tx, name: str, now: datetime, traffic: int) -> Month:
             revenue.update(prices)
         else:
             unpriced += 1
-    return Month(month=name, revenue=dict(revenue), unpriced=unpriced, traffic=traffic, **found)
+    back = _refunded(tx, begins, ends)
+    return Month(month=name, revenue=dict(revenue), refunded=back, unpriced=unpriced, traffic=traffic, **found)
+
+
+def _refunded(tx: Tx, begins: datetime, ends: datetime) -> dict[str, int]:
+    table = models.payment.c
+    where = (table.state == PaymentState.REFUNDED, table.changed_at >= begins, table.changed_at < ends)
+    query = sa.select(table.currency, sa.func.sum(table.amount)).where(*where).group_by(table.currency)
+    return {currency: int(total) for currency, total in tx.execute(query)}
 
 
 def _midnight(month: str, zone: tzinfo | None) -> datetime:
@@ -80,6 +91,9 @@ def _midnight(month: str, zone: tzinfo | None) -> datetime:
 
 
 def revenue_series(rows: Sequence[Month]) -> dict[str, list[float]]:
-    """Return currency -> revenue per month in major units, for a picture."""
-    codes = sorted({code for row in rows for code in row.revenue})
-    return {f"revenue, {code}": [money.major(row.revenue.get(code, 0), code) for row in rows] for code in codes}
+    """Return currency -> revenue per month less what went back, in major units, for a picture."""
+    codes = sorted({code for row in rows for code in (*row.revenue, *row.refunded)})
+    return {
+        f"revenue, {code}": [money.major(row.revenue.get(code, 0) - row.refunded.get(code, 0), code) for row in rows]
+        for code in codes
+    }

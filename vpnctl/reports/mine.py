@@ -54,7 +54,7 @@ def overview(tx: Tx, now: datetime, user: User) -> Overview:
     return Overview(
         reason=why_not_person(who, now),
         unlimited=user.unlimited,
-        plan=_title(tx, terms.plan) if terms else "",
+        plan=_called(tx, terms.plan, user.locale) if terms else "",
         until=max(ends, default=None) if not user.unlimited else None,
         trial=terms is not None and terms.source == "trial",
         period=(kind := terms.traffic_period if terms else MONTH),
@@ -65,10 +65,10 @@ def overview(tx: Tx, now: datetime, user: User) -> Overview:
     )
 
 
-def _title(tx: Tx, name: str) -> str:
-    """Return what a plan is called; its name, where it has no title or is gone."""
+def _called(tx: Tx, name: str, locale: str) -> str:
+    """Return what a plan is called in a language; its name, where it is gone."""
     found = tx.one(Plan, models.plan.c.name == name)
-    return found.title if found and found.title else name
+    return found.called(locale) if found else name
 
 
 def devices(tx: Tx, now: datetime, user: User) -> list[PeerView]:

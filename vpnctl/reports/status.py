@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.reports import books, fleet
-from vpnctl.store import models
+from vpnctl.store import lockdown, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import Open, nodes_of, open_peers, over_limit, stale
 
@@ -88,7 +88,7 @@ def _attention(tx: Tx, now: datetime, listed: Sequence[fleet.NodeView], waiting:
         for node in listed
         if node.state == "not provisioned"
     ]
-    found += _asking(tx) + _full(listed, now.date()) + _used_up(tx, now) + _stale(tx) + _jobs(tx, now)
+    found += _asking(tx, now) + _full(listed, now.date()) + _used_up(tx, now) + _stale(tx) + _jobs(tx, now)
     return found + _undelivered(tx) + _aliens(tx)
 
 
@@ -126,7 +126,7 @@ def _bare(error: str, name: str) -> str:
     return error.removeprefix(f"{name}: ")
 
 
-def _asking(tx: Tx) -> list[Attention]:
+def _asking(tx: Tx, now: datetime) -> list[Attention]:
     """People and requests that wait for a word, and a bot that is locked."""
     people = (_user.approved_at.is_(None), _user.blocked_at.is_(None), _user.removed_at.is_(None))
     table, order, payment = models.request.c, models.order.c, models.payment.c
@@ -141,7 +141,7 @@ def _asking(tx: Tx) -> list[Attention]:
     for column, where, since, what, command in counts:
         count, first = tx.execute(sa.select(sa.func.count(column), sa.func.min(since)).where(*where)).one()
         found += [Attention("bot", f"{what}: {count}", command, first)] if count else []
-    return found + ([Attention("bot", "locked", "vpnctl bot unlock")] if tx.meta("bot_lockdown") else [])
+    return found + ([Attention("bot", "locked", "vpnctl bot unlock")] if lockdown.current(tx, now) else [])
 
 
 def _health(tx: Tx, listed: Sequence[fleet.NodeView]) -> list[Attention]:

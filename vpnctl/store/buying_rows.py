@@ -47,10 +47,9 @@ class Order:
     """When the provider is to be asked next; None: never again."""
     tries: int = 0
 
-    @property
-    def title(self) -> str:
-        """What the plan was called on people's screens."""
-        return str(self.terms.get("title") or self.plan)
+    def called(self, locale: str = "") -> str:
+        """Return what the plan was called on the screens of a language."""
+        return str((self.terms.get("titles") or {}).get(locale) or self.terms.get("title") or self.plan)
 
 
 @dataclass(frozen=True, kw_only=True)

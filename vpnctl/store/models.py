@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from vpnctl.store.buying import order, payment, proof, webhook_event
 from vpnctl.store.columns import Utc, key, metadata, ref
 from vpnctl.store.selling import plan, subscription, trial
-from vpnctl.store.talking import applicant, button, draft, inbox, invite, request
+from vpnctl.store.talking import applicant, button, draft, inbox, invite, prompt, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0010"
+SCHEMA = "0011"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -264,6 +264,7 @@ __all__ = [
     "payment",
     "peer",
     "plan",
+    "prompt",
     "proof",
     "request",
     "subscription",

@@ -182,6 +182,8 @@ class Plan:
     id: str
     name: str
     title: str
+    titles: dict[str, str] | None = None
+    """The same by language."""
     days: int
     devices: int | None = None
     traffic: int | None = None
@@ -196,6 +198,10 @@ class Plan:
     trial: bool
     on_sale: bool
     created_at: datetime
+
+    def called(self, locale: str = "") -> str:
+        """Return what it is called on the screens of a language; its name, where it has no title."""
+        return (self.titles or {}).get(locale) or self.title or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

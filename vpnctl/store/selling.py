@@ -12,6 +12,7 @@ plan = sa.Table(
     key(),
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("title", sa.String(64), nullable=False),
+    sa.Column("titles", sa.JSON),
     sa.Column("days", sa.Integer, nullable=False),
     sa.Column("devices", sa.Integer),
     sa.Column("traffic", sa.BigInteger),

@@ -83,3 +83,14 @@ class Request:
     decided_at: datetime | None = None
     decided_by: str | None = None
     granted: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What the bot asked somebody to write: the next text of theirs is for the button's `action`, for a time."""
+
+    table: ClassVar[sa.Table] = models.prompt
+    telegram_id: int
+    action: str
+    args: dict[str, Any]
+    expires_at: datetime

@@ -85,3 +85,12 @@ draft = sa.Table(
     sa.Column("plan", sa.String(32), nullable=False),
     sa.Column("changed_at", Utc, nullable=False),
 )
+
+prompt = sa.Table(
+    "prompt",
+    metadata,
+    sa.Column("telegram_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("action", sa.String(24), nullable=False),
+    sa.Column("args", sa.JSON, nullable=False),
+    sa.Column("expires_at", Utc, nullable=False),
+)

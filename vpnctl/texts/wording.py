@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
 from vpnctl.rules.translation import mark
+from vpnctl.texts.letter import Choice, Letter
+from vpnctl.texts.money_letters import MONEY
 from vpnctl.texts.words import Said, Words
 
+CONTACT = mark("✉️ Write to an admin")
 _LINES = 40
 """Of a merged message; the rest is a number."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A button: what it says, never markup, and what it does, or the page that it opens."""
-
-    label: str
-    action: str = ""
-    args: dict[str, Any] = field(default_factory=dict)
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A message, plain text, and the buttons under it."""
-
-    text: str
-    choices: tuple[Choice, ...] = ()
 
 
 _FORMS = {
@@ -50,7 +34,6 @@ _FORMS = {
     "approved": mark("You are in. Send /get_config to connect a device."),
     "approved_plans": mark("You are in. Send /plans to see what there is."),
     "rejected": mark("Your request was declined."),
-    "refused": mark("Your request was declined: {what}."),
     "act": mark("{admin}: {what}"),
     "refund_failed": mark(
         "A payment could not be given back: {what}. On the operator's machine: vpnctl payment show {payment}"
@@ -80,8 +63,10 @@ ACTS = {
     "user.block": mark("suspended {user}"),
     "user.unblock": mark("let {user} connect again"),
     "user.add": mark("added {user}"),
-    "subscription.extend": mark("gave {user} {days} more days"),
+    "subscription.extend": mark("gave {user} more time: {length}"),
     "subscription.grant": mark("gave {user} the plan {plan}"),
+    "subscription.cancel": mark("took back what {user} was given last"),
+    "bot.lockdown": mark("closed the bot"),
     "request.grant": mark("granted {user} {what}"),
     "request.refuse": mark("refused {user} {what}"),
     "payment.accept": mark("accepted the receipt of order {number}"),
@@ -90,15 +75,26 @@ ACTS = {
 """What admins do, as the others hear of it."""
 
 
-def letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
-    """Return a notice as a message. Times are in the operator's `zone`, which is named."""
+_ASK_AN_ADMIN = ("suspended", "rejected", "refused", "order_refused", "not_paid", "refunded")
+"""Messages that somebody may want to ask an admin about."""
+
+
+def letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words, contact: str = "") -> Letter:
+    """Return a notice as a message. Times are in the operator's `zone`, which is named; `contact`: an admin's page."""
+    made = _letter(kind, details, zone, words)
+    if not contact or kind not in _ASK_AN_ADMIN:
+        return made
+    return Letter(made.text, (*made.choices, Choice(words.say(CONTACT), url=contact)))
+
+
+def _letter(kind: str, details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
     args = {"id": details.get("id", "")}
     if kind == "application":
         yes, no = Choice(words.say("Let in"), "approve", args), Choice(words.say("Turn away"), "reject", args)
         return Letter(words.say(_FORMS[kind], **_shown(kind, details)), (yes, no))
     if kind == "request":
-        yes, no = Choice(words.say("Grant"), "grant", args), Choice(words.say("Refuse"), "refuse", args)
-        return Letter(words.say("{user} asks for {what}.", user=details["user"], what=ask(details, words)), (yes, no))
+        yes, no = Choice(words.say("Grant"), "grant", args), Choice(words.say("Refuse…"), "declining", args)
+        return Letter(wanted(details, words), (yes, no))
     if kind in MONEY:
         return MONEY[kind](details, zone, words)
     return Letter(text(kind, details, zone, words), _steps(kind, details, words))
@@ -136,80 +132,11 @@ _NEXT = {
 """What stands under each message to a person."""
 
 
-def _pay(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
-    """What is to be paid, how, and until when."""
-    price = words.money(details["amount"], details["currency"])
-    until = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
-    values = {"number": details["number"], "plan": details["plan"], "price": price, "until": until}
-    args = {"order": details["order"]}
-    stop = Choice(words.say("✖️ Give up"), "give_up", args)
-    if not details["url"]:
-        told = words.say("🧾 Order {number}: {plan}, {price}. Pay it by {until} like this:", **values)
-        send = words.say(
-            "Then send a picture of the receipt here, or its number as text. Name the order: {number}.", **values
-        )
-        return Letter(f"{told}\n\n{words.value(details['how'])}\n\n{send}", (stop,))
-    told = words.say("🧾 Order {number}: {plan}, {price}. The button below works until {until}.", **values)
-    there = Choice(words.say("✅ I have paid"), "have_paid", args)
-    return Letter(told, (Choice(words.say("💳 Pay {price}", price=price), url=details["url"]), there, stop))
-
-
-def _paid_for(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
-    moment = words.moment(datetime.fromisoformat(details["ends_at"]), zone)
-    told = words.say("✅ Paid. {plan} lasts until {moment}.", plan=details["plan"], moment=moment)
-    return Letter(told, (Choice(words.say("📱 Connect a device"), "configs"), Choice(words.say("« Menu"), "home")))
-
-
-def _order_refused(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
-    told = words.say("⛔ Order {number} ({plan}) was refused.", number=details["number"], plan=details["plan"])
-    why = words.say("Reason: {reason}", reason=details["reason"]) if details["reason"] else ""
-    return Letter("\n".join(filter(None, (told, why))), (Choice(words.say("💳 Plans"), "plans"),))
-
-
-def _proof(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
-    price = words.money(details["amount"], details["currency"])
-    who = f"{details['display']} ({details['user']})" if details["display"] else details["user"]
-    values = {"number": details["number"], "who": who, "plan": details["plan"], "price": price}
-    told = words.say("🧾 Order {number} · {who} · {plan} · {price}. A receipt was sent.", **values)
-    number = words.say("Its number: {reference}", reference=details["reference"]) if details["reference"] else ""
-    args = {"number": details["number"]}
-    yes, no = Choice(words.say("✅ Accept"), "accept", args), Choice(words.say("⛔ Refuse…"), "refusing", args)
-    return Letter("\n".join(filter(None, (told, number))), (yes, no))
-
-
-def _review(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
-    price = words.money(details["amount"], details["currency"])
-    values = {"price": price, "provider": details["provider"], "payment": details["payment"]}
-    values["why"] = words.translated(details["why"])
-    told = words.say("⚠️ {price} came by {provider}, and nobody got anything for it: {why}.", **values)
-    if details["number"]:
-        more = words.say("On the operator's machine: vpnctl payment accept {number}", number=details["number"])
-    else:
-        more = words.say("On the operator's machine: vpnctl payment show {payment}", **values)
-    return Letter(f"{told} {more}")
-
-
-def _auto_accepted(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
-    values = {"number": details["number"], "price": words.money(details["amount"], details["currency"])}
-    told = words.say("Order {number} ({price}) was accepted unseen: nobody decided in time.", **values)
-    return Letter(told)
-
-
-MONEY = {
-    "pay": _pay,
-    "paid": _paid_for,
-    "order_refused": _order_refused,
-    "proof": _proof,
-    "review": _review,
-    "auto_accepted": _auto_accepted,
-}
-"""Letters about money."""
-
-
 def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None = None) -> str:
     """Return what a notice says, plain text, English unless told."""
     words = words or Words()
     special = {"ending": _ending, "quota": _quota, "granted": _granted, "config_file": _file, "config_qr": _picture}
+    special |= {"refused": _refused}
     if kind in special:
         return special[kind](details, zone, words)
     if kind in MONEY:
@@ -221,12 +148,24 @@ def text(kind: str, details: dict[str, Any], zone: tzinfo, words: Words | None =
         more = [words.say("and {count} more", count=len(lines) - _LINES)] if len(lines) > _LINES else []
         return "\n".join([*lines[:_LINES], *more])
     if kind == "act":
+        length = words.many("{n} day", "{n} days", details["days"]) if "days" in details else ""
         form = ACTS[details["verb"]]
-        what = words.say(form, **_asked(details, words))
+        what = words.say(form, **_asked(details, words), length=length)
         return words.say(_FORMS[kind], admin=details["admin"], what=what)
     if kind == "request":
         return letter(kind, details, zone, words).text
     return words.say(_FORMS[kind], **_asked(_shown(kind, details), words))
+
+
+def wanted(details: dict[str, Any], words: Words) -> Said:
+    """Return who asks an admin for what, at which price, and whether they paid before."""
+    display = details.get("display")
+    who = f"{display} ({details['user']})" if display else details["user"]
+    told = words.say("{user} asks for {what}.", user=who, what=ask(details, words))
+    prices = [words.money(amount, code) for code, amount in sorted(details.get("prices", {}).items())]
+    price = words.say("Price: {prices}", prices=words.listed(prices)) if prices else ""
+    before = words.say("Paid before: {count}", count=details["paid"]) if details.get("paid") else ""
+    return Said("\n".join(filter(None, (told, price, before))))
 
 
 def ask(details: dict[str, Any], words: Words) -> Said:
@@ -263,6 +202,12 @@ def _quota(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
     if not left:
         return words.say("⛔ Your traffic ({limit}) is used up; VPN is off until it comes back by itself.", limit=limit)
     return words.say("⏳ {left} of your traffic ({limit}) are left.", left=words.size(left), limit=limit)
+
+
+def _refused(details: dict[str, Any], _zone: tzinfo, words: Words) -> str:
+    told = words.say("Your request was declined: {what}.", what=ask(details, words))
+    why = words.say("Reason: {reason}", reason=details["reason"]) if details.get("reason") else ""
+    return "\n".join(filter(None, (told, why)))
 
 
 def _granted(details: dict[str, Any], zone: tzinfo, words: Words) -> str:

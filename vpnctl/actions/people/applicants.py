@@ -23,7 +23,7 @@ from vpnctl.store.outbox import USER, Message
 from vpnctl.store.people import plans_in_use
 from vpnctl.store.rows import User
 from vpnctl.store.talk_rows import Applicant
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 
 _table = models.applicant.c
 TRIES = 3
@@ -134,7 +134,7 @@ def approve(app: App, name: str, *, again: bool = False) -> User:
         admit(tx, app, row)
         if row.telegram_id is not None:
             kind = "approved" if find.user(tx, name).unlimited else "approved_plans"
-            sold = [] if kind == "approved" else [[each.name, each.title or each.name] for each in mine.on_sale(tx)]
+            sold = [] if kind == "approved" else [[each.name, each.called(row.locale)] for each in mine.on_sale(tx)]
             outbox.enqueue(tx, [Message(USER, kind, row.id, "", {"plans": sold[:SHOWN]}, row.id)], app.clock())
         return find.user(tx, name)
 

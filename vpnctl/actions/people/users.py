@@ -15,6 +15,7 @@ from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
+from vpnctl.rules.orders import OrderState
 from vpnctl.store import events, find, models, outbox, trials
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
@@ -171,6 +172,8 @@ def remove(app: App, name: str, *, erase: bool = False) -> Done[User]:
 
 def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]:
     """Remove a user inside a transaction; return the nodes to settle. See `remove`."""
+    if erase:
+        _refuse_open_money(tx, row)
     nodes = homes(tx, row.id)
     live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
     revoke_rows(tx, app, live, row.name)
@@ -183,6 +186,20 @@ def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]
     label = row.id if erase else row.name
     events.record(tx, stamp(app), "user.erase" if erase else "user.remove", ("user", row.id, label))
     return nodes
+
+
+def _refuse_open_money(tx: Tx, row: User) -> None:
+    """Raise Conflict as long as money of theirs is on its way back, or waits in the bot's inbox to be booked."""
+    order, inbox = models.order.c, models.inbox.c
+    back = tx.execute(
+        sa.select(order.number).where(order.user_id == row.id, order.state == OrderState.REFUNDING)
+    ).scalar()
+    if back is not None:
+        raise Conflict(f"money of order {back} is on its way back to {row.name}", f"vpnctl order show {back}")
+    if row.telegram_id is not None:
+        waits = sa.select(inbox.body).where(inbox.chat_id == row.telegram_id, inbox.handled_at.is_(None))
+        if any(body and "successful_payment" in body.get("message", {}) for body in tx.execute(waits).scalars()):
+            raise Conflict(f"a payment of {row.name} waits for the bot to book it", "start the bot: vpnctl bot run")
 
 
 def _erase_labels(tx: Tx, row: User) -> None:

@@ -161,12 +161,12 @@ def serve(tx: Tx, app: App, order: Order, payment: Payment, decided_by: str | No
     events.record(tx, stamp(app), "payment.booked", subject(payment), None, told | ({"note": note} if note else {}))
     gave = {"paid_at": now, "subscription_id": granted.subscription.id, "decided_by": decided_by, "reason": note}
     order = orders.to(tx, app, order, OrderState.PAID, **gave)
-    _tell(tx, app, user, "paid", payment.id, _thanks(order, granted.subscription))
+    _tell(tx, app, user, "paid", payment.id, _thanks(order, granted.subscription, user))
     return Booked(order, tx.one(Payment, _payment.id == payment.id), granted.node_ids, new=True)
 
 
-def _thanks(order: Order, row: Subscription) -> dict[str, Any]:
-    return {"number": order.number, "plan": order.title, "ends_at": row.ends_at.isoformat()}
+def _thanks(order: Order, row: Subscription, user: User) -> dict[str, Any]:
+    return {"number": order.number, "plan": order.called(user.locale), "ends_at": row.ends_at.isoformat()}
 
 
 def _tell(tx: Tx, app: App, user: User, kind: str, about: str, details: dict[str, Any]) -> None:
@@ -248,5 +248,5 @@ def subject(payment: Payment) -> tuple[str, str, str]:
 
 def tell(tx: Tx, app: App, order: Order, kind: str, **more: Any) -> None:
     """Tell whose order it is something about it."""
-    about = {"number": order.number, "plan": order.title, **more}
-    _tell(tx, app, orders.owner(tx, order), kind, order.id, about)
+    user = orders.owner(tx, order)
+    _tell(tx, app, user, kind, order.id, {"number": order.number, "plan": order.called(user.locale), **more})

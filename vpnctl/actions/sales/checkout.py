@@ -84,7 +84,7 @@ def bill(app: App, tx: Tx, order: Order) -> Bill:
         number=order.number,
         amount=order.amount,
         currency=order.currency,
-        title=order.title,
+        title=order.called(user.locale),
         expires_at=order.expires_at,
         now=app.clock(),
         return_url=app.settings.return_url or (f"https://t.me/{name}" if name else "https://t.me"),
@@ -124,12 +124,12 @@ def _opened(app: App, order: Order, made: Checkout, supports: Abilities) -> None
         )
         user = orders.owner(tx, ready)
         if user.telegram_id is not None:
-            told = _invoice(ready) | {"how": dict(app.settings.manual_payment).get(ready.currency, "")}
+            told = _invoice(ready, user.locale) | {"how": dict(app.settings.manual_payment).get(ready.currency, "")}
             outbox.enqueue(tx, [Message(USER, "pay", order.id, "", told, user.id)], app.clock())
 
 
-def _invoice(order: Order) -> dict[str, object]:
-    told = {"number": order.number, "plan": order.title, "order": order.id}
+def _invoice(order: Order, locale: str) -> dict[str, object]:
+    told = {"number": order.number, "plan": order.called(locale), "order": order.id}
     told |= {"amount": order.amount, "currency": order.currency, "url": order.url or "", "provider": order.provider}
     return told | {"ends_at": order.expires_at.isoformat()}
 
@@ -185,7 +185,8 @@ def _give_up(app: App, order: Order, error: VpnctlError) -> None:
             tx.update(Order, _table.id == order.id, ask_at=try_again(order.tries, app.clock()), tries=order.tries + 1)
             return
         ended = orders.to(tx, app, now, OrderState.CANCELLED, reason=error.what[:200])
-        user, title = orders.owner(tx, ended), ended.title
+        user = orders.owner(tx, ended)
+        title = ended.called(user.locale)
         messages = alerts.admins(app, "provider_refused", ended.id, "", {"number": ended.number, "what": error.what})
         if user.telegram_id is not None:
             messages.append(Message(USER, "not_paid", ended.id, "", {"number": ended.number, "plan": title}, user.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vpnctl.actions.sales import booking, orders
+from vpnctl.actions.sales import booking, orders, refunds
 from vpnctl.actions.sales.booking import Booked
 from vpnctl.app import App
 from vpnctl.errors import Conflict
@@ -18,30 +18,42 @@ from vpnctl.texts.words import Words
 _payment = models.payment.c
 
 
-def accept(app: App, number: int) -> Booked:
+def accept(app: App, number: int, payment: str = "") -> Booked:
     """Serve an order whose money an admin saw, or that waits in review; Conflict where it is served already.
 
-    What is in review is taken as it is; where there is none, the order's price counts as paid by hand.
+    What is in review is taken as it is; where there is none, the order's price counts as paid by hand. `payment`: how
+    the id of one begins that named no order, or another one, and is meant for this.
     """
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
         order = orders.by_number(tx, number)
         if OrderState.PAID not in EDGES[OrderState(order.state)]:
             raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
-        waiting = tx.all(Payment, _payment.order_id == order.id, _payment.state == PaymentState.REVIEW)
+        waiting = [_meant(tx, payment)] if payment else _waiting(tx, order)
         if waiting:
-            payment = waiting[0]
+            came = waiting[0]
         elif order.provider == orders.MANUAL:
             word = Word(MoneyStatus.PAID, f"order {number}", amount=order.amount, currency=order.currency)
-            payment = booking.noted(tx, inside, orders.MANUAL, word, order, PaymentState.REVIEW)
+            came = booking.noted(tx, inside, orders.MANUAL, word, order, PaymentState.REVIEW)
         else:
             raise Conflict(
                 f"no money came for order {number} yet", f"vpnctl payment reconcile, or: vpnctl order show {number}"
             )
-        done = booking.serve(tx, inside, order, payment, decided_by=app.actor)
+        done = booking.serve(tx, inside, order, came, decided_by=app.actor)
         if done.order is None or done.order.state != OrderState.PAID:
             raise Conflict(done.payment.note or "it cannot be served" if done.payment else "it cannot be served")
         return done
+
+
+def _waiting(tx: Tx, order: Order) -> list[Payment]:
+    return tx.all(Payment, _payment.order_id == order.id, _payment.state == PaymentState.REVIEW)
+
+
+def _meant(tx: Tx, payment: str) -> Payment:
+    row = refunds.named(tx, payment)
+    if row.state not in (PaymentState.ORPHAN, PaymentState.REVIEW):
+        raise Conflict(f"payment {row.id[:8]} is {row.state}", "vpnctl payment list --state orphan --state review")
+    return row
 
 
 def reject(app: App, number: int, reason: str) -> Order:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from vpnctl.actions.sales import plans, subscriptions
 from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.sales.subscriptions import Granted, Sale
@@ -38,6 +40,13 @@ def of(tx: Tx, settings: Settings, plan: str) -> list[Method]:
         for currency, amount in sorted(terms.prices.items())
         if taker.takes(currency)
     ]
+
+
+def paid(tx: Tx, user: User) -> int:
+    """Return how many periods somebody paid for."""
+    table = models.subscription.c
+    bought = sa.select(sa.func.count()).where(table.user_id == user.id, table.payment.is_not(None))
+    return tx.execute(bought).scalar() or 0
 
 
 def order_of(tx: Tx, user: User, order_id: str) -> Order | None:

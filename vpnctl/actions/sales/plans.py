@@ -17,6 +17,7 @@ from vpnctl.rules.months import PERIODS
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Plan
+from vpnctl.texts.words import LOCALES
 
 MAX_DAYS = 3660
 _table = models.plan.c
@@ -32,9 +33,9 @@ def named(tx: Tx, name: str) -> Plan:
     return row
 
 
-def titles(tx: Tx) -> dict[str, str]:
-    """Return what each plan is called on people's screens: its title, or its name where it has none."""
-    return {name: title or name for name, title in tx.execute(sa.select(_table.name, _table.title))}
+def titles(tx: Tx, locale: str = "") -> dict[str, str]:
+    """Return what each plan is called on the screens of a language."""
+    return {each.name: each.called(locale) for each in tx.all(Plan)}
 
 
 def for_sale(tx: Tx, name: str) -> Plan:
@@ -90,11 +91,18 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
         **values,
         "name": grammar.name(values["name"], "plan name"),
         "title": grammar.free_text(values["title"], "title"),
+        "titles": {_locale(key): grammar.free_text(text, "title") for key, text in values["titles"].items()} or None,
         "traffic": _size(values["traffic"]),
         "node_traffic": _size(values["node_traffic"]),
         "locations": [grammar.free_text(place, "location") for place in values["locations"]],
         "prices": {money.currency(code): _price(amount) for code, amount in sorted(values["prices"].items())},
     }
+
+
+def _locale(given: str) -> str:
+    if given not in LOCALES:
+        raise InvalidInput(f"'{grammar.clean(given)}' is no language of the bot", f"one of: {', '.join(LOCALES)}")
+    return given
 
 
 def _size(given: int | str | None) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpnctl.actions.outcome import stamp
-from vpnctl.actions.sales import deciding, orders
+from vpnctl.actions.sales import copies, deciding, orders
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.sales.orders import MANUAL
 from vpnctl.actions.talk import alerts
@@ -104,7 +104,7 @@ def _row(app: App, order: Order, receipt: Receipt) -> Proof:
 
 def _told(order: Order, user: User, row: Proof) -> dict[str, Any]:
     told = {"number": order.number, "user": user.name, "display": user.display_name, "proof": row.id}
-    told |= {"plan": order.title, "amount": order.amount, "currency": order.currency}
+    told |= {"plan": order.called(), "amount": order.amount, "currency": order.currency}
     return told | {"reference": row.reference or ""}
 
 
@@ -145,7 +145,8 @@ def _overdue(app: App) -> list[Order]:
     now = app.clock()
     with app.store.read() as tx:
         lately = tx.all(Order, _order.decided_by == AUTO, _order.paid_at > now - timedelta(days=1))
-        old = (_order.state == OrderState.PROOF, _order.changed_at <= now - timedelta(hours=hours))
+        late = _order.changed_at <= now - timedelta(hours=hours)
+        old = (_order.state == OrderState.PROOF, late, _order.id.not_in(copies.copied()))
         waiting = tx.all(Order, *old, order=_order.changed_at)
     people, chosen = {each.user_id for each in lately}, list[Order]()
     for order in waiting:
@@ -154,8 +155,3 @@ def _overdue(app: App) -> list[Order]:
             chosen.append(order)
             people.add(order.user_id)
     return chosen
-
-
-def shown(tx: Tx, proof_id: str) -> Proof | None:
-    """Return a receipt as long as it is not forgotten."""
-    return tx.one(Proof, _table.id == proof_id, _table.forgotten_at.is_(None))

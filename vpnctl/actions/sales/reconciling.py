@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from vpnctl.actions.sales import booking
+from vpnctl.actions.sales.checkout import Round
+from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
 from vpnctl.payments import offered, provider
 from vpnctl.payments.interface import MoneyStatus, Provider, Word
 from vpnctl.reports.books import priced
 from vpnctl.rules.orders import PaymentState
-from vpnctl.store import models
+from vpnctl.store import models, outbox
 from vpnctl.store.buying_rows import Order, Payment
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import User
@@ -49,6 +52,34 @@ class Compared:
     asked: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
     node_ids: list[str] = field(default_factory=list)
+
+
+EACH, BACK = timedelta(hours=20), timedelta(days=3)
+"""How often the books are compared without being asked, and how far back."""
+_LAST = "books_compared"
+"""In meta: when that was."""
+
+
+def work(app: App) -> Round:
+    """Compare the books once a day. What is missing here is booked; of what is missing there, the admins hear."""
+    done, now = Round(), app.clock()
+    with app.store.write() as tx:
+        last = tx.meta(_LAST)
+        if last and now - now.fromisoformat(last) < EACH and now.fromisoformat(last) <= now:
+            return done
+        tx.set_meta(_LAST, now.isoformat())
+    found = reconcile(app, [], BACK, dry_run=False)
+    done.node_ids.update(found.node_ids)
+    done.counts["found by comparing"] += sum(each.what != UNKNOWN_THERE for each in found.rows)
+    odd = Counter(each.provider for each in found.rows if each.what == UNKNOWN_THERE)
+    with app.store.write() as tx:
+        for name, count in odd.items():
+            details = {"provider": name, "count": count}
+            outbox.enqueue(tx, alerts.admins(app, "books_differ", name, f"{now:%Y-%m-%d}", details), now)
+    return done
+
+
+UNKNOWN_THERE = "access, without a payment there"
 
 
 def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool) -> Compared:
@@ -141,7 +172,7 @@ def _unlisted(
             rows.append(
                 Difference(
                     taker.name,
-                    "access, without a payment there",
+                    UNKNOWN_THERE,
                     number,
                     user,
                     each.amount,

@@ -11,6 +11,7 @@ from vpnctl.actions.sales import plans, transitions
 from vpnctl.actions.sales.subscriptions import TRIAL
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
+from vpnctl.reports.books import waiting_since
 from vpnctl.rules.access import Person, holds
 from vpnctl.rules.lifecycle import REMINDERS, reminder
 from vpnctl.rules.months import period_start
@@ -20,6 +21,7 @@ from vpnctl.store.outbox import USER, Message
 from vpnctl.store.people import persons
 from vpnctl.store.queue import holding
 from vpnctl.store.rows import Node, User
+from vpnctl.store.vault import NIL
 
 BATCH = 1000
 LATE = timedelta(days=1)
@@ -44,7 +46,7 @@ def subscriptions(app: App, *, dry_run: bool = False) -> int:
 
 def _ending(now: datetime, after: tuple[datetime, str] | None) -> Any:
     query = (
-        sa.select(_sub.id, _sub.user_id, _sub.plan, _sub.source, _sub.ends_at)
+        sa.select(_sub.id, _sub.user_id, _sub.plan, _sub.source, _sub.ends_at, _user.locale)
         .join(models.user, _user.id == _sub.user_id)
         .where(_sub.ends_at > now - LATE, _sub.ends_at <= now + max(REMINDERS))
         .where(_sub.cancelled_at.is_(None), _sub.converted_at.is_(None), _user.telegram_id.is_not(None))
@@ -62,13 +64,17 @@ def _ending(now: datetime, after: tuple[datetime, str] | None) -> Any:
 def _messages(tx: Tx, rows: Any, now: datetime) -> list[Message]:
     details: dict[str, Any]
     spans = transitions.spans(tx, {row.user_id for row in rows})
-    titles = plans.titles(tx)
+    titles = {locale: plans.titles(tx, locale) for locale in {row.locale for row in rows}}
     found: list[Message] = []
     for row in rows:
         later = any(each.cancelled_at is None and each.ends_at > row.ends_at for each in spans[row.user_id])
         key = None if later else reminder(row.ends_at, now, trial=row.source == TRIAL)
         if key is not None:
-            details = {"plan": titles.get(row.plan, row.plan), "source": row.source, "ends_at": _text(row.ends_at)}
+            details = {
+                "plan": titles[row.locale].get(row.plan, row.plan),
+                "source": row.source,
+                "ends_at": _text(row.ends_at),
+            }
             details |= {"over": row.ends_at <= now, "name": row.plan if row.source != TRIAL else ""}
             found.append(Message(USER, "ending", row.id, key, details, row.user_id, valid_until=row.ends_at + LATE))
     return found
@@ -113,6 +119,20 @@ def nodes(app: App, *, dry_run: bool = False) -> int:
         messages = [each for row in rows for each in _rent(app, row, now.date())]
         messages += _full(tx, app, rows)
         return len(messages) if dry_run else outbox.enqueue(tx, messages, now)
+
+
+def money(app: App, *, dry_run: bool = False) -> int:
+    """Enqueue, once a day, that receipts or payments wait longer than `PATIENCE` for a decision; return how many."""
+    now = app.clock()
+    with app.store.write() as tx:
+        since = waiting_since(tx)
+        late = [each for each in since if each <= now - PATIENCE]
+        details = {"count": len(since), "since": _text(min(since))} if late else {}
+        messages = alerts.admins(app, "money_waits", NIL, f"{now:%Y-%m-%d}", details) if late else []
+        return len(messages) if dry_run else outbox.enqueue(tx, messages, now)
+
+
+PATIENCE = timedelta(hours=24)
 
 
 def _rent(app: App, node: Node, today: date) -> list[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vpnctl.actions.sales import callbacks, checkout, proofs, refunds
+from vpnctl.actions.sales import callbacks, checkout, copies, proofs, reconciling, refunds
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError, bug
@@ -12,7 +12,7 @@ from vpnctl.errors import VpnctlError, bug
 
 def rounds(app: App) -> Iterator[Round]:
     """Yield what each part came to."""
-    for part in (callbacks.work, checkout.work, refunds.work, proofs.work):
+    for part in (callbacks.work, checkout.work, refunds.work, copies.work, proofs.work, reconciling.work):
         try:
             yield part(app)
         except Exception as error:  # noqa: BLE001 - money must go on

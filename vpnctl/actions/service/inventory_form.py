@@ -74,6 +74,7 @@ class PlanEntry(_Strict):
 
     name: str
     title: str = ""
+    titles: dict[str, str] = Field(default_factory=dict)
     days: int
     devices: int | None = None
     traffic: int | str | None = None

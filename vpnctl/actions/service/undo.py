@@ -17,7 +17,7 @@ from vpnctl.actions.people import peers, users
 from vpnctl.actions.sales.taking_back import take_back
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound
-from vpnctl.reports.audit import EventView, of_run
+from vpnctl.reports.audit import EventView, of_run, of_subject
 from vpnctl.store import events, models
 from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Peer, Subscription, User
@@ -117,7 +117,8 @@ def _person(verb: Callable[[App, str], Done[User]]) -> Callable[[App, EventView]
     return back
 
 
-def _period(app: App, event: EventView) -> Sequence[str]:
+def _period(app: App, event: EventView, *, alone: bool = False) -> Sequence[str]:
+    """`alone`: nothing else of its run is taken back with it."""
     with app.store.write() as tx:
         row = tx.one(Subscription, models.subscription.c.id == event.subject_id)
         user = tx.one(User, models.user.c.id == row.user_id, models.user.c.removed_at.is_(None)) if row else None
@@ -126,12 +127,22 @@ def _period(app: App, event: EventView) -> Sequence[str]:
         if row.payment is not None:
             raise Conflict("it was paid for", f"vpnctl subscription cancel {user.name}")
         _untouched(tx, event, "subscription.cancel")
-        newer = (_event.subject == user.name, _event.verb.startswith("subscription."), _event.run_id != event.run_id)
+        newer = [_event.subject == user.name, _event.verb.startswith("subscription.")]
+        newer += [] if alone else [_event.run_id != event.run_id]
         later = tx.execute(sa.select(_event.verb).where(*newer, _event.seq > event.seq)).first()
         if later is not None:
             raise Overtaken(f"{later.verb} came after it", f"vpnctl subscription list --user {user.name}")
         unlimited = bool((event.before or {}).get("unlimited"))
         return take_back(tx, app, user, row, unlimited=unlimited)
+
+
+def period(app: App, subscription_id: str) -> Done[None]:
+    """Take back one period that an admin gave. Conflict where it was paid for, or something came after it."""
+    with app.store.joint() as store, store.read() as tx:
+        event = of_subject(tx, subscription_id, ("subscription.grant", "subscription.extend"))
+        if event is None:
+            raise NotFound("nobody gave that period", "vpnctl subscription list")
+        return Done(None, list(_period(replace(app, store=store), event, alone=True)))
 
 
 def _move(app: App, event: EventView) -> Sequence[str]:

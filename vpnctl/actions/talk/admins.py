@@ -14,7 +14,7 @@ from vpnctl.store import models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import ADMIN, Message
 
-TAKES = ("user.block", "user.reject", "request.refuse", "payment.reject")
+TAKES = ("user.block", "user.reject", "request.refuse", "payment.reject", "subscription.cancel", "bot.lockdown")
 GIVES = (
     "user.approve",
     "user.add",

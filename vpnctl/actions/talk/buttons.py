@@ -11,7 +11,7 @@ from enum import StrEnum
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
 from vpnctl.store.talk_rows import Button
-from vpnctl.texts.wording import Choice
+from vpnctl.texts.letter import Choice
 
 _table = models.button.c
 TOKEN_BYTES = 16

@@ -14,18 +14,19 @@ import sqlalchemy as sa
 
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.people import users
-from vpnctl.actions.talk import buttons, handover, lockdown
+from vpnctl.actions.talk import buttons, handover
 from vpnctl.app import CHAT_MOVED, App
 from vpnctl.errors import Conflict, VpnctlError, bug
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account, Fate, Outcome
-from vpnctl.store import models
+from vpnctl.store import lockdown, models
 from vpnctl.store.buying_rows import Proof
 from vpnctl.store.engine import Tx
 from vpnctl.store.queue import wanted
 from vpnctl.store.rows import Notice
 from vpnctl.store.typed import made
 from vpnctl.texts import wording
+from vpnctl.texts.letter import Letter
 from vpnctl.texts.words import Words
 
 BATCH = 100
@@ -128,7 +129,7 @@ def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Recipi
         .outerjoin(models.user, _user.id == _table.user_id)
         .outerjoin(models.peer, sa.and_(_peer.id == _table.subject_id, config))
         .where(_table.sent_at.is_(None), _table.failed_at.is_(None), _table.not_before <= now)
-        .where(sa.not_(config) if lockdown.since(tx) else sa.or_(sa.not_(config), ready))
+        .where(sa.not_(config) if lockdown.current(tx, now) else sa.or_(sa.not_(config), ready))
         .where(*([_table.id == only] if only else []))
         .order_by(_table.not_before, _table.created_at, _table.kind, _table.id)
         .limit(BATCH)
@@ -158,9 +159,10 @@ def _send(app: App, notice: Notice, person: Recipient) -> Outcome:
         who = "the person cannot be reached by Telegram" if notice.user_id else "nobody is named: set admin_ids"
         return Outcome(Fate.REFUSED, who)
     account = Account(app.settings.telegram_api_url, app.settings.bot_token)
-    letter = wording.letter(notice.kind, notice.details, app.settings.zone, Words(person.locale))
+    words = Words(person.locale, persian=app.settings.persian)
+    letter = wording.letter(notice.kind, notice.details, app.settings.zone, words, app.settings.support_contact)
     if notice.kind in (handover.FILE, handover.QR):
-        return _send_config(app, account, notice, person.chat, letter.text, Words(person.locale))
+        return _send_config(app, account, notice, person.chat, letter.text, words)
     chat, keyboard = _chat_now(app, person.chat), _keyboard(app, person.chat, letter)
     if notice.kind == "proof":
         return _send_proof(app, account, notice, (chat, letter.text), keyboard)
@@ -204,11 +206,12 @@ def _send_config(app: App, account: Account, notice: Notice, chat: int, caption:
     return telegram.photo(account, chat, part, caption, wording.tap(words), link)
 
 
-def _keyboard(app: App, chat: int, letter: wording.Letter) -> list[list[dict[str, str]]]:
+def _keyboard(app: App, chat: int, letter: Letter) -> list[list[dict[str, str]]]:
     if not letter.choices:
         return []
     with app.store.write() as tx:
-        return buttons.lay(tx, chat, [letter.choices], app.clock() + BUTTONS)
+        rows = [letter.choices[at : at + 2] for at in range(0, len(letter.choices), 2)]
+        return buttons.lay(tx, chat, rows, app.clock() + BUTTONS)
 
 
 def _record(app: App, notice: Notice, person: Recipient, outcome: Outcome) -> None:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
 from vpnctl.store import events
-from vpnctl.store.engine import Tx
+from vpnctl.store.lockdown import Lock, current, keep
 from vpnctl.store.vault import NIL
 
-_NAME = "bot_lockdown"
 
-
-def since(tx: Tx) -> str:
-    """Return since when (RFC 3339) the bot is locked; empty when it is not."""
-    return tx.meta(_NAME) or ""
-
-
-def lock(app: App) -> None:
-    """Silence the bot; what it is doing this moment it finishes."""
-    _set(app, app.clock().isoformat(timespec="seconds"), "bot.lockdown")
+def lock(app: App, reason: str = "", until: datetime | None = None) -> None:
+    """Silence the bot, or change the reason and the end; what it is doing this moment it finishes."""
+    with app.store.write() as tx:
+        held = current(tx, app.clock())
+        keep(tx, Lock(held.since if held else app.clock().replace(microsecond=0), until, reason))
+        told = {"reason": reason, "until": until.isoformat(timespec="seconds") if until else ""}
+        events.record(tx, stamp(app), "bot.lockdown", ("service", NIL, "bot"), None, told)
 
 
 def unlock(app: App) -> None:
     """Let the bot speak again. Updates that came meanwhile were answered with a refusal."""
-    _set(app, "", "bot.unlock")
-
-
-def _set(app: App, value: str, verb: str) -> None:
     with app.store.write() as tx:
-        if bool(since(tx)) != bool(value):
-            tx.set_meta(_NAME, value)
-            events.record(tx, stamp(app), verb, ("service", NIL, "bot"))
+        held = current(tx, app.clock())
+        keep(tx, None)
+        if held is not None:
+            events.record(tx, stamp(app), "bot.unlock", ("service", NIL, "bot"))

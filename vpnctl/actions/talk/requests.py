@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from vpnctl.actions.outcome import Done, stamp
 from vpnctl.actions.people import migration, peers
 from vpnctl.actions.people.issue import Issued, Wanted
-from vpnctl.actions.sales import plans, subscriptions
+from vpnctl.actions.sales import methods, plans, subscriptions
 from vpnctl.actions.sales.paid import Paid
 from vpnctl.actions.talk import alerts, handover
 from vpnctl.app import App
@@ -22,8 +22,9 @@ from vpnctl.rules import grammar
 from vpnctl.store import events, models, outbox
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import User
+from vpnctl.store.rows import Plan, User
 from vpnctl.store.talk_rows import Request
+from vpnctl.texts.words import Words
 
 _table = models.request.c
 DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"
@@ -81,13 +82,38 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
     row = Request(id=str(uuid.uuid4()), user_id=user.id, kind=kind, details=details, created_at=app.clock())
     tx.insert(row)
     events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})
-    told = {"user": user.name, "id": row.id, "kind": kind, **_shown(tx, details)}
+    told = {"user": user.name, "id": row.id, "kind": kind, **_shown(tx, details), **about(tx, user, details)}
     outbox.enqueue(tx, alerts.admins(app, "request", row.id, "", told), app.clock())
 
 
-def _shown(tx: Tx, details: dict[str, Any]) -> dict[str, Any]:
-    """Return what a request asks for as people read it: a plan by its title."""
-    return details | ({"plan": plans.titles(tx).get(details["plan"], details["plan"])} if "plan" in details else {})
+def _shown(tx: Tx, details: dict[str, Any], locale: str = "") -> dict[str, Any]:
+    """Return what a request asks for as people of a language read it: a plan by its title."""
+    titles = plans.titles(tx, locale) if "plan" in details else {}
+    return details | ({"plan": titles.get(details["plan"], details["plan"])} if "plan" in details else {})
+
+
+def about(tx: Tx, user: User, details: dict[str, Any]) -> dict[str, Any]:
+    """Return what an admin wants to know of who asks: what they call themselves, prices, and how often they paid."""
+    plan = tx.one(Plan, models.plan.c.name == details["plan"]) if "plan" in details else None
+    told = {"display": user.display_name, "paid": methods.paid(tx, user)}
+    return told | {"prices": plan.prices if plan else {}}
+
+
+def wish(tx: Tx, user: User) -> Request | None:
+    """Return the plan that a user asked for and that no admin decided on yet."""
+    waiting = (_table.user_id == user.id, _table.decided_at.is_(None), _table.kind == PLAN)
+    return next(iter(tx.all(Request, *waiting, order=_table.created_at, limit=1)), None)
+
+
+def withdraw(app: App, user: User, request_id: str) -> None:
+    """Take a wish back; Conflict when it was decided meanwhile."""
+    with app.store.write() as tx:
+        mine = (_table.id == request_id, _table.user_id == user.id, _table.decided_at.is_(None))
+        row = tx.one(Request, *mine)
+        if row is None:
+            raise Conflict("it was decided already")
+        tx.update(Request, *mine, decided_at=app.clock(), decided_by=app.actor, granted=False)
+        events.record(tx, stamp(app), "request.withdraw", ("request", row.id, user.name))
 
 
 def _perform(app: App, user: User, kind: str, details: dict[str, Any], paid: Paid | None = None) -> list[str]:
@@ -116,7 +142,8 @@ def tell_access(app: App, granted: subscriptions.Granted) -> None:
     row = granted.subscription
     if granted.user.telegram_id is not None:
         with app.store.write() as tx:
-            details = {"plan": plans.titles(tx).get(row.plan, row.plan), "ends_at": row.ends_at.isoformat()}
+            titles = plans.titles(tx, granted.user.locale)
+            details = {"plan": titles.get(row.plan, row.plan), "ends_at": row.ends_at.isoformat()}
             outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
 
 
@@ -128,8 +155,8 @@ class Decided:
     user: User
 
 
-def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None) -> Done[Decided]:
-    """Grant or refuse; Conflict when somebody decided before, or when something was `paid` that has no price."""
+def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None, reason: str = "") -> Done[Decided]:
+    """Grant, or refuse for a `reason`; Conflict when somebody decided before, or something `paid` has no price."""
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
         row = tx.one(Request, _table.id == request_id)
@@ -145,7 +172,8 @@ def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None
         verb = "request.grant" if granted else "request.refuse"
         events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})
         if not granted and user.telegram_id is not None:
-            details = {"kind": row.kind, **_shown(tx, row.details)}
+            why = Words(user.locale).translated(reason)
+            details = {"kind": row.kind, "reason": why, **_shown(tx, row.details, user.locale)}
             outbox.enqueue(tx, [Message(USER, "refused", row.id, "", details, user.id)], app.clock())
         return Done(Decided(row, user), _perform(inside, user, row.kind, row.details, paid) if granted else [])
 

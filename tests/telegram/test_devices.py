@@ -1,0 +1,101 @@
+"""A person's devices one by one: what can be done with each, another name, taking one away; and room for a new one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.telegram.phone import connect
+from vpnctl.actions.people import users
+from vpnctl.store import models
+from vpnctl.store.rows import Peer
+from vpnctl.store.talk_rows import Prompt
+
+
+def peers(app):
+    with app.store.read() as tx:
+        return tx.all(Peer, models.peer.c.revoked_at.is_(None))
+
+
+@pytest.fixture
+def owned(inside, ivan, clock):
+    """Ivan has a phone."""
+    connect(inside, ivan)
+    inside.clock = clock
+    return inside
+
+
+def card(bot, ivan):
+    bot.clock.forward(seconds=30)  # nobody is silenced for tapping too fast
+    bot.say(ivan, "/status")
+    return bot.press(ivan, "phone")
+
+
+def test_each_device_has_a_card_with_what_can_be_done(owned, ivan):
+    assert "phone" in card(owned, ivan)
+    labels = " ".join(ivan.last.labels())
+    assert all(each in labels for each in ("Config", "Server", "New keys", "Rename", "Remove"))
+
+
+def test_a_device_gets_the_name_that_is_written_next(owned, ivan):
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    assert "mum-phone" in owned.say(ivan, "Mum Phone")
+    assert [each.device for each in peers(owned.app)] == ["mum-phone"]
+    assert owned.node.fake.people(), "it goes on working"
+
+
+@pytest.mark.parametrize("name", ["телефон", "a" * 60, "../x", "-"])
+def test_a_name_that_is_none_is_asked_for_again(owned, ivan, name):
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    assert "Latin letters" in owned.say(ivan, name)
+    assert "better" in owned.say(ivan, "better")
+    assert [each.device for each in peers(owned.app)] == ["better"]
+
+
+def test_who_does_something_else_is_not_asked_for_a_name_any_more(owned, ivan, clock):
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    owned.say(ivan, "/status")
+    owned.say(ivan, "hello")
+    assert [each.device for each in peers(owned.app)] == ["phone"]
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    clock.forward(minutes=20)
+    owned.say(ivan, "late")
+    assert [each.device for each in peers(owned.app)] == ["phone"]
+    with owned.app.store.read() as tx:
+        assert tx.all(Prompt) == []
+
+
+def test_two_devices_do_not_share_a_name(owned, ivan):
+    connect(owned, ivan, "Laptop")
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    owned.say(ivan, "laptop")
+    assert sorted(each.device for each in peers(owned.app)) == ["laptop", "phone"]
+
+
+def test_a_device_that_is_removed_is_cut_and_makes_room(owned, ivan):
+    users.change(owned.app, "tg501", {"device_limit": 1})
+    owned.say(ivan, "/get_config")
+    assert "1 of 1" in owned.press(ivan, "New device"), "said before anything is chosen"
+    owned.press(ivan, "Devices")
+    owned.press(ivan, "phone")
+    owned.press(ivan, "Remove")
+    owned.clock.forward(seconds=30)
+    owned.press(ivan, "Remove now")
+    assert peers(owned.app) == []
+    assert owned.node.fake.people() == []
+    assert "What is it?" in owned.press(ivan, "New device")
+
+
+def test_nobody_reaches_the_devices_of_others(owned, api, ivan, admin, clock):
+    olga = api.person(777, "Olga")
+    owned.join(olga, admin)
+    card(owned, ivan)
+    under = ivan.last
+    token = next(button["callback_data"] for row in under.rows for button in row if "Remove" in button["text"])
+    olga.tap(token)
+    owned.pump()
+    assert [each.device for each in peers(owned.app)] == ["phone"]

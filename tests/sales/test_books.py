@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.sales.conftest import CURRENCY
-from vpnctl.actions.sales import booking, reconciling
-from vpnctl.payments.interface import MoneyStatus, Word
-from vpnctl.rules.orders import OrderState
+from vpnctl.actions.people import users
+from vpnctl.actions.sales import booking, deciding, reconciling, refunds, reminders
+from vpnctl.errors import Conflict
+from vpnctl.payments.interface import MoneyStatus, ProviderSilent, Word
+from vpnctl.reports import business
+from vpnctl.rules.orders import OrderState, PaymentState
+from vpnctl.store import models
 
 LISTING = ("yookassa", "cryptomus", "stripe", "zarinpal")
 
 
 def reconcile(desk, *, dry_run=False, days=7):
-    from datetime import timedelta
-
     return reconciling.reconcile(desk.app, LISTING, timedelta(days=days), dry_run=dry_run)
 
 
@@ -77,3 +81,73 @@ def test_every_currency_of_the_till_is_one_that_its_provider_takes(desk):
     from vpnctl.payments import provider
 
     assert all(provider(name, desk.app.settings).takes(code) for name, code in CURRENCY.items())
+
+
+def test_the_books_are_compared_once_a_day_without_being_asked(desk, clock):
+    reconciling.work(desk.app)
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    clock.forward(hours=2)
+    assert reconciling.work(desk.app).counts["found by comparing"] == 0, "not twice a day"
+    clock.forward(hours=20)
+    assert reconciling.work(desk.app).counts["found by comparing"] == 1
+    assert len(desk.periods()) == 1
+
+
+def test_admins_hear_of_what_was_booked_and_is_in_no_list_once_a_day(desk, clock):
+    order = desk.place("yookassa")
+    booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "invented", "", order.id, order.amount, "RUB"))
+    for _ in range(3):
+        reconciling.work(desk.app)
+        clock.forward(hours=21)
+    assert [each.details["count"] for each in desk.told("books_differ")] == [1, 1, 1]
+
+
+def test_a_payment_that_names_no_order_is_given_to_one_by_an_admin(desk):
+    order = desk.place("yookassa")
+    booked = booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 39900, "RUB"))
+    done = deciding.accept(desk.app, order.number, booked.payment.id[:8])
+    assert (done.order.state, [each.state for each in desk.payments()]) == (OrderState.PAID, [PaymentState.BOOKED])
+    assert len(desk.periods()) == 1
+    other = desk.place("yookassa", user="bob")
+    with pytest.raises(Conflict, match="is booked"):
+        deciding.accept(desk.app, other.number, booked.payment.id[:8])
+
+
+def test_admins_hear_once_a_day_of_money_that_waits_longer_than_a_day(desk, clock):
+    booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 100, "RUB"))
+    assert reminders.money(desk.app) == 0
+    clock.forward(hours=25)
+    assert (reminders.money(desk.app, dry_run=True), reminders.money(desk.app), reminders.money(desk.app)) == (1, 1, 0)
+
+
+def test_what_went_back_is_told_apart_from_what_came(desk, clock):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    desk.ask(order)
+    clock.forward(days=31)
+    refunds.refund(desk.app, desk.payments()[0].id)
+    desk.round()
+    with desk.app.store.read() as tx:
+        january, february = business.months(tx, clock(), 2)
+    assert (january.revenue, january.refunded) == ({"RUB": 39900}, {})
+    assert (february.revenue, february.refunded) == ({}, {"RUB": 39900})
+    assert business.revenue_series([january, february]) == {"revenue, RUB": [399.0, -399.0]}
+
+
+@pytest.mark.parametrize("where", ["on its way back", "in the inbox"])
+def test_nobody_is_erased_while_money_of_theirs_is_underway(desk, clock, where):
+    order = desk.place("yookassa")
+    if where == "on its way back":
+        desk.till.pay(order.id)
+        desk.ask(order)
+        desk.till.mood = "down"
+        with pytest.raises(ProviderSilent):
+            refunds.refund(desk.app, desk.payments()[0].id)
+    else:
+        waiting = {"update_id": 7, "chat_id": 501, "received_at": clock(), "not_before": clock(), "tries": 0}
+        with desk.app.store.write() as tx:
+            tx.execute(models.inbox.insert().values(**waiting, body={"message": {"successful_payment": {}}}))
+    with pytest.raises(Conflict):
+        users.remove(desk.app, "ann", erase=True)
+    assert users.remove(desk.app, "ann").made.name == "ann", "to be removed, they need not be forgotten"

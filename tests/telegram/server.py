@@ -87,6 +87,8 @@ class BotApi:
         self.now = time.time
         self.transactions: list[dict[str, Any]] = []
         """Of Stars, the oldest first."""
+        self.pictures: dict[str, bytes] = {}
+        """Contents of files that people sent, by file id."""
         self.asked: dict[str, dict[str, Any]] = {}
         """Answers to who asked before paying."""
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
@@ -208,6 +210,11 @@ class BotApi:
             self.changed.notify_all()
         return True
 
+    def do_getFile(self, params: Any, _files: Any) -> Any:
+        if params["file_id"] not in self.pictures:
+            raise Refused(400, "Bad Request: invalid file_id")
+        return {"file_id": params["file_id"], "file_unique_id": "u", "file_path": f"photos/{params['file_id']}.jpg"}
+
     # --- money --------------------------------------------------------------------------------
 
     def do_createInvoiceLink(self, params: Any, _files: Any) -> Any:
@@ -323,6 +330,8 @@ class BotApi:
                     self.close_connection = True
                     return None
                 params, files = _request(url.query, self.headers.get("Content-Type", ""), body)
+                if words[1:2] == ["file"]:
+                    return self.answer(200, api.pictures.get(words[-1].removesuffix(".jpg"), b""))
                 token, method = (words[1].removeprefix("bot"), words[2]) if len(words) == 3 else ("", "")
                 injected = api.injected(method)
                 if injected is not None:

@@ -227,3 +227,26 @@ def test_a_receipt_for_an_order_that_was_given_up_is_looked_at_all_the_same(stor
     assert "A receipt was sent" in admin.last.text
     store.press(admin, "Accept")
     assert len(store.rows(Subscription)) == 1
+
+
+def test_the_same_picture_in_another_file_is_noticed_and_never_accepted_unseen(store, ivan, admin, api, second, clock):
+    api.pictures |= {"AgAC-big": b"the same picture", "AgAC-copy": b"the same picture"}
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    store.press(admin, "Accept")
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=[{"file_id": "AgAC-copy", "file_unique_id": "another"}])
+    assert any("of order 2 was sent for order 1 too" in each.text for each in admin.messages)
+    limits = {"manual_accept_hours": 24, "manual_accept_most": (("EUR", 499),)}
+    store.bot.app = replace(store.bot.app, settings=replace(store.bot.app.settings, **limits))
+    clock.forward(hours=50)
+    store.pump()
+    assert [each.state for each in store.rows(Order)] == [OrderState.FULFILLED, OrderState.PROOF]
+
+
+def test_a_receipt_that_cannot_be_read_is_decided_on_all_the_same(store, ivan, admin):
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    assert [each.digest for each in store.rows(Proof)] == ["unreadable"]
+    store.press(admin, "Accept")
+    assert len(store.rows(Subscription)) == 1

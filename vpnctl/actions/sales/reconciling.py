@@ -63,10 +63,11 @@ _LAST = "books_compared"
 def work(app: App) -> Round:
     """Compare the books once a day. What is missing here is booked; of what is missing there, the admins hear."""
     done, now = Round(), app.clock()
-    with app.store.write() as tx:
+    with app.store.read() as tx:
         last = tx.meta(_LAST)
-        if last and now - now.fromisoformat(last) < EACH and now.fromisoformat(last) <= now:
-            return done
+    if last and timedelta() <= now - now.fromisoformat(last) < EACH:
+        return done
+    with app.store.write() as tx:
         tx.set_meta(_LAST, now.isoformat())
     found = reconcile(app, [], BACK, dry_run=False)
     done.node_ids.update(found.node_ids)

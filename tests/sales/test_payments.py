@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
+
 import pytest
 
 from tests.conftest import serving
 from tests.sales.conftest import CURRENCY
 from tests.telegram.server import Person
+from vpnctl.actions.fleet import clock as clocks
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import booking, checkout, deciding, orders, refunds, subscriptions
 from vpnctl.errors import Conflict
 from vpnctl.payments.interface import MoneyStatus, Word
 from vpnctl.rules.orders import OrderState, PaymentState
 from vpnctl.store import models
+from vpnctl.store.buying_rows import Order
 
 ASKED = sorted(CURRENCY)
 """Providers with a page that are asked what became of a payment."""
@@ -377,3 +382,59 @@ def test_who_was_told_that_a_way_to_pay_would_come_hears_that_it_did_not(desk, c
     clock.forward(hours=2)
     desk.round()
     assert [each.details["number"] for each in desk.told("not_paid")] == [1]
+
+
+def test_a_provider_that_is_down_for_a_day_loses_nothing(desk, clock):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    desk.till.mood = "down"
+    for _ in range(24):
+        clock.forward(hours=1)
+        desk.round()
+    assert desk.order(order).state == OrderState.EXPIRED
+    desk.till.mood = ""
+    clock.forward(hours=2)
+    desk.round()
+    assert [(each.paid_amount, each.days) for each in desk.periods()] == [(order.amount, 30)]
+
+
+def test_a_clock_that_jumps_ahead_ends_no_order_and_hides_no_money(desk, clock):
+    clocks.note(desk.app)
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    clock.jump(days=60)
+    desk.round()
+    assert (desk.order(order).state, desk.periods()) == (OrderState.AWAITING, []), "nobody believes such a clock"
+    clock.jump(days=-60)
+    clock.forward(minutes=5)
+    desk.round()
+    assert [each.starts_at for each in desk.periods()] == [clock()]
+
+
+def test_what_a_clock_that_ran_ahead_put_off_is_asked_about_now(desk, clock):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    with desk.app.store.write() as tx:
+        tx.update(Order, models.order.c.id == order.id, ask_at=clock() + timedelta(days=60))
+    desk.round()
+    assert len(desk.periods()) == 1
+
+
+def test_a_database_that_is_locked_for_a_moment_only_delays(desk):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with desk.app.store.write() as tx:
+            tx.set_meta("held", "yes")
+            held.set()
+            done.wait(1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    desk.ask(order)
+    done.set()
+    thread.join()
+    assert len(desk.periods()) == 1

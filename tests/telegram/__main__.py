@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from tests.telegram.server import TOKEN, BotApi, Message, Person
@@ -82,7 +83,7 @@ class Phone:
 
 
 def main() -> int:
-    api = BotApi(port=PORT)
+    api = BotApi(port=PORT, first=int(time.time()))  # a state that was used before knows older updates
     with tempfile.TemporaryDirectory(prefix="telegram-") as folder:
         phone = Phone(api, Path(folder))
         print("In another terminal, beside your other settings:\n")

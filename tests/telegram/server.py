@@ -70,7 +70,8 @@ class Message:
 class BotApi:
     """The server. Use `person()` to act as somebody."""
 
-    def __init__(self, token: str = TOKEN, port: int = 0, check: Any = None) -> None:
+    def __init__(self, token: str = TOKEN, port: int = 0, check: Any = None, first: int = 5000) -> None:
+        """`first`: the number before that of the first update; a bot that knows higher ones hears of none."""
         self.token, self.check = token, check
         self.calls: list[Call] = []
         self.problems: list[str] = []
@@ -92,7 +93,7 @@ class BotApi:
         self.asked: dict[str, dict[str, Any]] = {}
         """Answers to who asked before paying."""
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
-        self._number, self._update, self._poll = 100, 5000, 0
+        self._number, self._update, self._poll = 100, first, 0
         self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, orders
 from vpnctl.actions.talk import alerts
@@ -25,6 +27,8 @@ from vpnctl.store.outbox import USER, Message
 from vpnctl.store.queue import homes, pending_nodes
 
 BATCH = 100
+FAR = timedelta(days=2)
+"""Nobody is asked as late as this from now."""
 DOWN, ALERT_AFTER = "provider_down:", timedelta(minutes=10)
 """In meta, with the provider's name behind it: since when it does not answer. Then admins hear of it."""
 _table = models.order.c
@@ -45,7 +49,10 @@ class Round:
 def work(app: App) -> Round:
     """Ask what is due to be asked, end orders whose time is over, and see which are served on every node."""
     done = Round()
-    for order in _due(app):
+    due = _due(app)
+    if due and doubtful(app):
+        return done
+    for order in due:
         if order.provider in done.silent:
             _later(app, order)
             continue
@@ -70,9 +77,17 @@ def work(app: App) -> Round:
     return done
 
 
+def doubtful(app: App) -> bool:
+    """Return whether this machine's clock jumped: a period that is booked by it would begin at a wrong time."""
+    return not clock.unnoted(app) and bool(clock.jump(app))
+
+
 def _due(app: App) -> list[Order]:
+    """Return whom to ask about; what is due only long from now was put there by a clock that ran ahead."""
+    now = app.clock()
+    due = sa.or_(_table.ask_at <= now, _table.ask_at > now + FAR)
     with app.store.read() as tx:
-        return tx.all(Order, _table.ask_at <= app.clock(), order=_table.ask_at, limit=BATCH)
+        return tx.all(Order, due, order=_table.ask_at, limit=BATCH)
 
 
 def bill(app: App, tx: Tx, order: Order) -> Bill:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -60,7 +61,7 @@ def _ctx(app: App, tx: Tx, said: Incoming) -> Context:
     if user is not None and user.bot_blocked_at is not None:
         users.reachable(tx, said.sender, None)
     language = said.language if said.language in LOCALES else "en"
-    acting = replace(app, actor=f"bot:{said.sender}")
+    acting = replace(app, actor=f"bot:{said.sender}", run_id=str(uuid.uuid4()))  # so that one update is undone alone
     admin = said.sender in app.settings.admin_ids
     if admin and user is None:
         applicants.known(tx, said.sender, language, app.clock())
@@ -114,7 +115,8 @@ def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
 def _answer(ctx: Context) -> tuple[Route, Context]:
     """A text answers what the person was asked to write; else it may be the number of a receipt."""
     asked = prompts.take(ctx.tx, ctx.sender, ctx.now)
-    return (BUTTONS[asked.action], replace(ctx, args=asked.args)) if asked else (REFERENCE, ctx)
+    route = BUTTONS.get(asked.action) if asked else None
+    return (route, replace(ctx, args=asked.args)) if asked and route else (REFERENCE, ctx)
 
 
 def _file(attached: Attached) -> dict[str, Any]:

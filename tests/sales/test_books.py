@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from tests.sales.conftest import CURRENCY
+from vpnctl.actions.fleet import clock as clocks
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import booking, deciding, reconciling, refunds, reminders
 from vpnctl.errors import Conflict
+from vpnctl.payments import provider
 from vpnctl.payments.interface import MoneyStatus, ProviderSilent, Word
 from vpnctl.reports import business
+from vpnctl.rules.exchange import HttpAnswer
 from vpnctl.rules.orders import OrderState, PaymentState
 from vpnctl.store import models
 
@@ -54,7 +58,7 @@ def test_nothing_is_concluded_from_a_provider_that_does_not_answer(desk):
     booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "", order.id, order.amount, "RUB"))
     desk.till.mood = "down"
     found = reconcile(desk)
-    assert (found.rows, len(found.unasked)) == ([], len(LISTING))
+    assert (found.rows, len(found.failed)) == ([], len(LISTING))
 
 
 def test_more_than_one_page_of_a_list_is_read(desk):
@@ -78,8 +82,6 @@ def test_what_waits_for_an_admin_stands_in_status_and_in_the_figures(desk):
 
 
 def test_every_currency_of_the_till_is_one_that_its_provider_takes(desk):
-    from vpnctl.payments import provider
-
     assert all(provider(name, desk.app.settings).takes(code) for name, code in CURRENCY.items())
 
 
@@ -135,7 +137,66 @@ def test_what_went_back_is_told_apart_from_what_came(desk, clock):
     assert business.revenue_series([january, february]) == {"revenue, RUB": [399.0, -399.0]}
 
 
-@pytest.mark.parametrize("where", ["on its way back", "in the inbox"])
+def test_a_payment_of_another_order_that_is_taken_ends_that_order(desk):
+    first, second = desk.place("yookassa"), desk.place("yookassa", user="bob")
+    booked = booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "", first.id, None, None))
+    with desk.app.store.write() as tx:
+        tx.execute(models.payment.update().values(amount=39900, currency="RUB"))
+    assert desk.order(first).state == OrderState.REVIEW
+    deciding.accept(desk.app, second.number, booked.payment.id[:8])
+    assert (desk.order(first).state, desk.order(second).state) == (OrderState.REFUSED, OrderState.PAID)
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(100, "RUB"), (39900, "EUR")])
+def test_a_payment_that_does_not_fit_is_not_taken_for_an_order(desk, amount, currency):
+    order = desk.place("yookassa")
+    booked = booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", amount, currency))
+    with pytest.raises(Conflict):
+        deciding.accept(desk.app, order.number, booked.payment.id[:8])
+    assert desk.periods() == []
+
+
+@pytest.mark.parametrize("amount", [10**20, -5])
+def test_a_sum_that_is_none_waits_for_a_person_and_stops_nothing(desk, amount):
+    order = desk.place("yookassa")
+    booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "", order.id, amount, "RUB"))
+    assert (desk.order(order).state, desk.periods()) == (OrderState.REVIEW, [])
+
+
+def test_one_provider_in_trouble_keeps_no_other_from_being_compared_and_is_tried_again_soon(desk, clock):
+    order = desk.place("stripe")
+    desk.till.pay(order.id)
+    desk.till.moods["yookassa"] = "odd"
+    done = reconciling.work(desk.app)
+    assert (len(desk.periods()), len(done.troubles)) == (1, 1)
+    other = desk.place("yookassa", user="bob")
+    desk.till.pay(other.id)
+    desk.till.moods.clear()
+    clock.forward(hours=1, minutes=1)
+    assert reconciling.work(desk.app).counts["found by comparing"] == 1
+
+
+def test_a_list_that_does_not_end_is_a_trouble_and_no_hang(desk):
+    pages = iter(range(10**6))
+    answer = {"items": [], "next_cursor": ""}
+
+    def exchange(_call):
+        return HttpAnswer(200, json.dumps(answer | {"next_cursor": f"c{next(pages) % 2}"}).encode())
+
+    with pytest.raises(ProviderSilent, match="does not end"):
+        provider("yookassa", desk.app.settings).listed(desk.app.clock(), exchange)
+
+
+def test_the_books_are_not_compared_by_a_clock_that_jumped(desk, clock):
+    clocks.note(desk.app)
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    clock.jump(days=-60)
+    reconciling.work(desk.app)
+    assert desk.periods() == []
+
+
+@pytest.mark.parametrize("where", ["on its way back", "in review", "in the inbox"])
 def test_nobody_is_erased_while_money_of_theirs_is_underway(desk, clock, where):
     order = desk.place("yookassa")
     if where == "on its way back":
@@ -144,6 +205,9 @@ def test_nobody_is_erased_while_money_of_theirs_is_underway(desk, clock, where):
         desk.till.mood = "down"
         with pytest.raises(ProviderSilent):
             refunds.refund(desk.app, desk.payments()[0].id)
+    elif where == "in review":
+        desk.till.pay(order.id, 0.5)
+        desk.ask(order)
     else:
         waiting = {"update_id": 7, "chat_id": 501, "received_at": clock(), "not_before": clock(), "tries": 0}
         with desk.app.store.write() as tx:

@@ -99,3 +99,25 @@ def test_nobody_reaches_the_devices_of_others(owned, api, ivan, admin, clock):
     olga.tap(token)
     owned.pump()
     assert [each.device for each in peers(owned.app)] == ["phone"]
+
+
+@pytest.mark.parametrize("then", ["Remove", "New keys"])
+def test_another_name_during_a_move_leaves_no_key_behind(owned, ivan, serve, then):
+    """The old peer lives on until the new one is used: it is the same device, under every name."""
+    other = serve("de")
+    card(owned, ivan)
+    owned.press(ivan, "Server")
+    owned.press(ivan, "de")
+    owned.press(ivan, "Move")
+    assert len(peers(owned.app)) == 2
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    owned.say(ivan, "aaa")
+    assert {each.device for each in peers(owned.app)} == {"aaa"}
+    owned.clock.forward(seconds=30)
+    owned.say(ivan, "/status")
+    owned.press(ivan, "aaa")
+    owned.press(ivan, then)
+    owned.press(ivan, f"{then} now")
+    assert owned.node.fake.people() == [], "the old key is cut"
+    assert len(other.fake.people()) == (then == "New keys")

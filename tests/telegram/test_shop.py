@@ -204,7 +204,8 @@ def test_an_album_is_one_receipt_and_one_answer(store, ivan, admin):
     assert len(store.rows(Proof)) == 3
 
 
-def test_overdue_receipts_are_accepted_only_where_the_settings_let_and_as_many(store, ivan, clock):
+def test_overdue_receipts_are_accepted_only_where_the_settings_let_and_as_many(store, ivan, api, clock):
+    api.pictures["AgAC-big"] = b"a receipt"
     order_by(store, ivan, "Transfer")
     store.say(ivan, "", photo=PHOTO)
     clock.forward(hours=50)
@@ -244,9 +245,34 @@ def test_the_same_picture_in_another_file_is_noticed_and_never_accepted_unseen(s
     assert [each.state for each in store.rows(Order)] == [OrderState.FULFILLED, OrderState.PROOF]
 
 
-def test_a_receipt_that_cannot_be_read_is_decided_on_all_the_same(store, ivan, admin):
+@pytest.mark.parametrize(
+    "file", [None, {"file_size": 2 * 2**20}, {"file_path": "../../getMe"}, {"file_path": "a b"}, {"file_path": 7}]
+)
+def test_a_receipt_that_cannot_be_compared_waits_for_an_admin_and_for_nobody_else(store, ivan, admin, api, clock, file):
+    if file is not None:
+        api.pictures["AgAC-big"] = b"x"
+        api.do_getFile = lambda _params, _files: {"file_id": "a", "file_path": "photos/AgAC-big.jpg"} | file
+    limits = {"manual_accept_hours": 24, "manual_accept_most": (("EUR", 499),)}
+    store.bot.app = replace(store.bot.app, settings=replace(store.bot.app.settings, **limits))
     order_by(store, ivan, "Transfer")
     store.say(ivan, "", photo=PHOTO)
     assert [each.digest for each in store.rows(Proof)] == ["unreadable"]
-    store.press(admin, "Accept")
+    clock.forward(hours=50)
+    store.pump()
+    assert store.rows(Subscription) == [], "never unseen"
+    store.say(admin, "/accept 1")
     assert len(store.rows(Subscription)) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 200])
+def test_a_receipt_is_compared_once_telegram_is_well_again(store, ivan, api, clock, status):
+    api.pictures["AgAC-big"] = b"a receipt"
+    order_by(store, ivan, "Transfer")
+    api.fail("getFile", status, b"<html>" if status == 200 else {"ok": False, "error_code": status}, times=2)
+    store.say(ivan, "", photo=PHOTO)
+    assert [each.digest for each in store.rows(Proof)] == [None]
+    clock.forward(minutes=2)
+    store.pump()
+    clock.forward(minutes=2)
+    store.pump()
+    assert len(store.rows(Proof)[0].digest) == 64

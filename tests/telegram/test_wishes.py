@@ -137,3 +137,32 @@ def test_plans_are_called_as_in_the_persons_language(wished, ivan):
         assert title in wished.say(ivan, "/plans")
     with wished.app.store.read() as tx:
         assert tx.execute(models.plan.select()).first().titles == {"ru": "Месяц", "fa": "یک ماهه"}
+
+
+def test_asking_and_withdrawing_again_and_again_does_not_flood_the_admins(wished, ivan, admin, clock):
+    for _ in range(20):
+        clock.forward(seconds=20)
+        wished.press(ivan, "Withdraw") if "Withdraw" in " ".join(ivan.last.labels()) else None
+        wished.say(ivan, "/plans")
+        wished.press(ivan, "Month")
+        wished.press(ivan, "I want it")
+    assert sum("asks for" in each.text for each in admin.messages) == 10
+
+
+def test_a_gift_by_the_bot_is_taken_back_alone(wished, admin):
+    wished.press(admin, "Grant")
+    wished.say(admin, "/users tg501")
+    wished.press(admin, "tg501")
+    wished.press(admin, "+ 1 day")
+    with wished.app.store.read() as tx:
+        events = tx.execute(models.event.select().where(models.event.c.verb.startswith("subscription."))).all()
+    assert len({each.run_id for each in events}) == 2
+
+
+@pytest.mark.parametrize("kept", ["null", "{}", "{", '{"since": 7}', "yesterday"])
+def test_a_lock_that_makes_no_sense_locks_until_it_is_opened(wished, ivan, kept):
+    with wished.app.store.write() as tx:
+        tx.set_meta("bot_lockdown", kept)
+    assert "closed for now" in wished.say(ivan, "/start")
+    lockdown.unlock(wished.app)
+    assert "Your VPN" in wished.say(ivan, "/start")

@@ -150,15 +150,16 @@ def reconcile(
     """Compare our books with each provider's own list: book what is missing here, name what is missing there."""
     from vpnctl.actions.fleet.settle import settle
     from vpnctl.actions.sales import reconciling
-    from vpnctl.errors import DRIFT
+    from vpnctl.errors import DRIFT, PENDING
 
     front = current()
     found = reconciling.reconcile(front.app, provider or [], timedelta(days=days), dry_run=dry_run)
     settled = settle(front.app, found.node_ids) if found.node_ids else []
-    for line in found.unasked:
+    for line in (*found.unasked, *found.failed):
         front.say(f"note: {line}")
     if not found.rows:
         front.say(f"the books agree with {', '.join(found.asked) or 'nobody: no provider keeps a list'}")
     code = output.show_list(front, found.rows, ("provider", "what", "order", "user", "price", "external_id"))
     worst = [each.code for each in settled if each.code]
+    worst += [PENDING] if found.failed else []
     return max([code, *worst, DRIFT if found.rows and dry_run else 0])

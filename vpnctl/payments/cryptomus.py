@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from vpnctl.payments.interface import (
+    PAGES,
     Abilities,
     Bill,
     Callback,
@@ -93,7 +94,7 @@ class Cryptomus(Provider):
         found: list[Word] = []
         body = {"date_from": since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")}
         cursor = seen = ""
-        while True:
+        for _ in range(PAGES):
             page = self._ask(exchange, f"/payment/list{'?cursor=' + cursor if cursor else ''}", body).get("result")
             rows = page.get("items") if isinstance(page, dict) else None
             found += [_word(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
@@ -101,6 +102,7 @@ class Cryptomus(Provider):
             cursor = text(paging.get("nextCursor")) if isinstance(paging, dict) else ""
             if not cursor or cursor == seen or not re.fullmatch(r"[A-Za-z0-9_=-]{1,200}", cursor):
                 return [each for each in found if each.status in (MoneyStatus.PAID, MoneyStatus.REFUNDED)]
+        raise ProviderSilent(f"the list of {WHO} does not end")
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:  # noqa: ARG002 - the sign is in the body
         """See `Provider.heard`. The sign is over the body without it, as PHP writes JSON: `/` escaped, letters not."""

@@ -51,6 +51,10 @@ class MoneyStatus(StrEnum):
     """The provider knows of no such payment."""
 
 
+PAGES = 500
+"""Of a provider's list: one that has more does not end."""
+
+
 @dataclass(frozen=True)
 class Abilities:
     """What a provider can do. `currencies` None: any."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from vpnctl.errors import StateTrouble, adding
 from vpnctl.payments.interface import (
+    PAGES,
     Abilities,
     Bill,
     Callback,
@@ -107,7 +109,7 @@ class StripeCheckout(Provider):
             page = self._client(exchange).v1.checkout.sessions.list(
                 params={"created": {"gte": int(since.timestamp())}, "limit": 100, "status": "complete"}
             )
-            words = [_word(each.to_dict()) for each in page.auto_paging_iter()]
+            words = [_word(each.to_dict()) for each in islice(page.auto_paging_iter(), 100 * PAGES)]
         return [each for each in words if each.status in (MoneyStatus.PAID, MoneyStatus.REFUNDED)]
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:

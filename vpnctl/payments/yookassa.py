@@ -6,12 +6,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from vpnctl.errors import InvalidInput
 from vpnctl.payments.interface import (
+    PAGES,
     Abilities,
     Bill,
     Callback,
@@ -101,14 +102,16 @@ class YooKassa(Provider):
     def listed(self, since: datetime, exchange: Exchange) -> Sequence[Word]:
         """See `Provider.listed`."""
         found: list[Word] = []
-        query = {"created_at.gte": since.strftime("%Y-%m-%dT%H:%M:%S.000Z"), "status": "succeeded", "limit": "100"}
-        while True:
+        begins = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        query = {"created_at.gte": begins, "status": "succeeded", "limit": "100"}
+        for _ in range(PAGES):
             page = decoded(self._ask(exchange, "GET", f"/payments?{urlencode(query)}"), WHO)
             rows, cursor = page.get("items"), text(page.get("next_cursor"))
             found += [_word(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             if not cursor or query.get("cursor") == cursor:
                 return found
             query["cursor"] = cursor
+        raise ProviderSilent(f"the list of {WHO} does not end")
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:  # noqa: ARG002 - it signs nothing
         """See `Provider.heard`."""

@@ -25,14 +25,19 @@ def current(tx: Tx, now: datetime) -> Lock | None:
     kept = tx.meta(_NAME)
     if not kept:
         return None
-    said = json.loads(kept) if kept.startswith("{") else {"since": kept}  # up to schema 0010 it was the time alone
-    until = datetime.fromisoformat(said["until"]) if said.get("until") else None
-    held = Lock(datetime.fromisoformat(said["since"]), until, said.get("reason", ""))
-    return None if until is not None and until <= now else held
+    try:
+        said = json.loads(kept) if kept.startswith("{") else {"since": kept}  # up to schema 0010 it was the time alone
+        until = datetime.fromisoformat(said["until"]) if said.get("until") else None
+        held = Lock(datetime.fromisoformat(said["since"]), until, str(said.get("reason", "")))
+        return None if until is not None and until <= now else held
+    except (ValueError, LookupError, TypeError):
+        return Lock(now)  # somebody wrote something else there: locked is what is safe
 
 
-def keep(tx: Tx, lock: Lock | None) -> None:
-    """Set the lock, or none."""
+def keep(tx: Tx, lock: Lock | None) -> bool:
+    """Set the lock, or none; return whether there was one."""
+    before = bool(tx.meta(_NAME))
     said = {"since": lock.since.isoformat(), "reason": lock.reason} if lock else {}
     said |= {"until": lock.until.isoformat()} if lock and lock.until else {}
     tx.set_meta(_NAME, json.dumps(said) if said else "")
+    return before

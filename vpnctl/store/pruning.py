@@ -23,6 +23,7 @@ TABLES = (
     "request",
     "measurement",
     "webhook_event",
+    "prompt",
 )
 
 
@@ -53,5 +54,6 @@ def _old(table: str, now: datetime) -> tuple[Any, ...]:
         "request": (models.request.c.decided_at < now - NOTICES,),
         "measurement": (models.measurement.c.at < now - MEASUREMENTS,),
         "webhook_event": (models.webhook_event.c.handled_at < now - NOTICES,),
+        "prompt": (models.prompt.c.expires_at < now,),
     }
     return old[table]

@@ -51,8 +51,8 @@ def price(amount: int, currency: str, locale: str, persian: Persian) -> str:
     if currency == "XTR":
         return f"{digits(str(amount), locale, persian)} {STARS}"
     cldr = _cldr()[locale]
-    whole, part = divmod(amount, 10 ** money.digits(currency))
-    written = f"{whole:,}".replace(",", cldr["group"])
+    whole, part = divmod(abs(amount), 10 ** money.digits(currency))
+    written = f"{'-' if amount < 0 else ''}{whole:,}".replace(",", cldr["group"])
     written += f"{cldr['decimal']}{part:0{money.digits(currency)}d}" if part else ""
     written, sign = digits(written, locale, persian), cldr["signs"].get(currency, currency)
     if locale == "en":

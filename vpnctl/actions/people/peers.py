@@ -171,7 +171,7 @@ def change(app: App, text: str, device: str | None = None, options: Mapping[str,
     BadOption for one that is not a client's business, or does not fit the others.
     """
     with app.store.write() as tx:
-        owner, peer = find.peer(tx, text)
+        owner, (peer, *others) = find.generations(tx, text, everywhere=True)
         endpoint, _ = place(tx, peer)
         had = peer.options or {}
         unknown = [name for name, value in options.items() if value is None and name not in had]
@@ -187,6 +187,8 @@ def change(app: App, text: str, device: str | None = None, options: Mapping[str,
             new |= {"options": asked or None} if asked != had else {}
         if new:
             tx.update(Peer, models.peer.c.id == peer.id, **new)
+            for each in others if "device" in new else ():  # one that is being replaced is the same device still
+                tx.update(Peer, models.peer.c.id == each.id, device=new["device"])
             before, name = {key: getattr(peer, key) for key in new}, f"{owner.name}/{new.get('device', peer.device)}"
             events.record(tx, stamp(app), "peer.set", ("peer", peer.id, name), before, new)
         return OwnedPeer(owner, _again(tx, peer))

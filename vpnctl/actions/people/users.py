@@ -15,7 +15,7 @@ from vpnctl.actions.people.peers import revoke_rows
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.rules import grammar
-from vpnctl.rules.orders import OrderState
+from vpnctl.rules.orders import OrderState, PaymentState
 from vpnctl.store import events, find, models, outbox, trials
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
@@ -190,7 +190,14 @@ def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]
 
 def _refuse_open_money(tx: Tx, row: User) -> None:
     """Raise Conflict as long as money of theirs is on its way back, or waits in the bot's inbox to be booked."""
-    order, inbox = models.order.c, models.inbox.c
+    order, payment, inbox = models.order.c, models.payment.c, models.inbox.c
+    open_ = payment.state.in_((PaymentState.REFUNDING, PaymentState.REVIEW))
+    theirs = (
+        sa.select(payment.id).join(models.order, order.id == payment.order_id).where(order.user_id == row.id, open_)
+    )
+    waits = tx.execute(theirs).scalar()
+    if waits is not None:
+        raise Conflict(f"a payment of {row.name} is not settled", f"vpnctl payment show {waits[:8]}")
     back = tx.execute(
         sa.select(order.number).where(order.user_id == row.id, order.state == OrderState.REFUNDING)
     ).scalar()
@@ -232,6 +239,7 @@ def _erase_talk(tx: Tx, row: User) -> None:
     if row.telegram_id is not None:
         tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
         tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))
+        tx.execute(sa.delete(models.prompt).where(models.prompt.c.telegram_id == row.telegram_id))
         tx.execute(sa.delete(models.applicant).where(models.applicant.c.telegram_id == row.telegram_id))
 
 

@@ -20,6 +20,7 @@ from vpnctl.actions.talk import alerts
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
 from vpnctl.payments.interface import MoneyStatus, Word
+from vpnctl.rules import money
 from vpnctl.rules.grammar import clean
 from vpnctl.rules.orders import EDGES, OPEN, Charge, Fit, OrderState, PaymentState, fit
 from vpnctl.rules.translation import mark
@@ -45,6 +46,8 @@ class Booked:
 
 def book(app: App, provider: str, word: Word) -> Booked:
     """Book what a provider says of a payment. The same word again changes nothing."""
+    if word.amount is not None and not 0 <= word.amount <= 10 * money.MOST:
+        word = replace(word, amount=None)  # no sum of money: a person must look at it
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
         order = _order_of(tx, provider, word)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -14,42 +16,62 @@ from vpnctl.rules.exchange import HttpCall
 from vpnctl.store import models, outbox
 from vpnctl.store.buying_rows import Order, Proof
 
-BATCH = 20
+BATCH, LARGEST = 20, 1024 * 1024
+"""Pictures a round, and bytes of one: Telegram's own are smaller."""
+PATIENCE, PAUSE = timedelta(days=1), timedelta(minutes=1)
+"""How long a digest is tried for, and how long nobody asks once Telegram was in trouble."""
 UNREADABLE = "unreadable"
 """In place of a digest: Telegram does not give the file, or it is larger than pictures are."""
+_PAUSED = "copies_paused"
+"""In meta: until when nobody asks."""
 _table = models.proof.c
-_PATH, _REFUSED = "file_path", 400
+_PATH = re.compile(r"[A-Za-z0-9_./-]{1,200}")
+_OK, _REFUSED = 200, 400
 
 
 def work(app: App) -> Round:
     """Take the digests of pictures that came, and tell admins of copies. Telegram is asked outside of a transaction."""
-    done = Round()
+    done, now = Round(), app.clock()
     if not app.settings.bot_token:
         return done
     with app.store.read() as tx:
-        rows = tx.all(Proof, _table.file_id.is_not(None), _table.digest.is_(None), limit=BATCH)
+        open_ = (_table.file_id.is_not(None), _table.digest.is_(None))
+        rows = tx.all(Proof, *open_, order=_table.created_at.desc(), limit=BATCH)
+        paused = tx.meta(_PAUSED)
+    if not rows or (paused and timedelta() < now.fromisoformat(paused) - now <= PAUSE):
+        return done
     for row in rows:
         try:
-            digest = _digest(app, row.file_id or "")
-        except OSError:  # nobody answers: the next round asks again
-            return done
-        _note(app, row, digest)
-        done.counts["receipts compared"] += 1
+            _note(app, row, _digest(app, row.file_id or ""))
+            done.counts["receipts compared"] += 1
+        except OSError:
+            if row.created_at <= now - PATIENCE:
+                _note(app, row, UNREADABLE)
+            with app.store.write() as tx:
+                tx.set_meta(_PAUSED, (now + PAUSE).isoformat())
     return done
 
 
 def _digest(app: App, file_id: str) -> str:
+    """Return the digest of a file, or UNREADABLE. Raises OSError where it may be had later."""
     root, token = app.settings.telegram_api_url, app.settings.bot_token.reveal()
     headers, body = {"Content-Type": "application/json"}, json.dumps({"file_id": file_id}).encode()
     answer = app.exchange(HttpCall("POST", f"{root}/bot{token}/getFile", headers, body))
     try:
-        path = json.loads(answer.body)["result"][_PATH]
-    except (ValueError, LookupError, TypeError):
-        if answer.status < 500:  # noqa: PLR2004 - Telegram itself is in trouble
-            return UNREADABLE
-        raise OSError("no whole answer") from None
+        said = json.loads(answer.body)
+        found = said["result"] if said["ok"] is True else {}
+        path, size = found.get("file_path"), found.get("file_size")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise OSError("no answer of Telegram") from None
+    if said["ok"] is not True and answer.status != _REFUSED:
+        raise OSError("Telegram is in trouble")
+    large = isinstance(size, int) and size > LARGEST
+    if large or not isinstance(path, str) or not _PATH.fullmatch(path) or ".." in path:
+        return UNREADABLE
     file = app.exchange(HttpCall("GET", f"{root}/file/bot{token}/{path}", {}, None))
-    return hashlib.sha256(file.body).hexdigest() if file.status < _REFUSED else UNREADABLE
+    if file.status != _OK or not file.body:
+        raise OSError("Telegram is in trouble")
+    return hashlib.sha256(file.body).hexdigest()
 
 
 def _note(app: App, row: Proof, digest: str) -> None:
@@ -63,8 +85,9 @@ def _note(app: App, row: Proof, digest: str) -> None:
             outbox.enqueue(tx, alerts.admins(app, "proof_copy", row.id, "", details), app.clock())
 
 
-def copied() -> sa.Select[tuple[str]]:
-    """Return the ids of orders with a receipt that was sent for another order too."""
+def unproven() -> sa.Select[tuple[str]]:
+    """Return the ids of orders with a picture that was sent for another order too, or that nobody could compare."""
     other = models.proof.alias()
-    same = (other.c.digest == _table.digest, other.c.order_id != _table.order_id, _table.digest != UNREADABLE)
-    return sa.select(_table.order_id).where(sa.exists().where(*same))
+    same = (other.c.digest == _table.digest, other.c.order_id != _table.order_id)
+    unread = sa.and_(_table.file_id.is_not(None), sa.or_(_table.digest.is_(None), _table.digest == UNREADABLE))
+    return sa.select(_table.order_id).where(sa.or_(unread, sa.exists().where(*same)))

@@ -9,7 +9,7 @@ from vpnctl.actions.sales.booking import Booked
 from vpnctl.app import App
 from vpnctl.errors import Conflict
 from vpnctl.payments.interface import MoneyStatus, Word
-from vpnctl.rules.orders import EDGES, OrderState, PaymentState
+from vpnctl.rules.orders import EDGES, Fit, OrderState, PaymentState, fit
 from vpnctl.store import models
 from vpnctl.store.buying_rows import Order, Payment
 from vpnctl.store.engine import Tx
@@ -29,7 +29,7 @@ def accept(app: App, number: int, payment: str = "") -> Booked:
         order = orders.by_number(tx, number)
         if OrderState.PAID not in EDGES[OrderState(order.state)]:
             raise Conflict(f"order {number} is {order.state}{_by(order)}", f"vpnctl order show {number}")
-        waiting = [_meant(tx, payment)] if payment else _waiting(tx, order)
+        waiting = [_meant(tx, inside, order, payment)] if payment else _waiting(tx, order)
         if waiting:
             came = waiting[0]
         elif order.provider == orders.MANUAL:
@@ -49,10 +49,19 @@ def _waiting(tx: Tx, order: Order) -> list[Payment]:
     return tx.all(Payment, _payment.order_id == order.id, _payment.state == PaymentState.REVIEW)
 
 
-def _meant(tx: Tx, payment: str) -> Payment:
+def _meant(tx: Tx, app: App, order: Order, payment: str) -> Payment:
+    """Return a payment that is to be taken for an order; the one that it came for, if any, waits no more."""
     row = refunds.named(tx, payment)
     if row.state not in (PaymentState.ORPHAN, PaymentState.REVIEW):
         raise Conflict(f"payment {row.id[:8]} is {row.state}", "vpnctl payment list --state orphan --state review")
+    fits = fit((order.amount, order.currency), (row.amount, row.currency))
+    if fits not in (Fit.EXACT, Fit.OVER):
+        what = "is less than the price" if fits is Fit.SHORT else f"is in {row.currency}, the order in {order.currency}"
+        raise Conflict(f"payment {row.id[:8]} {what}", f"vpnctl payment refund {row.id[:8]}")
+    before = tx.one(Order, models.order.c.id == row.order_id) if row.order_id not in (None, order.id) else None
+    if before is not None and before.state == OrderState.REVIEW and len(_waiting(tx, before)) == 1:
+        reason = f"its money was taken for order {order.number}"
+        orders.to(tx, app, before, OrderState.REFUSED, decided_by=app.actor, reason=reason)
     return row
 
 

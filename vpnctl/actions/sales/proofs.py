@@ -146,7 +146,7 @@ def _overdue(app: App) -> list[Order]:
     with app.store.read() as tx:
         lately = tx.all(Order, _order.decided_by == AUTO, _order.paid_at > now - timedelta(days=1))
         late = _order.changed_at <= now - timedelta(hours=hours)
-        old = (_order.state == OrderState.PROOF, late, _order.id.not_in(copies.copied()))
+        old = (_order.state == OrderState.PROOF, late, _order.id.not_in(copies.unproven()))
         waiting = tx.all(Order, *old, order=_order.changed_at)
     people, chosen = {each.user_id for each in lately}, list[Order]()
     for order in waiting:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from vpnctl.actions.sales import booking
+from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError
+from vpnctl.errors import VpnctlError, bug
 from vpnctl.payments import offered, provider
 from vpnctl.payments.interface import MoneyStatus, Provider, Word
 from vpnctl.reports.books import priced
+from vpnctl.rules.grammar import clean
 from vpnctl.rules.orders import PaymentState
 from vpnctl.store import models, outbox
 from vpnctl.store.buying_rows import Order, Payment
@@ -51,11 +52,13 @@ class Compared:
     rows: list[Difference] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """What could not be compared or booked, a line each."""
     node_ids: list[str] = field(default_factory=list)
 
 
-EACH, BACK = timedelta(hours=20), timedelta(days=3)
-"""How often the books are compared without being asked, and how far back."""
+EACH, SOON, BACK = timedelta(hours=20), timedelta(hours=1), timedelta(days=3)
+"""How often the books are compared without being asked, when again after a trouble, and how far back."""
 _LAST = "books_compared"
 """In meta: when that was."""
 
@@ -65,22 +68,24 @@ def work(app: App) -> Round:
     done, now = Round(), app.clock()
     with app.store.read() as tx:
         last = tx.meta(_LAST)
-    if last and timedelta() <= now - now.fromisoformat(last) < EACH:
+    if (last and timedelta() <= now - now.fromisoformat(last) < EACH) or checkout.doubtful(app):
         return done
-    with app.store.write() as tx:
-        tx.set_meta(_LAST, now.isoformat())
     found = reconcile(app, [], BACK, dry_run=False)
     done.node_ids.update(found.node_ids)
-    done.counts["found by comparing"] += sum(each.what != UNKNOWN_THERE for each in found.rows)
-    odd = Counter(each.provider for each in found.rows if each.what == UNKNOWN_THERE)
+    done.troubles += found.failed
+    done.counts["found by comparing"] += sum(each.what not in _ODD for each in found.rows)
+    odd = Counter(each.provider for each in found.rows if each.what in _ODD)
     with app.store.write() as tx:
+        tx.set_meta(_LAST, (now - EACH + SOON if found.failed else now).isoformat())
         for name, count in odd.items():
             details = {"provider": name, "count": count}
             outbox.enqueue(tx, alerts.admins(app, "books_differ", name, f"{now:%Y-%m-%d}", details), now)
     return done
 
 
-UNKNOWN_THERE = "access, without a payment there"
+UNKNOWN_THERE, OTHER_AMOUNT = "access, without a payment there", "another amount"
+_ODD = (UNKNOWN_THERE, OTHER_AMOUNT)
+"""What comparing alone cannot put right: admins hear of it."""
 
 
 def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool) -> Compared:
@@ -95,12 +100,15 @@ def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool)
             continue
         try:
             words = taker.listed(app.clock() - back, app.exchange)
-        except VpnctlError as error:
-            found.unasked.append(error.what)
-            continue
-        found.asked.append(taker.title)
-        _compare(app, taker, words, back, found, dry_run=dry_run)
+            _compare(app, taker, words, back, found, dry_run=dry_run)
+            found.asked.append(taker.title)
+        except Exception as error:  # noqa: BLE001 - one provider must not keep the others from being compared
+            found.failed.append(_said(error))
     return found
+
+
+def _said(error: Exception) -> str:
+    return error.what if isinstance(error, VpnctlError) else bug(error)
 
 
 def _compare(
@@ -118,8 +126,8 @@ def _compare(
         if what:
             try:
                 found.node_ids += _book(app, taker, word)
-            except VpnctlError as error:  # the others are booked all the same
-                found.unasked.append(f"{taker.title}: {word.external_id}: {error.what}")
+            except Exception as error:  # noqa: BLE001 - the others are booked all the same
+                found.failed.append(f"{taker.title}: {clean(word.external_id, 60)}: {_said(error)}")
 
 
 def _book(app: App, taker: Provider, word: Word) -> Sequence[str]:
@@ -128,8 +136,6 @@ def _book(app: App, taker: Provider, word: Word) -> Sequence[str]:
         with app.store.read() as tx:
             order = tx.one(Order, _order.provider == taker.name, _order.external_id == word.checkout_id)
         if order is not None:
-            from vpnctl.actions.sales import checkout
-
             with app.store.read() as tx:
                 told = checkout.bill(app, tx, order)
             return booking.book(app, taker.name, taker.look(told, app.exchange)).node_ids
@@ -142,7 +148,7 @@ def _what(word: Word, known: Payment | None) -> str:
         return "given back there" if known is not None and known.state != PaymentState.REFUNDED else ""
     if known is None or known.state == PaymentState.FAILED:
         return "paid, without access"
-    return "another amount" if word.amount is not None and word.amount != known.amount else ""
+    return OTHER_AMOUNT if word.amount is not None and word.amount != known.amount else ""
 
 
 def _row(tx: Tx, name: str, word: Word, what: str) -> Difference:

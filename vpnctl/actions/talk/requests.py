@@ -79,6 +79,9 @@ def _ask(tx: Tx, app: App, user: User, kind: str, details: dict[str, Any]) -> No
         return
     if len(waiting) >= OPEN:
         raise WaitsAlready("enough requests wait already")
+    lately = (_table.user_id == user.id, _table.created_at > app.clock() - timedelta(hours=1))
+    if len(tx.all(Request, *lately, limit=HOURLY)) >= HOURLY:  # withdrawn ones too: each was told to the admins
+        raise TooOften(f"{HOURLY} requests an hour are enough")
     row = Request(id=str(uuid.uuid4()), user_id=user.id, kind=kind, details=details, created_at=app.clock())
     tx.insert(row)
     events.record(tx, stamp(app), "request.ask", ("request", row.id, user.name), None, {"kind": kind, **details})

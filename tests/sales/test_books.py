@@ -215,3 +215,11 @@ def test_nobody_is_erased_while_money_of_theirs_is_underway(desk, clock, where):
     with pytest.raises(Conflict):
         users.remove(desk.app, "ann", erase=True)
     assert users.remove(desk.app, "ann").made.name == "ann", "to be removed, they need not be forgotten"
+
+
+def test_the_money_of_another_shop_in_the_same_account_is_left_alone_unless_asked(desk):
+    for number in range(3):
+        desk.till.make("yookassa", "somebody-elses", "1.00", "RUB", f"once-{number}").state = "paid"
+    reconciling.work(desk.app)
+    assert desk.payments() == []
+    assert len(reconcile(desk, dry_run=True).rows) == 3

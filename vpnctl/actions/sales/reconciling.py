@@ -70,7 +70,7 @@ def work(app: App) -> Round:
         last = tx.meta(_LAST)
     if (last and timedelta() <= now - now.fromisoformat(last) < EACH) or checkout.doubtful(app):
         return done
-    found = reconcile(app, [], BACK, dry_run=False)
+    found = reconcile(app, [], BACK, dry_run=False, ours=True)
     done.node_ids.update(found.node_ids)
     done.troubles += found.failed
     done.counts["found by comparing"] += sum(each.what not in _ODD for each in found.rows)
@@ -88,8 +88,10 @@ _ODD = (UNKNOWN_THERE, OTHER_AMOUNT)
 """What comparing alone cannot put right: admins hear of it."""
 
 
-def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool) -> Compared:
+def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool, ours: bool = False) -> Compared:
     """Compare the last while with the lists of these providers, or of all; book what is missing unless `dry_run`.
+
+    `ours`: leave out what names no order of ours; another shop may have the same account.
 
     A provider that does not answer is named, and nothing is concluded from it.
     """
@@ -100,11 +102,22 @@ def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool)
             continue
         try:
             words = taker.listed(app.clock() - back, app.exchange)
+            words = _ours(app, taker, words) if ours else words
             _compare(app, taker, words, back, found, dry_run=dry_run)
             found.asked.append(taker.title)
         except Exception as error:  # noqa: BLE001 - one provider must not keep the others from being compared
             found.failed.append(_said(error))
     return found
+
+
+def _ours(app: App, taker: Provider, words: Sequence[Word]) -> list[Word]:
+    with app.store.read() as tx:
+        return [each for each in words if _order_of(tx, taker.name, each) is not None]
+
+
+def _order_of(tx: Tx, name: str, word: Word) -> Order | None:
+    by_id = tx.one(Order, _order.id == word.order_id) if word.order_id else None
+    return by_id or tx.one(Order, _order.provider == name, _order.external_id == word.checkout_id)
 
 
 def _said(error: Exception) -> str:
@@ -152,9 +165,7 @@ def _what(word: Word, known: Payment | None) -> str:
 
 
 def _row(tx: Tx, name: str, word: Word, what: str) -> Difference:
-    by_id = tx.one(Order, _order.id == word.order_id) if word.order_id else None
-    order = by_id or tx.one(Order, _order.provider == name, _order.external_id == word.checkout_id)
-    number, user = _whose(tx, order)
+    number, user = _whose(tx, _order_of(tx, name, word))
     return Difference(name, what, number, user, word.amount, word.currency, word.external_id)
 
 

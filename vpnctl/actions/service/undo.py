@@ -127,7 +127,8 @@ def _period(app: App, event: EventView, *, alone: bool = False) -> Sequence[str]
         if row.payment is not None:
             raise Conflict("it was paid for", f"vpnctl subscription cancel {user.name}")
         _untouched(tx, event, "subscription.cancel")
-        newer = [_event.subject == user.name, _event.verb.startswith("subscription.")]
+        theirs = sa.select(models.subscription.c.id).where(models.subscription.c.user_id == user.id)
+        newer = [_event.subject_id.in_(theirs), _event.verb.startswith("subscription.")]
         newer += [] if alone else [_event.run_id != event.run_id]
         later = tx.execute(sa.select(_event.verb).where(*newer, _event.seq > event.seq)).first()
         if later is not None:

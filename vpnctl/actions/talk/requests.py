@@ -170,7 +170,8 @@ def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None
             raise Conflict("only a plan is paid for", "leave --paid out")
         decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": granted}
         if not tx.update(Request, _table.id == row.id, _table.decided_at.is_(None), **decision):
-            word = "granted" if row.granted else "refused"
+            own = row.decided_by == f"bot:{user.telegram_id}"
+            word = "granted" if row.granted else "withdrawn" if own else "refused"
             raise Conflict(f"it was {word} already, by {row.decided_by}", "vpnctl request list --all")
         verb = "request.grant" if granted else "request.refuse"
         events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})

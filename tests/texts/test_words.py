@@ -172,7 +172,7 @@ def test_persian_texts_may_have_latin_digits_and_the_gregorian_calendar():
 
 def test_devices_that_the_bot_named_are_called_by_their_kind():
     assert [Words(each).device("phone-2") for each in LOCALES] == ["phone-2", "Телефон 2", "گوشی ۲"]
-    assert Words("ru").say("new keys for {device}", device="tv") == "новые ключи для Телевизор"
+    assert Words("ru").say("new keys for {device}", device="tv") == "новые ключи для устройства «Телевизор»"
     assert Words("ru").device("mum-phone") == "mum-phone"
 
 

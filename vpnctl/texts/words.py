@@ -87,8 +87,8 @@ class Words:
         return self._filled(_catalogue(self.locale).ngettext(one, other, number), {"n": number, **values})
 
     def listed(self, parts: Sequence[Said]) -> Said:
-        """Return texts as a list with commas."""
-        return Said(", ".join(parts))
+        """Return texts as a list with the language's commas."""
+        return Said(("، " if self.locale == "fa" else ", ").join(parts))
 
     def _filled(self, text: str, values: dict[str, Any]) -> Said:
         filled = text.format(**{key: self._value(key, value) for key, value in values.items()})

@@ -100,6 +100,7 @@ BUTTONS = {
     "approve": Route(people.approve, For.ADMIN),
     "reject": Route(people.reject, For.ADMIN),
     "extend": Route(people.extend, For.ADMIN),
+    "history": Route(people.history, For.ADMIN),
     "ungive": Route(people.ungive, For.ADMIN),
     "lock": Route(operations.lock, For.ADMIN),
     "give": Route(people.give, For.ADMIN),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.context import PAGE, Context, rows
+from bot.handlers import shop
 from bot.screen import Rows, Screen, grid, label, lines
 from vpnctl.actions.people import applicants, invites, users
 from vpnctl.actions.sales import methods, plans, subscriptions
@@ -75,6 +76,19 @@ def card(ctx: Context, *more: Choice) -> Screen:
     return Screen(text, rows(*_can(ctx, each, row.id), more, ctx.back("users")))
 
 
+def history(ctx: Context) -> Screen:
+    """Show what somebody ordered, the newest first."""
+    row = _by_id(ctx)
+    found = methods.history(ctx.tx, row, PAGE)
+    told = [lines(shop.said(ctx.words, each), _why(ctx, each.reason)) for each in found]
+    text = lines(ctx.words.say("<b>Orders</b> of {name}", name=row.name), *(told or [ctx.words.say("None yet.")]))
+    return Screen(text, (ctx.back("user", id=row.id),))
+
+
+def _why(ctx: Context, reason: str | None) -> str:
+    return ctx.words.say("Reason: {reason}", reason=ctx.words.translated(reason)) if reason else ""
+
+
 def _chat(ctx: Context, each: UserView) -> str:
     """Return the person's Telegram id, which a tap opens a chat of where they let it."""
     if not each.telegram_id:
@@ -98,7 +112,11 @@ def _can(ctx: Context, each: UserView, user_id: str) -> list[list[Choice]]:
         ]
     )
     sell = [ctx.choice("💳 Give a plan", "give", id=each.id)] if mine.on_sale(ctx.tx) else []
-    return [more, sell, [ctx.choice("⛔ Suspend", "suspend", id=each.id)]]
+    return [
+        more,
+        sell,
+        [ctx.choice("🧾 Orders", "history", id=each.id), ctx.choice("⛔ Suspend", "suspend", id=each.id)],
+    ]
 
 
 def approve(ctx: Context) -> Screen:

@@ -276,3 +276,15 @@ def test_a_receipt_is_compared_once_telegram_is_well_again(store, ivan, api, clo
     clock.forward(minutes=2)
     store.pump()
     assert len(store.rows(Proof)[0].digest) == 64
+
+
+def test_an_admin_sees_what_a_person_ordered_before(store, ivan, admin):
+    order_by(store, ivan, "Stars")
+    store.pay(ivan)
+    order_by(store, ivan, "YooKassa")
+    store.press(ivan, "Give up")
+    store.say(admin, "/users tg501")
+    store.press(admin, "tg501")
+    assert "Paid: 1" in admin.last.text
+    text = store.press(admin, "Orders")
+    assert text.index("Order 2: One month") < text.index("Order 1: One month")

@@ -49,6 +49,12 @@ def paid(tx: Tx, user: User) -> int:
     return tx.execute(bought).scalar() or 0
 
 
+def history(tx: Tx, user: User, limit: int) -> list[Order]:
+    """Return what somebody ordered, the newest first."""
+    table = models.order.c
+    return tx.all(Order, table.user_id == user.id, order=table.number.desc(), limit=limit)
+
+
 def order_of(tx: Tx, user: User, order_id: str) -> Order | None:
     """Return an order of somebody, None where it is somebody else's."""
     return tx.one(Order, models.order.c.id == order_id, models.order.c.user_id == user.id)

@@ -90,7 +90,7 @@ def _closed(ctx: Context, held: Lock) -> Screen:
 
 def _shown(ctx: Context, said: Incoming) -> tuple[Screen, Context]:
     route: Route | None
-    if said.button or said.command:
+    if said.button or said.command or said.attached is not None:
         prompts.drop(ctx.tx, ctx.sender)
     if said.button:
         press, button = buttons.press(ctx.tx, said.button, ctx.sender, ctx.now)

@@ -117,7 +117,7 @@ def _contact(text: str) -> str:
     """Return a page that opens a chat with an admin: Telegram's own for a name."""
     if re.fullmatch(r"@[A-Za-z][A-Za-z0-9_]{3,31}", text):
         return f"https://t.me/{text[1:]}"
-    if text and not re.fullmatch(r"https://[^\s@]{4,200}", text, re.ASCII):
+    if text and not re.fullmatch(r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:[:/?#][^\s@]{0,200})?", text, re.ASCII):
         raise InvalidInput("expected @NAME of Telegram or a URL with https://")
     return text
 

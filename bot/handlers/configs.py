@@ -133,7 +133,11 @@ def renewed(ctx: Context) -> Screen:
     found = mine.device(ctx.tx, ctx.now, ctx.person, ctx.args["id"])
     if found is None:
         return gone(ctx)
-    return _wanted(ctx, requests.want(ctx.app, ctx.person, requests.REGEN, {"device": found.device}), found.device)
+    return _wanted(
+        ctx,
+        requests.want(ctx.app, ctx.person, requests.REGEN, {"device": found.device, "peer": found.id}),
+        found.device,
+    )
 
 
 def server(ctx: Context) -> Screen:
@@ -191,5 +195,5 @@ def moved(ctx: Context) -> Screen:
     node = ctx.args["node"]
     if found is None or all(each.name != node for each in mine.servers(ctx.tx, ctx.now, ctx.person)):
         return gone(ctx)
-    wish = {"device": found.device, "node": node}
+    wish = {"device": found.device, "peer": found.id, "node": node}
     return _wanted(ctx, requests.want(ctx.app, ctx.person, requests.MOVE, wish), found.device)

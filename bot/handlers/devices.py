@@ -9,7 +9,7 @@ from bot.handlers import configs
 from bot.screen import Rows, Screen, grid, label, lines
 from vpnctl.actions.people import peers
 from vpnctl.actions.talk import prompts
-from vpnctl.errors import InvalidInput
+from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.reports import mine
 from vpnctl.reports.devices import PeerView
 from vpnctl.rules import grammar
@@ -81,9 +81,12 @@ def renamed(ctx: Context) -> Screen:
         return configs.gone(ctx)
     try:
         name = grammar.name(ctx.text.strip().lower().replace(" ", "-"), "device name")
+        peers.change(ctx.app, f"{ctx.person.name}/{found.device}", name)
     except InvalidInput:
         return rename(ctx)
-    peers.change(ctx.app, f"{ctx.person.name}/{found.device}", name)
+    except Conflict:
+        again = rename(ctx)
+        return Screen(lines(ctx.words.say("That name is taken."), again.text), again.rows)
     told = ctx.words.say("It is called <b>{device}</b> now. Its config goes on working.", device=name)
     shown = card(ctx)
     return Screen(lines(told, shown.text), shown.rows)

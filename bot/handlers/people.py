@@ -166,6 +166,7 @@ def ungive(ctx: Context) -> Screen:
     """Take back a period that was given a moment ago."""
     ctx.act("subscription.cancel", takes=True, user=_by_id(ctx).name)
     ctx.carry_out(undo.period(ctx.app, ctx.args["period"]))
+    requests.tell_end(ctx.app, _by_id(ctx))
     return card(ctx)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -11,13 +11,14 @@ from tests.sales.conftest import CURRENCY
 from vpnctl.actions.fleet import clock as clocks
 from vpnctl.actions.people import users
 from vpnctl.actions.sales import booking, deciding, reconciling, refunds, reminders
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.payments import provider
 from vpnctl.payments.interface import MoneyStatus, ProviderSilent, Word
 from vpnctl.reports import business
 from vpnctl.rules.exchange import HttpAnswer
 from vpnctl.rules.orders import OrderState, PaymentState
 from vpnctl.store import models
+from vpnctl.texts import wording
 
 LISTING = ("yookassa", "cryptomus", "stripe", "zarinpal")
 
@@ -145,6 +146,76 @@ def test_a_payment_of_another_order_that_is_taken_ends_that_order(desk):
     assert desk.order(first).state == OrderState.REVIEW
     deciding.accept(desk.app, second.number, booked.payment.id[:8])
     assert (desk.order(first).state, desk.order(second).state) == (OrderState.REFUSED, OrderState.PAID)
+    assert [each.details["number"] for each in desk.told("order_refused")] == [first.number]
+
+
+def test_which_payment_is_taken_is_said_without_doubt(desk):
+    order = desk.place("yookassa")
+    booked = booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 39900, "RUB"))
+    with pytest.raises(InvalidInput):
+        deciding.accept(desk.app, order.number, booked.payment.id[:7])
+
+
+def test_an_orphan_that_was_taken_for_an_order_is_ours_when_books_are_compared(desk, clock):
+    sold = desk.till.make("yookassa", "lost", "399.00", "RUB", "once")
+    sold.state = "paid"
+    reconcile(desk)
+    order = desk.place("yookassa")
+    deciding.accept(desk.app, order.number, desk.payments()[0].id[:8])
+    reconciling.work(desk.app)
+    assert desk.told("books_differ") == []
+    sold.refunded = True
+    clock.forward(hours=21)
+    reconciling.work(desk.app)
+    assert [each.state for each in desk.payments()] == [PaymentState.REFUNDED]
+
+
+def test_another_amount_there_is_told_and_not_as_a_payment_that_is_missing(desk):
+    order = desk.place("yookassa")
+    desk.till.pay(order.id)
+    desk.ask(order)
+    desk.till.pay(order.id, 0.5)
+    reconciling.work(desk.app)
+    (told,) = {wording.text(each.kind, each.details, UTC) for each in desk.told("books_differ")}
+    assert told.startswith("⚠️ What is booked here differs from the list of yookassa: 1.")
+
+
+def test_money_that_bought_nothing_and_went_back_is_no_loss(desk, clock):
+    booked = booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 39900, "RUB"))
+    refunds.refund(desk.app, booked.payment.id, by_hand=True)
+    with desk.app.store.read() as tx:
+        (now,) = business.months(tx, clock(), 1)
+    assert (now.revenue, now.refunded) == ({}, {})
+
+
+def test_an_orphan_nags_for_a_week_and_no_longer(desk, clock):
+    booking.book(desk.app, "yookassa", Word(MoneyStatus.PAID, "k", "k", "", 100, "RUB"))
+    found = []
+    for _ in range(10):
+        clock.forward(days=1, minutes=1)
+        found.append(reminders.money(desk.app))
+    assert found == [1] * 6 + [0] * 4
+
+
+@pytest.mark.parametrize("name", ["cryptomus", "stripe"])
+def test_lists_of_others_that_do_not_end_are_a_trouble_too(desk, name, monkeypatch):
+    monkeypatch.setattr(f"vpnctl.payments.{name}.PAGES", 3)
+    pages = iter(range(10**6))
+
+    def exchange(_call):
+        number = next(pages)
+        if number > 500:
+            pytest.fail("it hangs")
+        if name == "cryptomus":
+            said = {"state": 0, "result": {"items": [], "paginate": {"nextCursor": f"c{number}"}}}
+        else:
+            row = {"object": "checkout.session", "amount_total": 1, "currency": "eur", "payment_status": "paid"}
+            rows = [row | {"id": f"cs_{number}_{each}", "status": "complete"} for each in range(100)]
+            said = {"object": "list", "data": rows, "has_more": True, "url": "/v1/checkout/sessions"}
+        return HttpAnswer(200, json.dumps(said).encode())
+
+    with pytest.raises(ProviderSilent, match="does not end"):
+        provider(name, desk.app.settings).listed(desk.app.clock(), exchange)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(100, "RUB"), (39900, "EUR")])

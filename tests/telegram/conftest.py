@@ -15,7 +15,7 @@ from tests.support.till import Till
 from tests.telegram import oracle
 from tests.telegram.server import NAME, PROVIDER, TOKEN, BotApi, Person
 from vpnctl.actions.fleet.settle import settle
-from vpnctl.actions.sales import callbacks, checkout, copies, proofs, refunds
+from vpnctl.actions.sales.rounds import rounds
 from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
 from vpnctl.actions.talk import delivery, updates
@@ -182,8 +182,8 @@ class Shop:
         """What threads would do: answer, ask providers, settle, send."""
         for _ in range(2):
             self.bot.pump()
-            for part in (callbacks.work, checkout.work, refunds.work, copies.work, proofs.work):
-                self.bot.nodes.update(part(self.bot.app).node_ids)
+            for done in rounds(self.bot.app):
+                self.bot.nodes.update(done.node_ids)
             self.bot.care()
 
     def say(self, person: Any, text: str, **more: Any) -> str:

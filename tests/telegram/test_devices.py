@@ -8,7 +8,7 @@ from tests.telegram.phone import connect
 from vpnctl.actions.people import users
 from vpnctl.store import models
 from vpnctl.store.rows import Peer
-from vpnctl.store.talk_rows import Prompt
+from vpnctl.store.talk_rows import Button, Prompt
 
 
 def peers(app):
@@ -68,12 +68,31 @@ def test_who_does_something_else_is_not_asked_for_a_name_any_more(owned, ivan, c
         assert tx.all(Prompt) == []
 
 
-def test_two_devices_do_not_share_a_name(owned, ivan):
+def test_a_name_that_is_taken_is_said_to_be_and_another_one_asked_for(owned, ivan):
     connect(owned, ivan, "Laptop")
     card(owned, ivan)
     owned.press(ivan, "Rename")
-    owned.say(ivan, "laptop")
-    assert sorted(each.device for each in peers(owned.app)) == ["laptop", "phone"]
+    assert "taken" in owned.say(ivan, "laptop")
+    owned.say(ivan, "mum-phone")
+    assert sorted(each.device for each in peers(owned.app)) == ["laptop", "mum-phone"]
+
+
+def test_a_picture_is_something_else_than_a_name(owned, ivan):
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    owned.say(ivan, "", photo=[{"file_id": "A1", "file_unique_id": "u1"}])
+    owned.say(ivan, "4711-2233-99")
+    assert [each.device for each in peers(owned.app)] == ["phone"]
+
+
+def test_the_old_tunnel_is_called_as_its_file_was(owned, ivan):
+    card(owned, ivan)
+    owned.press(ivan, "Rename")
+    owned.say(ivan, "abc")
+    owned.say(ivan, "/regen")
+    owned.press(ivan, "abc")
+    owned.press(ivan, "New keys now")
+    assert any("First delete the old tunnel tg501-phone in the app" in each.text for each in ivan.messages)
 
 
 def test_a_device_that_is_removed_is_cut_and_makes_room(owned, ivan):
@@ -90,12 +109,16 @@ def test_a_device_that_is_removed_is_cut_and_makes_room(owned, ivan):
     assert "What is it?" in owned.press(ivan, "New device")
 
 
-def test_nobody_reaches_the_devices_of_others(owned, api, ivan, admin, clock):
+@pytest.mark.parametrize("how", ["the button of another", "a button of their own"])
+def test_nobody_reaches_the_devices_of_others(owned, api, ivan, admin, how):
     olga = api.person(777, "Olga")
     owned.join(olga, admin)
     card(owned, ivan)
-    under = ivan.last
-    token = next(button["callback_data"] for row in under.rows for button in row if "Remove" in button["text"])
+    owned.press(ivan, "Remove")
+    token = next(button["callback_data"] for row in ivan.last.rows for button in row if "now" in button["text"])
+    if how == "a button of their own":
+        with owned.app.store.write() as tx:
+            tx.update(Button, models.button.c.id == token, owner=olga.number)
     olga.tap(token)
     owned.pump()
     assert [each.device for each in peers(owned.app)] == ["phone"]

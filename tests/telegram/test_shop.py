@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from vpnctl.actions.fleet import clock as clocks
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import lockdown
+from vpnctl.errors import Conflict
 from vpnctl.rules.orders import OrderState
 from vpnctl.store.buying_rows import Order, Payment, Proof
 from vpnctl.store.rows import Subscription
@@ -288,3 +290,45 @@ def test_an_admin_sees_what_a_person_ordered_before(store, ivan, admin):
     assert "Paid: 1" in admin.last.text
     text = store.press(admin, "Orders")
     assert text.index("Order 2: One month") < text.index("Order 1: One month")
+
+
+def test_a_clock_that_jumped_ahead_accepts_no_receipt_unseen(store, ivan, api, clock):
+    api.pictures["AgAC-big"] = b"a receipt"
+    limits = {"manual_accept_hours": 24, "manual_accept_most": (("EUR", 499),)}
+    store.bot.app = replace(store.bot.app, settings=replace(store.bot.app.settings, **limits))
+    clocks.note(store.bot.app)
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    clock.jump(days=2)
+    store.pump()
+    assert store.rows(Subscription) == []
+
+
+def test_telegram_in_trouble_is_asked_about_one_receipt_a_minute_and_not_about_all(store, ivan, second, api, clock):
+    order_by(store, ivan, "Transfer")
+    for number in range(5):
+        ivan.say("", photo=[{"file_id": f"A{number}", "file_unique_id": f"u{number}"}], media_group_id="g")
+    api.fail("getFile", 502, b"<html>", times=1000)
+    store.pump()
+    before = len(api.methods("getFile")) + 1000 - api.failures[-1].times
+    store.pump()
+    assert before == 1
+    assert 1000 - api.failures[-1].times == 1, "not again within a minute"
+
+
+def test_a_receipt_is_forgotten_only_once_it_can_be_told_from_a_copy(store, ivan, admin, api, clock):
+    api.pictures["AgAC-big"] = b"a receipt"
+    api.fail("getFile", 502, b"<html>", times=1)
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    store.press(admin, "Accept")
+    clock.forward(minutes=2)
+    store.pump()
+    assert [(each.file_id, len(each.digest)) for each in store.rows(Proof)] == [(None, 64)]
+
+
+def test_who_sent_a_receipt_is_not_erased_before_it_is_decided_on(store, ivan, api):
+    order_by(store, ivan, "Transfer")
+    store.say(ivan, "", photo=PHOTO)
+    with pytest.raises(Conflict, match="order 1 of tg501 is not settled"):
+        users.remove(store.bot.app, "tg501", erase=True)

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from tests.telegram.conftest import make_bot
+from tests.telegram.phone import connect
 from tests.telegram.test_journeys import offer
-from vpnctl.actions.people import users
+from vpnctl import jobs
+from vpnctl.actions.people import peers, users
 from vpnctl.actions.talk import lockdown
+from vpnctl.reports import asking
 from vpnctl.store import models
 from vpnctl.store.rows import Subscription
-from vpnctl.store.talk_rows import Request
 
 
 def rows(app, kind):
@@ -47,7 +49,8 @@ def test_a_wish_is_withdrawn_and_nobody_decides_on_it_any_more(wished, ivan, adm
     assert "Nothing" in wished.say(admin, "/pending")
     wished.press(admin, "Grant")
     assert rows(wished.app, Subscription) == []
-    assert [each.granted for each in rows(wished.app, Request)] == [False]
+    with wished.app.store.read() as tx:
+        assert [each.state for each in asking.requests(tx, decided=True)] == ["withdrawn"]
 
 
 def test_an_admin_reads_who_asks_and_what_it_costs(wished, admin):
@@ -166,3 +169,38 @@ def test_a_lock_that_makes_no_sense_locks_until_it_is_opened(wished, ivan, kept)
     assert "closed for now" in wished.say(ivan, "/start")
     lockdown.unlock(wished.app)
     assert "Your VPN" in wished.say(ivan, "/start")
+
+
+def test_an_emergency_is_not_braked(wished, admin, ivan):
+    for number in range(20):
+        users.add(wished.app, [f"u{number}"])
+        users.block(replace(wished.app, actor=f"bot:{admin.number}"), f"u{number}")
+    wished.say(admin, "/lockdown")
+    wished.press(admin, "Until opened")
+    assert "closed for now" in wished.say(ivan, "/start")
+
+
+def test_a_gift_is_undone_also_after_the_clock_did_its_part_and_the_person_is_told(wished, ivan, admin, clock):
+    wished.press(admin, "Grant")
+    wished.say(admin, "/users tg501")
+    wished.press(admin, "tg501")
+    wished.press(admin, "+ 7 days")
+    until = ivan.last.text
+    jobs.run(wished.app, "expire", jobs.Mode(force=True))
+    wished.press(admin, "Undo")
+    assert len([each for each in rows(wished.app, Subscription) if each.cancelled_at is None]) == 1
+    assert "now lasts until" in ivan.last.text
+    assert ivan.last.text != until
+
+
+def test_a_request_means_its_device_whatever_it_is_called_by_now(wished, api, ivan, admin):
+    wished.press(admin, "Grant")
+    connect(wished, ivan)
+    shop = make_bot(replace(wished.app, settings=replace(wished.app.settings, approve_configs=True)), api)
+    shop.say(ivan, "/regen")
+    shop.press(ivan, "phone")
+    shop.press(ivan, "New keys now")
+    peers.change(shop.app, "tg501/phone", "abc")
+    shop.press(admin, "Grant")
+    assert len(ivan.files("document")) == 2
+    assert ivan.files("document")[-1][0] == "tg501-abc.conf"

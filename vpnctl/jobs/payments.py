@@ -22,9 +22,10 @@ def run(app: App, mode: Mode) -> Report:
         with app.store.read() as tx:
             due = len(tx.all(Order, models.order.c.ask_at <= app.clock()))
         return Report("payments", 0, f"{due} orders would be asked about", {"due": due})
-    done = list(rounds(app))
-    node_ids = {node_id for each in done for node_id in each.node_ids}
-    settle(app, sorted(node_ids))
+    done = []
+    for each in rounds(app):  # what one part sold is served before the next one waits for somebody
+        settle(app, sorted(each.node_ids))
+        done.append(each)
     counts = sum((each.counts for each in done), Counter[str]())
     if counts["booked"]:
         checkout.work(app)

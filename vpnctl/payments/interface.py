@@ -51,7 +51,7 @@ class MoneyStatus(StrEnum):
     """The provider knows of no such payment."""
 
 
-PAGES = 500
+PAGES = 200
 """Of a provider's list: one that has more does not end."""
 
 

@@ -109,7 +109,9 @@ class StripeCheckout(Provider):
             page = self._client(exchange).v1.checkout.sessions.list(
                 params={"created": {"gte": int(since.timestamp())}, "limit": 100, "status": "complete"}
             )
-            words = [_word(each.to_dict()) for each in islice(page.auto_paging_iter(), 100 * PAGES)]
+            words = [_word(each.to_dict()) for each in islice(page.auto_paging_iter(), 100 * PAGES + 1)]
+        if len(words) > 100 * PAGES:
+            raise ProviderSilent(f"the list of {WHO} does not end")
         return [each for each in words if each.status in (MoneyStatus.PAID, MoneyStatus.REFUNDED)]
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Callback:

@@ -72,6 +72,12 @@ def told(tx: Tx, request_id: str) -> dict[str, Any]:
     return found[0].told if found else {"user": "?"}
 
 
+def _state(row: Any) -> str:
+    if row.decided_at is None:
+        return "waiting"
+    return "granted" if row.granted else "withdrawn" if "withdrawn" in row.details else "refused"
+
+
 def _listed(tx: Tx, where: list[Any], limit: int) -> list[RequestView]:
     query = (
         sa.select(models.request, _user.name.label("user_name"))
@@ -86,7 +92,7 @@ def _listed(tx: Tx, where: list[Any], limit: int) -> list[RequestView]:
             user=row.user_name,
             kind=row.kind,
             details=row.details,
-            state="waiting" if row.decided_at is None else "granted" if row.granted else "refused",
+            state=_state(row),
             created_at=row.created_at,
             decided_at=row.decided_at,
             decided_by=row.decided_by,

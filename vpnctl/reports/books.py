@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,11 @@ ODD = (_payment.state.in_((PaymentState.REVIEW, PaymentState.ORPHAN)),)
 """What waits for an admin: receipts, and money for which nobody got anything."""
 
 
-def waiting_since(tx: Tx) -> list[datetime]:
-    """Return since when each receipt and each payment waits for an admin."""
+def waiting_since(tx: Tx, now: datetime) -> list[datetime]:
+    """Return since when each receipt and payment waits for an admin; an orphan, maybe another shop's, counts a week."""
     found = tx.execute(sa.select(_order.changed_at).where(*PROOFS)).scalars().all()
-    return [*found, *tx.execute(sa.select(_payment.changed_at).where(*ODD)).scalars()]
+    ours = sa.or_(_payment.state == PaymentState.REVIEW, _payment.changed_at > now - timedelta(days=7))
+    return [*found, *tx.execute(sa.select(_payment.changed_at).where(*ODD, ours)).scalars()]
 
 
 def priced(shown: dict[str, Any]) -> dict[str, Any]:

@@ -81,8 +81,10 @@ def _month(tx: Tx, name: str, now: datetime, traffic: int) -> Month:
 
 def _refunded(tx: Tx, begins: datetime, ends: datetime) -> dict[str, int]:
     table = models.payment.c
+    bought = sa.select(_sub.payment).where(_sub.payment.is_not(None))  # other money was no revenue before either
     where = (table.state == PaymentState.REFUNDED, table.changed_at >= begins, table.changed_at < ends)
-    query = sa.select(table.currency, sa.func.sum(table.amount)).where(*where).group_by(table.currency)
+    query = sa.select(table.currency, sa.func.sum(table.amount)).where(*where, table.id.in_(bought))
+    query = query.group_by(table.currency)
     return {currency: int(total) for currency, total in tx.execute(query)}
 
 

@@ -34,10 +34,8 @@ def current(tx: Tx, now: datetime) -> Lock | None:
         return Lock(now)  # somebody wrote something else there: locked is what is safe
 
 
-def keep(tx: Tx, lock: Lock | None) -> bool:
-    """Set the lock, or none; return whether there was one."""
-    before = bool(tx.meta(_NAME))
+def keep(tx: Tx, lock: Lock | None) -> None:
+    """Set the lock, or none."""
     said = {"since": lock.since.isoformat(), "reason": lock.reason} if lock else {}
     said |= {"until": lock.until.isoformat()} if lock and lock.until else {}
     tx.set_meta(_NAME, json.dumps(said) if said else "")
-    return before

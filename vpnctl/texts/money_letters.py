@@ -80,7 +80,7 @@ def _waiting(details: dict[str, Any], zone: tzinfo, words: Words) -> Letter:
 
 
 def _books(details: dict[str, Any], _zone: tzinfo, words: Words) -> Letter:
-    told = words.say("⚠️ {provider} does not list what was booked here: {count}.", **details)
+    told = words.say("⚠️ What is booked here differs from the list of {provider}: {count}.", **details)
     return Letter(told + " " + words.say("On the operator's machine: vpnctl payment reconcile --dry-run"))
 
 

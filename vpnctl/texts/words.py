@@ -27,7 +27,7 @@ _COMMAND = re.compile(r"(?:sudo|vpnctl) [^\u0590-\u08ff\n]*")
 _SLASH = re.compile(r"(?<![\w/:<\u200e])/(?=[a-z_]+)(?!etc/)")
 """Of a command of the bot: alone, it would be shown at the wrong end of its word."""
 _HOUR, _DAY = 3600, 86400
-_IDENTIFIERS = frozenset(("number", "id", "telegram_id"))
+_IDENTIFIERS = frozenset(("number", "other", "id", "telegram_id"))
 """Values that people type and search for: they keep the digits that everybody has."""
 DEVICES = {
     "phone": mark("Phone"),

@@ -29,6 +29,11 @@ def jump(app: App) -> str:
         return tx.meta(_doubt()) or beyond(_newest(tx), app.clock().timestamp(), forward=True)
 
 
+def doubtful(app: App) -> bool:
+    """Return whether this machine's clock jumped since a job noted it: what it says now is not to be acted upon."""
+    return not unnoted(app) and bool(jump(app))
+
+
 def unnoted(app: App) -> bool:
     """Return whether no job of this machine ever noted the clock: then each node's own is asked as well."""
     with app.store.read() as tx:

@@ -198,11 +198,10 @@ def _refuse_open_money(tx: Tx, row: User) -> None:
     waits = tx.execute(theirs).scalar()
     if waits is not None:
         raise Conflict(f"a payment of {row.name} is not settled", f"vpnctl payment show {waits[:8]}")
-    back = tx.execute(
-        sa.select(order.number).where(order.user_id == row.id, order.state == OrderState.REFUNDING)
-    ).scalar()
-    if back is not None:
-        raise Conflict(f"money of order {back} is on its way back to {row.name}", f"vpnctl order show {back}")
+    undecided = (OrderState.REFUNDING, OrderState.PROOF, OrderState.REVIEW)
+    number = tx.execute(sa.select(order.number).where(order.user_id == row.id, order.state.in_(undecided))).scalar()
+    if number is not None:
+        raise Conflict(f"order {number} of {row.name} is not settled", f"vpnctl order show {number}")
     if row.telegram_id is not None:
         waits = sa.select(inbox.body).where(inbox.chat_id == row.telegram_id, inbox.handled_at.is_(None))
         if any(body and "successful_payment" in body.get("message", {}) for body in tx.execute(waits).scalars()):
@@ -237,6 +236,8 @@ def _erase_talk(tx: Tx, row: User) -> None:
     tx.execute(sa.update(models.payment).where(models.payment.c.order_id.in_(bought)).values(payer=None))
     _erase_books(tx, row, bought)
     if row.telegram_id is not None:
+        payer = models.payment.c.payer == str(row.telegram_id)
+        tx.execute(sa.update(models.payment).where(payer).values(payer=None))
         tx.execute(sa.delete(models.inbox).where(models.inbox.c.chat_id == row.telegram_id))
         tx.execute(sa.delete(models.button).where(models.button.c.owner == row.telegram_id))
         tx.execute(sa.delete(models.prompt).where(models.prompt.c.telegram_id == row.telegram_id))

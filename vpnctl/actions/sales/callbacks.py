@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
+from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.app import App
@@ -56,7 +57,7 @@ def work(app: App) -> Round:
     with app.store.read() as tx:
         waiting = (_table.handled_at.is_(None), _table.not_before <= app.clock())
         rows = tx.all(WebhookEvent, *waiting, order=_table.received_at, limit=BATCH)
-    if rows and checkout.doubtful(app):
+    if rows and clock.doubtful(app):
         return done
     for row in rows:
         if row.provider in done.silent:

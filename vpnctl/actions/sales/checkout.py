@@ -50,7 +50,7 @@ def work(app: App) -> Round:
     """Ask what is due to be asked, end orders whose time is over, and see which are served on every node."""
     done = Round()
     due = _due(app)
-    if due and doubtful(app):
+    if due and clock.doubtful(app):  # a period would begin at a wrong time
         return done
     for order in due:
         if order.provider in done.silent:
@@ -75,11 +75,6 @@ def work(app: App) -> Round:
     _expire(app, done)
     _fulfil(app, done)
     return done
-
-
-def doubtful(app: App) -> bool:
-    """Return whether this machine's clock jumped: a period that is booked by it would begin at a wrong time."""
-    return not clock.unnoted(app) and bool(clock.jump(app))
 
 
 def _due(app: App) -> list[Order]:

@@ -25,8 +25,8 @@ UNREADABLE = "unreadable"
 _PAUSED = "copies_paused"
 """In meta: until when nobody asks."""
 _table = models.proof.c
-_PATH = re.compile(r"[A-Za-z0-9_./-]{1,200}")
-_OK, _REFUSED = 200, 400
+_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,199}")
+_OK, _REFUSED, _BUSY, _TROUBLE = 200, 400, 429, 500
 
 
 def work(app: App) -> Round:
@@ -49,6 +49,7 @@ def work(app: App) -> Round:
                 _note(app, row, UNREADABLE)
             with app.store.write() as tx:
                 tx.set_meta(_PAUSED, (now + PAUSE).isoformat())
+            break
     return done
 
 
@@ -69,9 +70,9 @@ def _digest(app: App, file_id: str) -> str:
     if large or not isinstance(path, str) or not _PATH.fullmatch(path) or ".." in path:
         return UNREADABLE
     file = app.exchange(HttpCall("GET", f"{root}/file/bot{token}/{path}", {}, None))
-    if file.status != _OK or not file.body:
+    if file.status == _BUSY or file.status >= _TROUBLE:
         raise OSError("Telegram is in trouble")
-    return hashlib.sha256(file.body).hexdigest()
+    return hashlib.sha256(file.body).hexdigest() if file.status == _OK and file.body else UNREADABLE
 
 
 def _note(app: App, row: Proof, digest: str) -> None:

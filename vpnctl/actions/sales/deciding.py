@@ -7,7 +7,7 @@ from dataclasses import replace
 from vpnctl.actions.sales import booking, orders, refunds
 from vpnctl.actions.sales.booking import Booked
 from vpnctl.app import App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.payments.interface import MoneyStatus, Word
 from vpnctl.rules.orders import EDGES, Fit, OrderState, PaymentState, fit
 from vpnctl.store import models
@@ -16,6 +16,8 @@ from vpnctl.store.engine import Tx
 from vpnctl.texts.words import Words
 
 _payment = models.payment.c
+SHORTEST = 8
+"""Characters of a payment's id."""
 
 
 def accept(app: App, number: int, payment: str = "") -> Booked:
@@ -51,6 +53,8 @@ def _waiting(tx: Tx, order: Order) -> list[Payment]:
 
 def _meant(tx: Tx, app: App, order: Order, payment: str) -> Payment:
     """Return a payment that is to be taken for an order; the one that it came for, if any, waits no more."""
+    if len(payment) < SHORTEST:
+        raise InvalidInput("that is too short to be sure which payment it is", "8 characters of its id, or more")
     row = refunds.named(tx, payment)
     if row.state not in (PaymentState.ORPHAN, PaymentState.REVIEW):
         raise Conflict(f"payment {row.id[:8]} is {row.state}", "vpnctl payment list --state orphan --state review")
@@ -61,7 +65,8 @@ def _meant(tx: Tx, app: App, order: Order, payment: str) -> Payment:
     before = tx.one(Order, models.order.c.id == row.order_id) if row.order_id not in (None, order.id) else None
     if before is not None and before.state == OrderState.REVIEW and len(_waiting(tx, before)) == 1:
         reason = f"its money was taken for order {order.number}"
-        orders.to(tx, app, before, OrderState.REFUSED, decided_by=app.actor, reason=reason)
+        before = orders.to(tx, app, before, OrderState.REFUSED, decided_by=app.actor, reason=reason)
+        booking.tell(tx, app, before, "order_refused", reason="")
     return row
 
 

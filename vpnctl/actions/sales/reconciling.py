@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
+from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.talk import alerts
@@ -68,7 +71,7 @@ def work(app: App) -> Round:
     done, now = Round(), app.clock()
     with app.store.read() as tx:
         last = tx.meta(_LAST)
-    if (last and timedelta() <= now - now.fromisoformat(last) < EACH) or checkout.doubtful(app):
+    if (last and timedelta() <= now - now.fromisoformat(last) < EACH) or clock.doubtful(app):
         return done
     found = reconcile(app, [], BACK, dry_run=False, ours=True)
     done.node_ids.update(found.node_ids)
@@ -112,7 +115,8 @@ def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool,
 
 def _ours(app: App, taker: Provider, words: Sequence[Word]) -> list[Word]:
     with app.store.read() as tx:
-        return [each for each in words if _order_of(tx, taker.name, each) is not None]
+        known = set(tx.execute(sa.select(_payment.external_id).where(_payment.provider == taker.name)).scalars())
+        return [each for each in words if each.external_id in known or _order_of(tx, taker.name, each) is not None]
 
 
 def _order_of(tx: Tx, name: str, word: Word) -> Order | None:

@@ -125,7 +125,7 @@ def money(app: App, *, dry_run: bool = False) -> int:
     """Enqueue, once a day, that receipts or payments wait longer than `PATIENCE` for a decision; return how many."""
     now = app.clock()
     with app.store.write() as tx:
-        since = waiting_since(tx)
+        since = waiting_since(tx, now)
         late = [each for each in since if each <= now - PATIENCE]
         details = {"count": len(since), "since": _text(min(since))} if late else {}
         messages = alerts.admins(app, "money_waits", NIL, f"{now:%Y-%m-%d}", details) if late else []

@@ -24,6 +24,8 @@ from vpnctl.store.rows import Peer, Subscription, User
 from vpnctl.store.vault import NIL
 
 _event = models.event.c
+BY_PEOPLE = tuple(f"subscription.{verb}" for verb in ("grant", "extend", "buy", "upgrade", "cancel"))
+"""What somebody did to a person's access; the clock's own events change nothing of it."""
 SHORTEST = 8
 """Characters of a run's id; fewer might mean several."""
 
@@ -128,9 +130,9 @@ def _period(app: App, event: EventView, *, alone: bool = False) -> Sequence[str]
             raise Conflict("it was paid for", f"vpnctl subscription cancel {user.name}")
         _untouched(tx, event, "subscription.cancel")
         theirs = sa.select(models.subscription.c.id).where(models.subscription.c.user_id == user.id)
-        newer = [_event.subject_id.in_(theirs), _event.verb.startswith("subscription.")]
-        newer += [] if alone else [_event.run_id != event.run_id]
-        later = tx.execute(sa.select(_event.verb).where(*newer, _event.seq > event.seq)).first()
+        newer = (_event.subject_id.in_(theirs), _event.verb.in_(BY_PEOPLE), _event.seq > event.seq)
+        others = sa.true() if alone else _event.run_id != event.run_id
+        later = tx.execute(sa.select(_event.verb).where(*newer, others)).first()
         if later is not None:
             raise Overtaken(f"{later.verb} came after it", f"vpnctl subscription list --user {user.name}")
         unlimited = bool((event.before or {}).get("unlimited"))

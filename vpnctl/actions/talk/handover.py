@@ -52,10 +52,13 @@ def send(tx: Tx, app: App, issued: Sequence[Issued]) -> None:
 
 def _old(tx: Tx, each: Issued) -> str:
     """Return the name of the tunnel that this config takes the place of, where one of that name was handed out."""
-    peer = models.peer.c
+    peer, notice = models.peer.c, models.notice.c
     same = (peer.user_id == each.user.id, peer.device == each.peer.device, peer.id != each.peer.id)
     before = tx.execute(sa.select(peer.id).where(*same, peer.delivered_at.is_not(None)).limit(1)).first()
-    name = handout.file_name(each.endpoint.protocol, each.user.name, each.peer.device, each.peer.id)
+    sent = (notice.kind == FILE, notice.sent_at.is_not(None), notice.subject_id.in_(sa.select(peer.id).where(*same)))
+    told = tx.execute(sa.select(notice.details).where(*sent).order_by(notice.sent_at.desc()).limit(1)).scalar() or {}
+    called = told.get("device", each.peer.device)  # it may have another name since
+    name = handout.file_name(each.endpoint.protocol, each.user.name, called, each.peer.id)
     return handout.stem(name) if before is not None else ""
 
 

@@ -23,5 +23,7 @@ def lock(app: App, reason: str = "", until: datetime | None = None) -> None:
 def unlock(app: App) -> None:
     """Let the bot speak again. Updates that came meanwhile were answered with a refusal."""
     with app.store.write() as tx:
-        if keep(tx, None):
+        held = current(tx, app.clock())
+        keep(tx, None)
+        if held is not None:
             events.record(tx, stamp(app), "bot.unlock", ("service", NIL, "bot"))

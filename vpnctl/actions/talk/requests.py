@@ -19,15 +19,17 @@ from vpnctl.actions.talk import alerts, handover
 from vpnctl.app import App
 from vpnctl.errors import Conflict, InvalidInput, NotFound, TooOften, WaitsAlready
 from vpnctl.rules import grammar
-from vpnctl.store import events, models, outbox
+from vpnctl.store import events, models, outbox, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import Plan, User
+from vpnctl.store.rows import Peer, Plan, User
 from vpnctl.store.talk_rows import Request
 from vpnctl.texts.words import Words
 
 _table = models.request.c
 DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"
+WITHDRAWN = "withdrawn"
+"""In the details of a request that its own person took back."""
 HOURLY = 10
 """Configs that one person may get in an hour."""
 OPEN = 5
@@ -115,7 +117,8 @@ def withdraw(app: App, user: User, request_id: str) -> None:
         row = tx.one(Request, *mine)
         if row is None:
             raise Conflict("it was decided already")
-        tx.update(Request, *mine, decided_at=app.clock(), decided_by=app.actor, granted=False)
+        decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": False}
+        tx.update(Request, *mine, **decision, details=row.details | {WITHDRAWN: True})
         events.record(tx, stamp(app), "request.withdraw", ("request", row.id, user.name))
 
 
@@ -131,7 +134,27 @@ def _perform(app: App, user: User, kind: str, details: dict[str, Any], paid: Pai
     return sorted({node_id for each in made for node_id in each.node_ids})
 
 
+def tell_end(app: App, user: User) -> None:
+    """Tell a user until when access lasts, after something was taken back; nothing where there is none any more."""
+    with app.store.write() as tx:
+        left = [each for each in periods.of(tx, user) if each.cancelled_at is None and each.ends_at > app.clock()]
+        last = max(left, key=lambda each: each.ends_at, default=None)
+        if last is not None and user.telegram_id is not None:
+            plan = plans.titles(tx, user.locale).get(last.plan, last.plan)
+            details = {"plan": plan, "ends_at": last.ends_at.isoformat()}
+            key = f"{app.clock():%Y%m%dT%H%M%S%f}"
+            outbox.enqueue(tx, [Message(USER, "granted", last.id, key, details, user.id)], app.clock())
+
+
+def _named_now(app: App, details: dict[str, Any]) -> dict[str, Any]:
+    """Return a request's details with the name that its device has by now."""
+    with app.store.read() as tx:
+        peer = tx.one(Peer, models.peer.c.id == details.get("peer"), models.peer.c.revoked_at.is_(None))
+    return details | ({"device": peer.device} if peer is not None else {})
+
+
 def _issue(app: App, user: User, kind: str, details: dict[str, Any]) -> list[Issued]:
+    details = _named_now(app, details) if "peer" in details else details
     if kind == DEVICE:
         return peers.add(app, [Wanted(user.name, details["device"], protocol=details["protocol"])])
     if kind == REGEN:
@@ -170,8 +193,7 @@ def decide(app: App, request_id: str, *, granted: bool, paid: Paid | None = None
             raise Conflict("only a plan is paid for", "leave --paid out")
         decision = {"decided_at": app.clock(), "decided_by": app.actor, "granted": granted}
         if not tx.update(Request, _table.id == row.id, _table.decided_at.is_(None), **decision):
-            own = row.decided_by == f"bot:{user.telegram_id}"
-            word = "granted" if row.granted else "withdrawn" if own else "refused"
+            word = "granted" if row.granted else "withdrawn" if WITHDRAWN in row.details else "refused"
             raise Conflict(f"it was {word} already, by {row.decided_by}", "vpnctl request list --all")
         verb = "request.grant" if granted else "request.refuse"
         events.record(tx, stamp(app), verb, ("request", row.id, user.name), None, {"kind": row.kind, **row.details})

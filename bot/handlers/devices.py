@@ -85,11 +85,12 @@ def renamed(ctx: Context) -> Screen:
     except InvalidInput:
         return rename(ctx)
     except Conflict:
-        again = rename(ctx)
-        return Screen(lines(ctx.words.say("That name is taken."), again.text), again.rows)
-    told = ctx.words.say("It is called <b>{device}</b> now. Its config goes on working.", device=name)
-    shown = card(ctx)
-    return Screen(lines(told, shown.text), shown.rows)
+        return _told(ctx.words.say("That name is taken."), rename(ctx))
+    return _told(ctx.words.say("It is called <b>{device}</b> now. Its config goes on working.", device=name), card(ctx))
+
+
+def _told(what: str, shown: Screen) -> Screen:
+    return Screen(lines(what, shown.text), shown.rows)
 
 
 def remove(ctx: Context) -> Screen:

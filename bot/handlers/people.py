@@ -102,21 +102,15 @@ def _can(ctx: Context, each: UserView, user_id: str) -> list[list[Choice]]:
         return [[ctx.choice("✅ Let in", "approve", id=user_id), ctx.choice("⛔ Turn away", "reject", id=user_id)]]
     if each.state == "blocked":
         return [[ctx.choice("✅ Let connect again", "unblock", id=each.id)]]
-    labels = ctx.labels
-    more = (
-        []
-        if each.until is None
-        else [
-            Choice("+ " + labels.many("{n} day", "{n} days", days), "extend", {"id": each.id, "days": days})
-            for days in EXTENSIONS
-        ]
-    )
     sell = [ctx.choice("💳 Give a plan", "give", id=each.id)] if mine.on_sale(ctx.tx) else []
-    return [
-        more,
-        sell,
-        [ctx.choice("🧾 Orders", "history", id=each.id), ctx.choice("⛔ Suspend", "suspend", id=each.id)],
-    ]
+    last = [ctx.choice("🧾 Orders", "history", id=each.id), ctx.choice("⛔ Suspend", "suspend", id=each.id)]
+    return [_more_days(ctx, each), sell, last]
+
+
+def _more_days(ctx: Context, each: UserView) -> list[Choice]:
+    """Return the buttons that give time, where there is access that ends."""
+    told = {days: "+ " + ctx.labels.many("{n} day", "{n} days", days) for days in EXTENSIONS if each.until is not None}
+    return [Choice(text, "extend", {"id": each.id, "days": days}) for days, text in told.items()]
 
 
 def approve(ctx: Context) -> Screen:

@@ -2,7 +2,7 @@
 
 `make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone,
 `ARGS=protocols` those that are not WireGuard, `ARGS=recovery` what a lost server or controller takes, `ARGS=money`
-what buying takes, `ARGS=storm` a quarter of an hour of callbacks,
+what buying takes, `ARGS=storm` ten minutes of callbacks,
 `ARGS="before COMMIT"` this state of the files against a commit of this repository, in turn in one run.
 """
 

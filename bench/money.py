@@ -49,7 +49,7 @@ def run(home: Path, program: str, row: Row) -> None:
 
 
 def run_storm(home: Path, _program: str, row: Row) -> None:
-    """A quarter of an hour of deliveries."""
+    """Ten minutes of deliveries."""
     with _shop(home / "storm") as (app, till):
         found = storm(app, till, round(STORM / KINDS / (1 + REPEATED)))
     lost = len(set(found.paid) - set(found.booked))

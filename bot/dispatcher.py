@@ -17,10 +17,11 @@ from bot.client import Client
 from bot.conversation import Handled, handle, sorry
 from bot.incoming import Asking, Incoming, asking, read, update_id
 from bot.money import checkout_gate
+from vpnctl import errors
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import updates
 from vpnctl.app import App
-from vpnctl.errors import Busy, VpnctlError, bug
+from vpnctl.errors import Busy, VpnctlError
 from vpnctl.remote.telegram import Fate
 from vpnctl.store.talk_rows import Received
 from vpnctl.worker.rate_limit import shared_rate_limit
@@ -72,7 +73,7 @@ class Dispatcher:
             if outcome.fate is not Fate.SENT:
                 self._log(f"a payment could not be let through: {outcome.why}")
         except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
-            self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+            self._log(errors.told(error))
 
     def wake(self) -> None:
         """Have the workers look."""
@@ -91,7 +92,7 @@ class Dispatcher:
             try:
                 self._work()
             except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
-                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+                self._log(errors.told(error))
                 time.sleep(PAUSE)
 
     def _work(self) -> None:
@@ -139,7 +140,7 @@ class Dispatcher:
         except Busy:
             raise
         except Exception as error:  # noqa: BLE001 - one update must not stop the others; it is told by type and place only
-            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            what = errors.told(error)
             self._log(f"an update failed: {what}")
             if said is not None and said.moved is not None:  # money is not put aside with an apology
                 updates.postpone(self.app, row, MONEY_PAUSE, counted=False)

@@ -101,7 +101,7 @@ BUTTONS = {
     "reject": Route(people.reject, For.ADMIN),
     "extend": Route(people.extend, For.ADMIN),
     "history": Route(people.history, For.ADMIN),
-    "ungive": Route(people.ungive, For.ADMIN),
+    "take_back": Route(people.take_back, For.ADMIN),
     "lock": Route(operations.lock, For.ADMIN),
     "give": Route(people.give, For.ADMIN),
     "given": Route(people.given, For.ADMIN),

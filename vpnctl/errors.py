@@ -113,6 +113,11 @@ def bug(error: BaseException) -> str:
     return f"a bug in vpnctl: {type(error).__name__} at {place}"
 
 
+def told(error: BaseException) -> str:
+    """Return what is said of an exception: ours by its own text, any other as a bug, by type and place."""
+    return error.what if isinstance(error, VpnctlError) else bug(error)
+
+
 def worst(codes: Iterable[int]) -> int:
     """Return the exit code that speaks for all of `codes` (README, "Exit codes")."""
     found = set(codes)

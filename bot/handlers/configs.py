@@ -10,20 +10,12 @@ from vpnctl.actions.talk import requests
 from vpnctl.errors import Conflict, TooOften
 from vpnctl.reports import mine
 from vpnctl.reports.devices import PeerView
-from vpnctl.rules.translation import mark
 from vpnctl.texts import handout
 from vpnctl.texts.letter import Choice
-from vpnctl.texts.words import Words
+from vpnctl.texts.words import DEVICES, Words
 
-KINDS = {
-    "phone": mark("📱 Phone"),
-    "tablet": mark("📲 Tablet"),
-    "laptop": mark("💻 Laptop"),
-    "desktop": mark("🖥 Desktop"),
-    "tv": mark("📺 TV"),
-    "router": mark("📡 Router"),
-}
-"""Device name -> what it is called on its button."""
+KINDS = {"phone": "📱", "tablet": "📲", "laptop": "💻", "desktop": "🖥", "tv": "📺", "router": "📡"}
+"""Device name -> the sign on its button, before what it is called."""
 
 
 def get_config(ctx: Context) -> Screen:
@@ -54,7 +46,11 @@ def kinds(ctx: Context) -> Screen:
         )
         return Screen(text, rows([ctx.choice("📱 Devices", "status"), ctx.choice("💳 Plans", "plans")], ctx.back()))
     text = ctx.words.say("<b>New device</b>\nWhat is it?")
-    return Screen(text, (*grid([ctx.choice(name, "add", kind=kind) for kind, name in KINDS.items()]), ctx.back()))
+    return Screen(text, (*grid([_kind(ctx, kind) for kind in KINDS]), ctx.back()))
+
+
+def _kind(ctx: Context, kind: str) -> Choice:
+    return Choice(f"{KINDS[kind]} {ctx.labels.say(DEVICES[kind])}", "add", {"kind": kind})
 
 
 def add(ctx: Context) -> Screen:

@@ -153,10 +153,10 @@ def extend(ctx: Context) -> Screen:
 def _gave(ctx: Context, granted: Granted) -> Screen:
     """Tell the person, and show the card with the way back."""
     requests.tell_access(ctx.app, ctx.carry_out(granted))
-    return card(ctx, ctx.choice("↩️ Undo", "ungive", id=granted.user.id, period=granted.subscription.id))
+    return card(ctx, ctx.choice("↩️ Undo", "take_back", id=granted.user.id, period=granted.subscription.id))
 
 
-def ungive(ctx: Context) -> Screen:
+def take_back(ctx: Context) -> Screen:
     """Take back a period that was given a moment ago."""
     ctx.act("subscription.cancel", takes=True, user=_by_id(ctx).name)
     ctx.carry_out(undo.period(ctx.app, ctx.args["period"]))

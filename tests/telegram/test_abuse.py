@@ -491,7 +491,7 @@ def test_no_admin_route_touches_nodes_keys_configs_of_others_or_settings():
     admin_routes = {name for name, route in (BUTTONS | COMMANDS).items() if route.whom is For.ADMIN}
     assert admin_routes == {
         "users", "user", "add_user", "approve", "reject", "extend", "give", "given", "suspend", "suspended", "unblock",
-        "nodes", "pending", "request", "grant", "refuse", "accept", "refusing", "refused", "declining", "ungive", "history",
+        "nodes", "pending", "request", "grant", "refuse", "accept", "refusing", "refused", "declining", "take_back", "history",
         "lock", "lockdown",
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from vpnctl.store import models
 from vpnctl.store.engine import Tx
+from vpnctl.store.talk_rows import WITHDRAWN
 
 _request, _user = models.request.c, models.user.c
 
@@ -75,7 +76,7 @@ def told(tx: Tx, request_id: str) -> dict[str, Any]:
 def _state(row: Any) -> str:
     if row.decided_at is None:
         return "waiting"
-    return "granted" if row.granted else "withdrawn" if "withdrawn" in row.details else "refused"
+    return "granted" if row.granted else WITHDRAWN if WITHDRAWN in row.details else "refused"
 
 
 def _listed(tx: Tx, where: list[Any], limit: int) -> list[RequestView]:

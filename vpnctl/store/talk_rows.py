@@ -10,6 +10,9 @@ import sqlalchemy as sa
 
 from vpnctl.store import models
 
+WITHDRAWN = "withdrawn"
+"""In the details of a request that its own person took back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Received:

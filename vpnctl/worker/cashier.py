@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 
+from vpnctl import errors
 from vpnctl.actions.sales.rounds import rounds
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
 
 LOOK = 3.0
 """Seconds between looks when nobody says that something is due."""
@@ -33,7 +33,7 @@ class Cashier:
             try:
                 self._round()
             except Exception as error:  # noqa: BLE001 - money must go on
-                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+                self._log(errors.told(error))
                 stop.wait(LOOK)
             self._due.wait(LOOK)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from vpnctl import errors
 from vpnctl.actions.talk import delivery
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
 
 LOOK = 3.0
 """Seconds between looks at the outbox when nobody says that something is in it."""
@@ -31,6 +31,6 @@ class Sender:
             try:
                 delivery.deliver(self._app, self._turn)
             except Exception as error:  # noqa: BLE001 - the outbox must go on
-                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+                self._log(errors.told(error))
                 stop.wait(LOOK)
             self._due.wait(LOOK)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from vpnctl import errors
 from vpnctl.actions.fleet.settle import settle
 from vpnctl.actions.talk import handover
 from vpnctl.app import App
-from vpnctl.errors import PENDING, VpnctlError, bug
+from vpnctl.errors import PENDING
 from vpnctl.store.queue import pending_nodes
 
 AT_ONCE, HEALING_AT_ONCE = 16, 4
@@ -55,7 +56,7 @@ class Settler:
                 if each.code == PENDING:
                     handover.delayed(self._app, node_id)
         except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
-            self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+            self._log(errors.told(error))
         with self._lock:
             self._working.discard(node_id)
             again = node_id in self._again
@@ -96,7 +97,7 @@ class Healer:
             try:
                 self._settler.ask(self.due(), again=False)
             except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
-                self._log(error.what if isinstance(error, VpnctlError) else bug(error))
+                self._log(errors.told(error))
             stop.wait(LOOK)
         self._settler.close()
 

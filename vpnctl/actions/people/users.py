@@ -189,15 +189,15 @@ def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]
 
 
 def _refuse_open_money(tx: Tx, row: User) -> None:
-    """Raise Conflict as long as money of theirs is on its way back, or waits in the bot's inbox to be booked."""
+    """Raise Conflict as long as money of theirs is on its way back, or waits to be decided on or to be booked."""
     order, payment, inbox = models.order.c, models.payment.c, models.inbox.c
     open_ = payment.state.in_((PaymentState.REFUNDING, PaymentState.REVIEW))
     theirs = (
         sa.select(payment.id).join(models.order, order.id == payment.order_id).where(order.user_id == row.id, open_)
     )
-    waits = tx.execute(theirs).scalar()
-    if waits is not None:
-        raise Conflict(f"a payment of {row.name} is not settled", f"vpnctl payment show {waits[:8]}")
+    unsettled = tx.execute(theirs).scalar()
+    if unsettled is not None:
+        raise Conflict(f"a payment of {row.name} is not settled", f"vpnctl payment show {unsettled[:8]}")
     undecided = (OrderState.REFUNDING, OrderState.PROOF, OrderState.REVIEW)
     number = tx.execute(sa.select(order.number).where(order.user_id == row.id, order.state.in_(undecided))).scalar()
     if number is not None:

@@ -50,7 +50,7 @@ def book(app: App, provider: str, word: Word) -> Booked:
         word = replace(word, amount=None)  # no sum of money: a person must look at it
     with app.store.joint() as store, store.read() as tx:
         inside = replace(app, store=store)
-        order = _order_of(tx, provider, word)
+        order = order_of(tx, provider, word)
         known = tx.one(Payment, _payment.provider == provider, _payment.external_id == word.external_id)
         if word.status is MoneyStatus.PAID:
             return _paid(tx, inside, provider, word, order, known)
@@ -69,7 +69,8 @@ def by_telegram(app: App, charge: Charge, payer: str) -> Booked:
     return book(app, "stars" if charge.currency == "XTR" else "telegram", word)
 
 
-def _order_of(tx: Tx, provider: str, word: Word) -> Order | None:
+def order_of(tx: Tx, provider: str, word: Word) -> Order | None:
+    """Return the order that a provider's word is about, by our id or by the checkout's."""
     mine = (_order.provider == provider,)
     found = tx.one(Order, *mine, _order.id == word.order_id) if word.order_id else None
     return found or (tx.one(Order, *mine, _order.external_id == word.checkout_id) if word.checkout_id else None)

@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
+from vpnctl import errors
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.app import App
-from vpnctl.errors import InvalidInput, VpnctlError, bug
+from vpnctl.errors import InvalidInput
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Bill, ProviderRefused, ProviderSilent
 from vpnctl.rules.orders import try_again
@@ -71,7 +72,7 @@ def work(app: App) -> Round:
         except ProviderRefused as error:
             _postpone(app, row, error.what, last=row.tries + 1 >= TRIES)
         except Exception as error:  # noqa: BLE001 - one event must not keep the others from being handled
-            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            what = errors.told(error)
             done.troubles.append(f"event {row.event_id}: {what}")
             _postpone(app, row, what)
     return done

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from vpnctl import errors
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, orders
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
+from vpnctl.errors import VpnctlError
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Abilities, Bill, Checkout, ProviderRefused, ProviderSilent
 from vpnctl.rules.orders import LATE, OrderState, ask_again, try_again
@@ -68,9 +69,7 @@ def work(app: App) -> Round:
             done.counts["refused"] += 1
             _give_up(app, order, error)
         except Exception as error:  # noqa: BLE001 - one order must not keep the others from being asked about
-            done.troubles.append(
-                f"order {order.number}: {error.what if isinstance(error, VpnctlError) else bug(error)}"
-            )
+            done.troubles.append(f"order {order.number}: {errors.told(error)}")
             _later(app, order)
     _expire(app, done)
     _fulfil(app, done)

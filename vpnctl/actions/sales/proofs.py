@@ -113,8 +113,8 @@ def forget(tx: Tx, app: App) -> int:
     """Forget what receipts show whose orders are decided. What tells a copy of one is kept."""
     decided = sa.select(_order.id).where(_order.state.not_in(_TAKES[:3]))
     gone = {"file_id": None, "reference": None, "forgotten_at": app.clock()}
-    none = sa.false() if app.settings.bot_token else sa.true()
-    compared = sa.or_(_table.file_id.is_(None), _table.digest.is_not(None), none)
+    nobody_compares = sa.false() if app.settings.bot_token else sa.true()
+    compared = sa.or_(_table.file_id.is_(None), _table.digest.is_not(None), nobody_compares)
     return tx.update(Proof, _table.forgotten_at.is_(None), _table.order_id.in_(decided), compared, **gone)
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from vpnctl import errors
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, checkout
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
 from vpnctl.payments import offered, provider
 from vpnctl.payments.interface import MoneyStatus, Provider, Word
 from vpnctl.reports.books import priced
@@ -29,6 +29,13 @@ from vpnctl.store.rows import User
 _payment, _order = models.payment.c, models.order.c
 SLACK = timedelta(hours=26)
 """An order may be paid a day after it was made, and lists go by either time."""
+EACH, SOON, BACK = timedelta(hours=20), timedelta(hours=1), timedelta(days=3)
+"""How often the books are compared without being asked, when again after a trouble, and how far back."""
+_LAST = "books_compared"
+"""In meta: when that was."""
+UNKNOWN_THERE, OTHER_AMOUNT = "access, without a payment there", "another amount"
+_ODD = (UNKNOWN_THERE, OTHER_AMOUNT)
+"""What comparing alone cannot put right: admins hear of it."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,6 @@ class Compared:
     node_ids: list[str] = field(default_factory=list)
 
 
-EACH, SOON, BACK = timedelta(hours=20), timedelta(hours=1), timedelta(days=3)
-"""How often the books are compared without being asked, when again after a trouble, and how far back."""
-_LAST = "books_compared"
-"""In meta: when that was."""
-
-
 def work(app: App) -> Round:
     """Compare the books once a day. What is missing here is booked; of what is missing there, the admins hear."""
     done, now = Round(), app.clock()
@@ -86,11 +87,6 @@ def work(app: App) -> Round:
     return done
 
 
-UNKNOWN_THERE, OTHER_AMOUNT = "access, without a payment there", "another amount"
-_ODD = (UNKNOWN_THERE, OTHER_AMOUNT)
-"""What comparing alone cannot put right: admins hear of it."""
-
-
 def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool, ours: bool = False) -> Compared:
     """Compare the last while with the lists of these providers, or of all; book what is missing unless `dry_run`.
 
@@ -109,23 +105,16 @@ def reconcile(app: App, names: Sequence[str], back: timedelta, *, dry_run: bool,
             _compare(app, taker, words, back, found, dry_run=dry_run)
             found.asked.append(taker.title)
         except Exception as error:  # noqa: BLE001 - one provider must not keep the others from being compared
-            found.failed.append(_said(error))
+            found.failed.append(errors.told(error))
     return found
 
 
 def _ours(app: App, taker: Provider, words: Sequence[Word]) -> list[Word]:
     with app.store.read() as tx:
         known = set(tx.execute(sa.select(_payment.external_id).where(_payment.provider == taker.name)).scalars())
-        return [each for each in words if each.external_id in known or _order_of(tx, taker.name, each) is not None]
-
-
-def _order_of(tx: Tx, name: str, word: Word) -> Order | None:
-    by_id = tx.one(Order, _order.id == word.order_id) if word.order_id else None
-    return by_id or tx.one(Order, _order.provider == name, _order.external_id == word.checkout_id)
-
-
-def _said(error: Exception) -> str:
-    return error.what if isinstance(error, VpnctlError) else bug(error)
+        return [
+            each for each in words if each.external_id in known or booking.order_of(tx, taker.name, each) is not None
+        ]
 
 
 def _compare(
@@ -144,14 +133,14 @@ def _compare(
             try:
                 found.node_ids += _book(app, taker, word)
             except Exception as error:  # noqa: BLE001 - the others are booked all the same
-                found.failed.append(f"{taker.title}: {clean(word.external_id, 60)}: {_said(error)}")
+                found.failed.append(f"{taker.title}: {clean(word.external_id, 60)}: {errors.told(error)}")
 
 
 def _book(app: App, taker: Provider, word: Word) -> Sequence[str]:
     """Book what a list has. A list that does not say enough only names what is then asked about."""
     if not word.order_id and word.checkout_id:
         with app.store.read() as tx:
-            order = tx.one(Order, _order.provider == taker.name, _order.external_id == word.checkout_id)
+            order = booking.order_of(tx, taker.name, word)
         if order is not None:
             with app.store.read() as tx:
                 told = checkout.bill(app, tx, order)
@@ -169,7 +158,7 @@ def _what(word: Word, known: Payment | None) -> str:
 
 
 def _row(tx: Tx, name: str, word: Word, what: str) -> Difference:
-    number, user = _whose(tx, _order_of(tx, name, word))
+    number, user = _whose(tx, booking.order_of(tx, name, word))
     return Difference(name, what, number, user, word.amount, word.currency, word.external_id)
 
 

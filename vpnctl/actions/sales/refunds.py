@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vpnctl import errors
 from vpnctl.actions.outcome import stamp
 from vpnctl.actions.sales import booking, checkout, orders
 from vpnctl.actions.sales.booking import Booked
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.actions.talk import alerts
 from vpnctl.app import App
-from vpnctl.errors import Conflict, InvalidInput, NotFound, VpnctlError, bug
+from vpnctl.errors import Conflict, InvalidInput, NotFound
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Bill, ProviderRefused, ProviderSilent
 from vpnctl.rules import grammar
@@ -157,7 +158,7 @@ def work(app: App) -> Round:
         except ProviderRefused:
             done.counts["not refunded"] += 1
         except Exception as error:  # noqa: BLE001 - one refund must not keep the others waiting
-            what = error.what if isinstance(error, VpnctlError) else bug(error)
+            what = errors.told(error)
             done.troubles.append(f"payment {payment.id[:8]}: {what}")
             with app.store.write() as tx:
                 later = {"ask_at": try_again(payment.tries, app.clock()), "tries": payment.tries + 1}

@@ -25,6 +25,8 @@ from vpnctl.store.vault import NIL
 
 BATCH = 1000
 LATE = timedelta(days=1)
+PATIENCE = timedelta(hours=24)
+"""How long money may wait for a decision before admins hear of it again."""
 RENT_DAYS = (7, 3, 1, 0)
 CAPACITY = QUOTA = (100, 80)
 """Percent of a node's capacity, and of a person's traffic, at which admins and the person hear of it."""
@@ -130,9 +132,6 @@ def money(app: App, *, dry_run: bool = False) -> int:
         details = {"count": len(since), "since": _text(min(since))} if late else {}
         messages = alerts.admins(app, "money_waits", NIL, f"{now:%Y-%m-%d}", details) if late else []
         return len(messages) if dry_run else outbox.enqueue(tx, messages, now)
-
-
-PATIENCE = timedelta(hours=24)
 
 
 def _rent(app: App, node: Node, today: date) -> list[Message]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vpnctl.actions.sales import callbacks, checkout, copies, proofs, reconciling, refunds
 from vpnctl.actions.sales.checkout import Round
 from vpnctl.app import App
-from vpnctl.errors import VpnctlError, bug
+from vpnctl.errors import told
 
 
 def rounds(app: App) -> Iterator[Round]:
@@ -16,4 +16,4 @@ def rounds(app: App) -> Iterator[Round]:
         try:
             yield part(app)
         except Exception as error:  # noqa: BLE001 - money must go on
-            yield Round(troubles=[error.what if isinstance(error, VpnctlError) else bug(error)])
+            yield Round(troubles=[told(error)])

@@ -16,7 +16,7 @@ from vpnctl.actions.fleet import clock
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import buttons, handover
 from vpnctl.app import CHAT_MOVED, App
-from vpnctl.errors import Conflict, VpnctlError, bug
+from vpnctl.errors import Conflict, told
 from vpnctl.remote import telegram
 from vpnctl.remote.telegram import Account, Fate, Outcome
 from vpnctl.store import lockdown, models
@@ -116,7 +116,7 @@ def _sent(app: App, notice: Notice, person: Recipient) -> Outcome:
     try:
         return _send(app, notice, person)
     except Exception as error:  # noqa: BLE001
-        return Outcome(Fate.LATER, error.what if isinstance(error, VpnctlError) else bug(error))
+        return Outcome(Fate.LATER, told(error))
 
 
 def _waiting(tx: Tx, now: datetime, only: str = "") -> list[tuple[Notice, Recipient]]:

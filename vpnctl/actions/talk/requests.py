@@ -22,14 +22,12 @@ from vpnctl.rules import grammar
 from vpnctl.store import events, models, outbox, periods
 from vpnctl.store.engine import Tx
 from vpnctl.store.outbox import USER, Message
-from vpnctl.store.rows import Peer, Plan, User
-from vpnctl.store.talk_rows import Request
+from vpnctl.store.rows import Peer, Plan, Subscription, User
+from vpnctl.store.talk_rows import WITHDRAWN, Request
 from vpnctl.texts.words import Words
 
 _table = models.request.c
 DEVICE, REGEN, MOVE, PLAN = "device", "regen", "move", "plan"
-WITHDRAWN = "withdrawn"
-"""In the details of a request that its own person took back."""
 HOURLY = 10
 """Configs that one person may get in an hour."""
 OPEN = 5
@@ -139,11 +137,15 @@ def tell_end(app: App, user: User) -> None:
     with app.store.write() as tx:
         left = [each for each in periods.of(tx, user) if each.cancelled_at is None and each.ends_at > app.clock()]
         last = max(left, key=lambda each: each.ends_at, default=None)
-        if last is not None and user.telegram_id is not None:
-            plan = plans.titles(tx, user.locale).get(last.plan, last.plan)
-            details = {"plan": plan, "ends_at": last.ends_at.isoformat()}
-            key = f"{app.clock():%Y%m%dT%H%M%S%f}"
-            outbox.enqueue(tx, [Message(USER, "granted", last.id, key, details, user.id)], app.clock())
+        if last is not None:
+            _tell_until(tx, app, user, last, f"{app.clock():%Y%m%dT%H%M%S%f}")
+
+
+def _tell_until(tx: Tx, app: App, user: User, row: Subscription, key: str) -> None:
+    if user.telegram_id is not None:
+        plan = plans.titles(tx, user.locale).get(row.plan, row.plan)
+        details = {"plan": plan, "ends_at": row.ends_at.isoformat()}
+        outbox.enqueue(tx, [Message(USER, "granted", row.id, key, details, user.id)], app.clock())
 
 
 def _named_now(app: App, details: dict[str, Any]) -> dict[str, Any]:
@@ -165,12 +167,8 @@ def _issue(app: App, user: User, kind: str, details: dict[str, Any]) -> list[Iss
 
 def tell_access(app: App, granted: subscriptions.Granted) -> None:
     """Tell a user until when access lasts now."""
-    row = granted.subscription
-    if granted.user.telegram_id is not None:
-        with app.store.write() as tx:
-            titles = plans.titles(tx, granted.user.locale)
-            details = {"plan": titles.get(row.plan, row.plan), "ends_at": row.ends_at.isoformat()}
-            outbox.enqueue(tx, [Message(USER, "granted", row.id, "", details, granted.user.id)], app.clock())
+    with app.store.write() as tx:
+        _tell_until(tx, app, granted.user, granted.subscription, "")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ locales: $(READY)
 lock:
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q pip-tools
 	$(VENV)-lock/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--no-header --allow-unsafe --strip-extras --extra dev --extra postgres --extra bot --extra stripe -o requirements.lock pyproject.toml
+		--no-header --allow-unsafe --strip-extras --all-extras -o requirements.lock pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean:

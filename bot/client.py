@@ -15,6 +15,7 @@ from bot.incoming import LISTENED
 from bot.screen import plain
 from vpnctl.errors import StateTrouble, adding
 from vpnctl.remote.telegram import Fate, Keyboard, Outcome, judge, keyboard_text
+from vpnctl.rules.secret import Secret
 from vpnctl.settings import Settings
 
 CONNECT, READ = 10, 15
@@ -77,6 +78,12 @@ class Client:
     def webhook(self) -> Got:
         """Ask where updates are pushed to; the result has `url`."""
         return self._call(self._api.get_webhook_info)
+
+    def set_webhook(self, url: str, secret: Secret) -> Got:
+        """Have updates pushed to an address, with a secret by which it knows who calls."""
+        return self._call(
+            self._api.set_webhook, url, allowed_updates=list(LISTENED), secret_token=secret.reveal(), max_connections=20
+        )
 
     def drop_webhook(self) -> Got:
         """Have updates kept for us to fetch."""

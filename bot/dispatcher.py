@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from bot.client import Client
 from bot.conversation import Handled, handle, sorry
-from bot.incoming import Asking, Incoming, asking, read, update_id
-from bot.money import checkout_gate
+from bot.incoming import Incoming, read
+from bot.intake import Intake
 from vpnctl import errors
 from vpnctl.actions.people import users
 from vpnctl.actions.talk import updates
@@ -51,29 +50,12 @@ class Dispatcher:
         """Replies that were sent while the database could not be written."""
         self._changed = threading.Condition()
         self._stopping = False
-        self._tellers = ThreadPoolExecutor(2, thread_name_prefix="prepay")
+        self._intake = Intake(app, client, lambda: bot_name, log)
 
     def receive(self, raw: list[Any]) -> None:
         """Store what came, then wake the workers. What nobody listens to is not stored."""
-        found = []
-        for question in filter(None, map(asking, raw)):
-            self._tellers.submit(self._let_pay, question)
-        for each in raw:
-            number, said = update_id(each), read(each, self._bot_name)
-            if number is not None and said is not None:
-                found.append((number, said.sender, each))
-        if updates.receive(self.app, found):
+        if self._intake.receive(raw):
             self.wake()
-
-    def _let_pay(self, question: Asking) -> None:
-        """Answer before a payment, at once and beside all that waits; unanswered, Telegram lets nobody pay."""
-        try:
-            why_not = checkout_gate(self.app, question)
-            outcome = self._client.let_pay(question.key, why_not)
-            if outcome.fate is not Fate.SENT:
-                self._log(f"a payment could not be let through: {outcome.why}")
-        except Exception as error:  # noqa: BLE001 - a thread of a pool dies unseen
-            self._log(errors.told(error))
 
     def wake(self) -> None:
         """Have the workers look."""

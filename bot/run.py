@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
+from bot import intake
 from bot.client import Client, Got
 from bot.dispatcher import Dispatcher
 from bot.incoming import update_id
@@ -18,12 +19,13 @@ from vpnctl.actions.people import invites
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
+from vpnctl.store.listening import NewsListener
 from vpnctl.texts.words import LOCALES, Words
 from vpnctl.worker.child import ChildWorker
 from vpnctl.worker.worker import PICTURES, Worker
 
 WORKERS = 4
-POLL_SECONDS, WATCH = 25, 5.0
+POLL_SECONDS, WATCH, HEAR = 25, 5.0, 1.0
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
 """Polls that another poller may take from us before we give up: after a kill the old poll lives on for a while."""
@@ -66,6 +68,7 @@ class Service:
     ) -> None:
         self._client, self._name, self._log, self._stop, self._worker = client, name, log, stop, worker
         self.dispatcher = Dispatcher(app, client, name, worker.ask, log)
+        self._hooked, self._base = _hooked(app), app.store
         self._fatal: VpnctlError | None = None
 
     def run(self) -> int:
@@ -80,7 +83,7 @@ class Service:
             for thread in workers:
                 thread.start()
             # A poll cannot be interrupted, and what it brings is confirmed by the next one only: it may be left behind.
-            threading.Thread(target=self._poll, name="poll", daemon=True).start()
+            threading.Thread(target=self._fetch, name="fetch", daemon=True).start()
             self._log(f"@{self._name} is listening")
             while not self._stop.wait(WATCH):
                 if not all(part.is_alive() for part in (*workers, self._worker)):
@@ -97,14 +100,22 @@ class Service:
             raise self._fatal
         return 0
 
-    def _poll(self) -> None:
+    def _fetch(self) -> None:
         try:
-            self._poll_on()
+            self._poll_on() if not self._hooked else self._listen_on()
         except VpnctlError as error:
             self._fatal = error
         except Exception as error:  # noqa: BLE001 - a daemon thread dies unseen
             self._fatal = VpnctlError(bug(error), "please report this line")
         self._stop.set()
+
+    def _listen_on(self) -> None:
+        """The web process stores updates: hear of it, on whichever machine that is."""
+        listener = NewsListener(self._base)
+        while not self._stop.is_set():
+            if listener.wait(HEAR):
+                self.dispatcher.wake()
+        listener.close()
 
     def _poll_on(self) -> None:
         """Fetch, store, and only then confirm. Once confirmed, no offset is named: update ids may begin anew."""
@@ -156,11 +167,32 @@ def _introduce(app: App, client: Client, log: Log, *, drop_webhook: bool) -> str
     name = got.result.get("username") if isinstance(got.result, dict) else None
     if not isinstance(name, str) or not name.isidentifier():
         raise Unreachable("Telegram's answer makes no sense", "check telegram_api_url")
+    if _hooked(app):
+        _hook(app, client)
+        return _known(app, client, name, log)
     hook = client.webhook()
     if isinstance(hook.result, dict) and hook.result.get("url"):
         if not drop_webhook:
             raise Conflict("a webhook takes the updates", "vpnctl bot run --drop-webhook")
         client.drop_webhook()
+    return _known(app, client, name, log)
+
+
+def _hooked(app: App) -> bool:
+    return app.settings.telegram_updates == "webhook"
+
+
+def _hook(app: App, client: Client) -> None:
+    """Have Telegram push updates to the web process."""
+    if not app.settings.web_url:
+        raise InvalidInput("Telegram cannot push updates: there is no address", "set web_url (docs/web.md)")
+    got = client.set_webhook(f"{app.settings.web_url}{intake.PATH}", intake.secret(app.settings))
+    if got.outcome.fate is not Fate.SENT:
+        raise Unreachable(f"Telegram does not take the webhook: {got.outcome.why}", "check web_url: it must be https")
+
+
+def _known(app: App, client: Client, name: str, log: Log) -> str:
+    """Note our name, and register commands."""
     invites.remember_bot(app, name)
     for problem in _offer(app, client):
         log(f"commands not registered: {problem}")

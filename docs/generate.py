@@ -69,7 +69,7 @@ def configuration() -> str:
     }
     places |= {"bot_token": "none", "admin_ids": "none"}
     for each in fields(Settings):
-        default = places.get(each.name) or ("" if each.default is MISSING else f"`{each.default}`")
+        default = places.get(each.name) or ("" if each.default in (MISSING, None, "") else f"`{each.default}`")
         lines.append(f"| `{each.name}` | `VPNCTL_{each.name.upper()}` | {default} | {each.metadata['help']} |")
     lines += ["", "A password for PostgreSQL belongs into libpq's `~/.pgpass` or a service file, not into the URL.", ""]
     return "\n".join(lines)

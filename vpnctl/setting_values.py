@@ -12,6 +12,7 @@ from vpnctl.errors import InvalidInput
 from vpnctl.payment_values import PAYMENTS
 from vpnctl.rules import grammar
 from vpnctl.rules.secret import Secret
+from vpnctl.serving_values import SERVING
 
 
 def parse(key: str, text: str) -> Any:
@@ -74,6 +75,7 @@ def parse(key: str, text: str) -> Any:
         ),
         "tech_chat_id": grammar.telegram_chat,
         **PAYMENTS,
+        **SERVING,
     }
     return checks[key](text) if key in checks else text
 

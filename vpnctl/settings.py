@@ -17,11 +17,12 @@ from vpnctl.payment_settings import PaymentSettings, setting
 from vpnctl.rules import grammar, yamldoc
 from vpnctl.rules.secret import Secret
 from vpnctl.rules.translation import Persian
+from vpnctl.serving_settings import Listen, ServingSettings
 from vpnctl.setting_values import parse
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(PaymentSettings):
+class Settings(PaymentSettings, ServingSettings):
     """All settings. Their documentation in docs/configuration.md is made from this class."""
 
     state_dir: Path = setting("folder of the database and of lock files, mode 0700")
@@ -165,7 +166,7 @@ def _as_text(value: Any) -> str:
         return quoted(("|" if isinstance(value[0][1], str) else ",").join(f"{key}={each}" for key, each in value))
     if isinstance(value, bool):
         return "'yes'" if value else "'no'"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not isinstance(value, Listen):
         return quoted(",".join(map(str, value)))
     text = value.reveal() if isinstance(value, Secret) else str(value)
     return text if isinstance(value, int) else quoted(text)

@@ -12,7 +12,7 @@ NEW_OR_FREE = {
     "node add name", "node add target", "user uninvite invite", "user add names", "user add source", "peer add source",
     "peer add device", "peer set device", "inventory apply path", "notice send text", "request grant request",
     "request refuse request", "db copy target", "node panel url",
-    "event undo run", "node adopt source", "order show number", "order cancel number", "payment accept number",
+    "apikey add name", "event undo run", "node adopt source", "order show number", "order cancel number", "payment accept number",
     "payment reject number", "payment show payment", "payment refund payment", "plan price prices",
 }  # fmt: skip
 """Names that are only being given, files, texts, and ids that nobody types by heart."""
@@ -47,6 +47,7 @@ def test_every_argument_that_names_something_is_completed():
         ("interfaces", "w", ["wg0"]),
         ("protocols", "amn", ["amneziawg"]),
         ("jobs", "us", ["usage"]),
+        ("keys", "o", ["ops"]),
         ("states", "ca", ["cancelled"]),
         ("notices", "", ["waiting", "sent", "failed"]),
     ],
@@ -57,6 +58,7 @@ def test_the_shell_is_offered_what_begins_so_and_is_alive(service, tmp_path, com
     service("user", "remove", "gone", "--yes")
     service("peer", "add", "alice/phone", "alice/laptop", "alice/pad")
     service("peer", "revoke", "alice/pad")
+    service("apikey", "add", "ops", "--scope", "read")
     plans.write_text("plans: [{name: month, days: 30}]")
     service("--yes", "inventory", "apply", str(plans))
     assert getattr(completion, f"complete_{complete}")(start) == offered

@@ -26,6 +26,11 @@ def complete_plans(incomplete: str) -> list[str]:
     return _named("plan", incomplete)
 
 
+def complete_keys(incomplete: str) -> list[str]:
+    """Return the names of valid keys to the API that begin with what was typed, for the shell."""
+    return _named("api_key", incomplete)
+
+
 def complete_backups(incomplete: str) -> list[str]:
     """Return the backups in the folder whose names begin with what was typed, for the shell."""
     from vpnctl.actions.service import backups

@@ -19,8 +19,16 @@ def link(
         str, typer.Option("--format", help="base64, sing-box, mihomo, xray or amnezia: what the person's app reads.")
     ] = "base64",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print the address under which the web process serves it instead.")
+    ] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Give them another address; the one before leads nowhere from now on.")
+    ] = False,
 ) -> int:
     """Print what an app reads to have all devices of a person at once; without access, one entry that says why."""
+    if url or rotate:
+        return _address(name, rotate=rotate)
     from vpnctl.actions.people import link as work
     from vpnctl.actions.people import peers
     from vpnctl.errors import InvalidInput
@@ -52,4 +60,19 @@ def link(
         text = None if out else found.text.reveal()
         output.dump({"user": name, "format": form, "devices": devices, "left_out": found.left_out,
                      "closed": found.closed, "ended": found.ended, "text": text})  # fmt: skip
+    return 0
+
+
+def _address(name: str, *, rotate: bool) -> int:
+    from vpnctl.actions.people import link_address
+
+    front = current()
+    if rotate:
+        front.confirm(f"Give {name} another address? Apps that have the one before get nothing any more.")
+    found = link_address.address(front.app, name, rotate=rotate)
+    if front.json:
+        output.dump({"user": name, "url": found.url.reveal(), "rotated": found.rotated})
+        return 0
+    front.say(f"the link of {name}; whoever has it can connect as them:")
+    sys.stdout.write(found.url.reveal() + "\n")
     return 0

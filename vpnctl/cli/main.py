@@ -38,6 +38,8 @@ NOUNS = {
     "request": ("requests", "What people asked the bot for: grant, refuse."),
     "bot": ("bot", "The Telegram bot: run, lockdown."),
     "jobs": ("jobs", "Work on a timer."),
+    "web": ("web", "The web process: webhooks, links, API."),
+    "apikey": ("apikeys", "Keys to the JSON API: add, list, revoke."),
     "worker": ("worker", "What settles nodes and sends messages."),
     "backup": ("backup", "The whole service in one sealed file: create, verify, restore."),
     "db": ("db", "The database: upgrade, current."),

@@ -41,6 +41,15 @@ def events(tx: Tx, *, subject: str = "", verb: str = "", limit: int = 50) -> lis
     return [EventView(*row) for row in reversed(tx.execute(query).all())]
 
 
+def behind(tx: Tx, seq: int, *, subject: str = "", verb: str = "", limit: int = 50) -> list[EventView]:
+    """Return the events behind a sequence number, oldest first."""
+    where = [_event.seq > seq]
+    where += [_event.subject.contains(subject, autoescape=True)] if subject else []
+    where += [_event.verb.startswith(verb, autoescape=True)] if verb else []
+    query = sa.select(*_COLUMNS).where(*where).order_by(_event.seq).limit(limit)
+    return [EventView(*row) for row in tx.execute(query)]
+
+
 def of_subject(tx: Tx, subject_id: str, verbs: Sequence[str]) -> EventView | None:
     """Return the newest of these events of a subject."""
     where = (_event.subject_id == subject_id, _event.verb.in_(verbs))

@@ -47,8 +47,23 @@ class PeerView:
     id: str
 
 
-def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int = 0) -> list[PeerView]:
-    """Return peers by user and device. Revoked ones only when asked for, or while their cut is pending."""
+def peers(
+    tx: Tx,
+    now: datetime,
+    *where: Any,
+    revoked: bool = False,
+    limit: int = 0,
+    behind: tuple[str, str, datetime, str] | None = None,
+) -> list[PeerView]:
+    """Return peers by user and device. Revoked ones only when asked for, or while their cut is pending.
+
+    `behind`: only those that come after this (user, device, created at, id).
+    """
+    if behind:
+        keys = (_user.name, _peer.device, _peer.created_at, _peer.id)
+        where += (
+            sa.tuple_(*keys) > sa.tuple_(*(sa.literal(each, key.type) for each, key in zip(behind, keys, strict=True))),
+        )
     alive = [] if revoked else [sa.or_(_peer.revoked_at.is_(None), _peer.absent_at.is_(None))]
     query = (
         sa.select(models.peer, models.user, _node.name.label("node_name"), _endpoint.protocol.label("protocol"))
@@ -57,7 +72,7 @@ def peers(tx: Tx, now: datetime, *where: Any, revoked: bool = False, limit: int 
         .join(models.endpoint, _endpoint.id == _peer.endpoint_id)
         .join(models.node, _node.id == _endpoint.node_id)
         .where(*alive, *where)
-        .order_by(_user.name, _peer.device, _peer.created_at)
+        .order_by(_user.name, _peer.device, _peer.created_at, _peer.id)
     )
     width, owner = len(models.peer.c), len(models.user.c)
     rows = [

@@ -28,6 +28,10 @@ _WRITER_KEY = 0x76706E77
 """Of PostgreSQL's advisory lock of the one writer: "vpnw"."""
 
 
+CHANNEL = "vpnctl"
+"""Of PostgreSQL's NOTIFY: something was committed that others wait for."""
+
+
 STATEMENT_SECONDS = 300
 """No statement of ours takes that long; what does is stuck."""
 
@@ -81,6 +85,12 @@ def write_alone(connection: sa.Connection, path: Path | None) -> None:
     """Wait on PostgreSQL until no other transaction writes, at most as long as on SQLite; held until this one ends."""
     if path is None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_KEY})")
+
+
+def tell(connection: sa.Connection, path: Path | None) -> None:
+    """Have PostgreSQL tell who listens, once this transaction is committed; see `store.listening`."""
+    if path is None:
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
 def _share_postgres(connection: Any, _record: Any) -> None:

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from vpnctl.errors import StateTrouble
 from vpnctl.store import models
-from vpnctl.store.connection import engine, sqlite_path, translated, write_alone
+from vpnctl.store.connection import engine, sqlite_path, tell, translated, write_alone
 from vpnctl.store.file import lock, must_be_there
 from vpnctl.store.turns import Turns
 from vpnctl.store.typed import Row, made
@@ -37,6 +37,7 @@ class Tx:
         self.connection = connection
         self.journal: list[dict[str, Any]] = []
         """Events written in this transaction."""
+        self.news = False
 
     def all(self, kind: type[Row], *where: Any, order: Any = None, limit: int | None = None) -> list[Row]:
         """Return the rows of `kind` that fulfil all of `where`."""
@@ -66,6 +67,10 @@ class Tx:
     def execute(self, statement: Any, *parameters: Any) -> Any:
         """Execute a statement of SQLAlchemy Core."""
         return self.connection.execute(statement, *parameters)
+
+    def wake(self) -> None:
+        """Have those who wait for something hear of this transaction once it is committed; events do so anyway."""
+        self.news = True
 
     def meta(self, name: str) -> str | None:
         """Return a value of the service itself."""
@@ -140,6 +145,8 @@ class Store:
             write_alone(connection, self.path)
             tx = Tx(connection)
             yield tx
+            if tx.news or tx.journal:
+                tell(connection, self.path)
         if self.journal is not None and tx.journal:
             with contextlib.suppress(OSError, ValueError):  # what is committed stays, also where nobody can log it
                 self.journal(tx.journal)

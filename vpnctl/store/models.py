@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from vpnctl.store.buying import order, payment, proof, webhook_event
 from vpnctl.store.columns import Utc, key, metadata, ref
 from vpnctl.store.selling import plan, subscription, trial
+from vpnctl.store.serving import api_key, api_run, lease, link, worker
 from vpnctl.store.talking import applicant, button, draft, inbox, invite, prompt, request
 from vpnctl.store.watching import counter, measurement, node_health, notice, usage, usage_month
 
-SCHEMA = "0011"
+SCHEMA = "0012"
 """The migration that this code works with."""
 
 meta = sa.Table(
@@ -223,6 +224,7 @@ UNIQUE_AMONG_THE_LIVING = (
         ("endpoint_id", "user_id", "device"),
         "revoked_at IS NULL AND retiring_at IS NULL",
     ),
+    ("uq_api_key_name_alive", api_key, ("name",), "revoked_at IS NULL"),
 )
 """Partial unique indexes. They live in the migrations; here they are plain data, because building them would
 import both dialects, which costs every short command 20 ms. `complete` builds them for whoever compares."""
@@ -244,6 +246,8 @@ __all__ = [
     "UNIQUE_AMONG_THE_LIVING",
     "Utc",
     "alien",
+    "api_key",
+    "api_run",
     "applicant",
     "button",
     "complete",
@@ -254,6 +258,8 @@ __all__ = [
     "inbox",
     "invite",
     "job_run",
+    "lease",
+    "link",
     "measurement",
     "meta",
     "metadata",
@@ -274,4 +280,5 @@ __all__ = [
     "usage_month",
     "user",
     "webhook_event",
+    "worker",
 ]

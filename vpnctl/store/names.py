@@ -13,9 +13,9 @@ _MOST = 50
 
 
 def named(tx: Tx, table: str, start: str) -> list[str]:
-    """Return the names of living nodes, users, plans or endpoints that begin so."""
+    """Return the names of living nodes, users, plans, endpoints or keys that begin so."""
     column = models.metadata.tables[table].c
-    dead = next((name for name in ("retired_at", "removed_at") if name in column), None)
+    dead = next((name for name in ("retired_at", "removed_at", "revoked_at") if name in column), None)
     where = [column[dead].is_(None)] if dead else []
     return _found(tx, column.name, sa.select(column.name).where(*where), start)
 

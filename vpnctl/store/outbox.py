@@ -47,6 +47,7 @@ def enqueue(tx: Tx, messages: Sequence[Message], now: datetime) -> int:
     rows = [_row(each, now) for each in fresh.values()]
     if rows:
         tx.execute(sa.insert(models.notice), rows)
+        tx.wake()
     return len(rows)
 
 

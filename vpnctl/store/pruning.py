@@ -24,6 +24,9 @@ TABLES = (
     "measurement",
     "webhook_event",
     "prompt",
+    "api_run",
+    "lease",
+    "worker",
 )
 
 
@@ -55,5 +58,8 @@ def _old(table: str, now: datetime) -> tuple[Any, ...]:
         "measurement": (models.measurement.c.at < now - MEASUREMENTS,),
         "webhook_event": (models.webhook_event.c.handled_at < now - NOTICES,),
         "prompt": (models.prompt.c.expires_at < now,),
+        "api_run": (models.api_run.c.created_at < now - RUNS,),
+        "lease": (models.lease.c.until < now - TALK,),
+        "worker": (models.worker.c.seen_at < now - TALK,),
     }
     return old[table]

@@ -90,15 +90,21 @@ class Healer:
     def __init__(self, app: App, done: Callable[[], None], log: Callable[[str], None]) -> None:
         self._app, self._log = app, log
         self._settler = Settler(app, done, log, HEALING_AT_ONCE)
+        self._due = threading.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._due.set()
 
     def work(self, stop: threading.Event) -> None:
         """Heal until told to stop."""
         while not stop.is_set():
+            self._due.clear()
             try:
                 self._settler.ask(self.due(), again=False)
             except Exception as error:  # noqa: BLE001 - a thread that dies is not seen
                 self._log(errors.told(error))
-            stop.wait(LOOK)
+            self._due.wait(LOOK)
         self._settler.close()
 
     def due(self) -> list[str]:

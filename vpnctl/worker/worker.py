@@ -9,6 +9,7 @@ from vpnctl.actions.fleet.side_by_side import load_everything
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
 from vpnctl.worker.cashier import Cashier
+from vpnctl.worker.hearing import Ear
 from vpnctl.worker.rate_limit import shared_rate_limit
 from vpnctl.worker.sending import Sender
 from vpnctl.worker.settling import Healer, Settler
@@ -28,10 +29,13 @@ class Worker:
         self._sender = Sender(app, limit.wait, log)
         self._settler, healer = Settler(app, self._sender.wake, log), Healer(app, self._sender.wake, log)
         self._cashier = Cashier(app, self._settler.ask, self._sender.wake, log)
+        self._healer = healer
+        ear = Ear(app, healer.wake, self._sender.wake, self._cashier.wake)
         self._threads = [
             threading.Thread(target=self._cashier.work, args=(self._stop,), name="cash"),
             threading.Thread(target=self._sender.work, args=(self._stop,), name="send"),
             threading.Thread(target=healer.work, args=(self._stop,), name="heal"),
+            threading.Thread(target=ear.work, args=(self._stop,), name="hear"),
         ]
 
     def start(self) -> None:
@@ -53,6 +57,7 @@ class Worker:
     def close(self) -> None:
         """Let what began finish; the rest is found by the next start."""
         self._stop.set()
+        self._healer.wake()
         self._sender.wake()
         self._cashier.wake()
         for thread in self._threads:

@@ -13,7 +13,7 @@ from vpnctl.actions.fleet.driving import drive, look
 from vpnctl.actions.fleet.driving import login as login_of
 from vpnctl.actions.fleet.hostkeys import Confirm, Vouch, pinned
 from vpnctl.actions.fleet.trust import adopt_token
-from vpnctl.actions.outcome import stamp
+from vpnctl.actions.outcome import Done, stamp
 from vpnctl.app import SSH_KEY, SSH_PUBLIC, App
 from vpnctl.errors import Conflict, InvalidInput
 from vpnctl.protocols import plugin
@@ -137,6 +137,15 @@ def change(app: App, name: str, details: dict[str, Any]) -> Node:
             after = {key: _plain(value) for key, value in new.items()}
             events.record(tx, stamp(app), "node.set", ("node", row.id, row.name), before, after)
         return find.node(tx, name)
+
+
+def look_again(app: App, name: str) -> Done[Node]:
+    """Have a node be pending, so that it is read, and brought to agree, whatever is known of it."""
+    with app.store.write() as tx:
+        row = find.node(tx, name)
+        tx.update(Node, models.node.c.id == row.id, fence_at=app.clock())
+        tx.wake()
+        return Done(row, [row.id])
 
 
 def checked_details(details: dict[str, Any]) -> dict[str, Any]:

@@ -177,6 +177,7 @@ def remove_row(tx: Tx, app: App, row: User, *, erase: bool = False) -> list[str]
     nodes = homes(tx, row.id)
     live = tx.all(Peer, models.peer.c.user_id == row.id, models.peer.c.revoked_at.is_(None))
     revoke_rows(tx, app, live, row.name)
+    tx.execute(sa.delete(models.link).where(models.link.c.user_id == row.id))
     values: dict[str, Any] = {"removed_at": app.clock()}
     if erase:
         values |= {"name": row.id, "display_name": "", "telegram_id": None, "note": "", "locale": "en"}

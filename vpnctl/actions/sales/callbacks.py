@@ -49,6 +49,7 @@ def receive(app: App, name: str, headers: Mapping[str, str], body: bytes) -> boo
             not_before=now,
         )
         tx.insert(row)
+        tx.wake()
     return True
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from vpnctl import app as names
 from vpnctl.actions.fleet import driving, probes
 from vpnctl.actions.outcome import stamp
+from vpnctl.actions.people import link_address
 from vpnctl.app import App, open_app
 from vpnctl.errors import Conflict, StateTrouble
 from vpnctl.rules.secret import Secret
@@ -29,6 +30,7 @@ SEALED = (
     (models.peer, "shared_sealed", "peer.psk"),
     (models.alien, "shared_sealed", "alien.psk"),
     (models.node, "panel_secret_sealed", driving.PANEL),
+    (models.link, "token_sealed", link_address.SEALED),
 )
 """Every sealed column with its label, which is part of what is authenticated and never changes."""
 
@@ -185,17 +187,17 @@ def _reseal_meta(tx: Tx, keys: Vault) -> None:
 
 def _reseal(app: App, table: sa.Table, column: str, label: str, advance: Callable[[int, int], None]) -> int:
     """Re-seal one column in batches, each a transaction."""
-    sealed = table.c[column]
+    sealed, own = table.c[column], next(iter(table.primary_key))
     old = sa.and_(sealed.is_not(None), sealed.not_like(f"v1.{app.vault.current}.%"))
     done = 0
     with app.store.read() as tx:
         total = tx.execute(sa.select(sa.func.count()).where(old).select_from(table)).scalar() or 0
     while True:
         with app.store.write() as tx:
-            rows = tx.execute(sa.select(table.c.id, sealed).where(old).limit(BATCH)).all()
+            rows = tx.execute(sa.select(own, sealed).where(old).limit(BATCH)).all()
             for row_id, text in rows:
                 fresh = app.vault.seal(label, row_id, app.vault.open(label, row_id, text))
-                tx.execute(sa.update(table).where(table.c.id == row_id).values({column: fresh}))
+                tx.execute(sa.update(table).where(own == row_id).values({column: fresh}))
         if not rows:
             return done
         done += len(rows)

@@ -49,6 +49,7 @@ def receive(app: App, raw: Sequence[tuple[int, int, dict[str, Any]]]) -> int:
         ]
         if rows:
             tx.execute(sa.insert(models.inbox), rows)
+            tx.wake()
     return len(rows)
 
 

@@ -1,0 +1,47 @@
+"""The web process on loopback, over in-memory nodes; and a worker beside it where a test wants one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.website import Site, serving
+from vpnctl.app import App
+from vpnctl.worker import settling, worker
+
+
+@pytest.fixture
+def site(app: App) -> Iterator[Site]:
+    with serving(app) as made:
+        yield made
+
+
+@pytest.fixture
+def at_work(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A running worker."""
+    monkeypatch.setattr(worker, "WATCH", 0.05)
+    monkeypatch.setattr(settling, "AGAIN", 0.2)
+    stop, log = threading.Event(), []
+    thread = threading.Thread(target=worker.run, args=(app, log.append, stop))
+    thread.start()
+    yield log
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def problem() -> Any:
+    """What every refusal is: problem+json with these members."""
+
+    def check(answer: Any, status: int, detail: str = "") -> dict[str, Any]:
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+        body = answer.json()
+        assert body["status"] == status
+        assert detail in body["detail"]
+        return body
+
+    return check

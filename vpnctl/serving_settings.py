@@ -1,0 +1,37 @@
+"""Settings of the processes that serve others: the web process and workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vpnctl.payment_settings import setting
+
+
+class Listen(NamedTuple):
+    """Where a process answers. Written as `ADDRESS:PORT`; an IPv6 address stands in brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSettings:
+    """A part of `Settings`."""
+
+    web_listen: Listen = setting("where `web run` answers, as `ADDRESS:PORT`", Listen("127.0.0.1", 8090))
+    web_url: str = setting(
+        "the address under which the web process is reached from outside, `https://NAME[/PATH]`: of people's links, "
+        "webhooks and the bot; requests for other hosts are refused; empty: none is handed out",
+        "",
+    )
+    metrics_listen: Listen | None = setting(
+        "where `web run` serves `/metrics` without a key, as `ADDRESS:PORT`; empty: at web_listen, with a key",
+        None,
+    )
+    telegram_updates: str = setting(
+        "`poll`: the bot fetches updates; `webhook`: Telegram sends them to the web process", "poll"
+    )

@@ -1,0 +1,1 @@
+"""The admin JSON API, version 1."""

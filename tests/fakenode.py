@@ -226,6 +226,9 @@ class FakeShell:
     node: FakeNode
     login: Login
 
+    def is_open(self) -> bool:
+        return not self.node.down
+
     def close(self) -> None:
         return
 

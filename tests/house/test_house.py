@@ -35,7 +35,7 @@ ALLOWED = {
         "reports",
     },
     "jobs": {"errors", "rules", "settings", "app", "store", "reports", "actions"},
-    "worker": {"errors", "filelock", "settings", "app", "store", "actions"},
+    "worker": {"errors", "filelock", "rules", "settings", "app", "remote", "store", "actions", "jobs"},
     "web": {
         *(
             "errors",

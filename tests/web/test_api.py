@@ -166,6 +166,14 @@ def test_the_same_idempotency_key_for_something_else_is_refused(api, problem):
     problem(api.post("/users", json={"name": "carl"}, headers={"Idempotency-Key": "x" * 81}), 422)
 
 
+def test_the_query_is_a_part_of_the_request(api, problem):
+    api.post("/users", json={"name": "anna"})
+    once = {"Idempotency-Key": "gone"}
+    assert api.delete("/users/anna", params={"wait": 0}, headers=once).status_code == 200
+    assert api.delete("/users/anna", params={"wait": 1}, headers=once).status_code == 200, "how long to wait is not"
+    problem(api.delete("/users/anna", params={"erase": True}, headers=once), 409, "another request")
+
+
 def test_what_failed_may_be_sent_again(api, problem):
     once = {"Idempotency-Key": "order-77"}
     problem(api.post("/users/anna/block", headers=once), 404)

@@ -64,12 +64,12 @@ def test_a_node_that_stays_pending_is_tried_again_but_not_all_the_time(app, serv
     done = threading.Event()
     healer = settling.Healer(app, done.set, lambda _text: None)
     assert healer.due() == [node.id]
-    healer._settler.ask(healer.due())
+    healer.settler.ask(healer.due())
     assert done.wait(10)
     assert healer.due() == []
     monkeypatch.setattr(settling, "AGAIN", 0.0)
     assert healer.due() == [node.id]
-    healer._settler.close()
+    healer.settler.close()
 
 
 def test_a_part_that_died_ends_the_worker(app, monkeypatch):

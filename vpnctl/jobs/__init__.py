@@ -5,6 +5,7 @@ Each is idempotent: run twice, run late, killed and run again, the end state is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
@@ -18,6 +19,7 @@ from vpnctl.errors import Busy, InvalidInput, Stopped, VpnctlError
 from vpnctl.reports.status import AHEAD
 from vpnctl.rules.grammar import clean
 from vpnctl.store import outbox, restored, runs
+from vpnctl.store.rows import Node
 from vpnctl.store.runs import Run
 
 NAMES = (
@@ -148,30 +150,46 @@ def run(app: App, name: str, mode: Mode | None = None) -> Report:
     Raises Busy when it is running already, Stopped when the clock jumped and the job goes by the clock. Every other
     run that went well notes the clock and tells the dead man's switch.
     """
-    job, how = module(name), mode or Mode()
+    how = mode or Mode()
     acting = replace(app, actor=f"job:{name}")
     taken = Busy(f"the job {name} is running already", "nothing to do: it finishes by itself")
     with exclusive(app, f"job-{name}", taken):
         if how.dry_run:
-            report: Report = job.run(acting, how)
+            report: Report = module(name).run(acting, how)
             return report
-        jump = "" if how.force else clock.jump(app)  # before this run is noted, which would vouch for the clock
-        run_id = _begin(acting, name)
-        try:
-            if getattr(job, "BY_THE_CLOCK", False):
-                _refuse_backup(app)
-                if jump:
-                    how_on = f"if the clock is right now: vpnctl jobs run {name} --yes"
-                    raise Stopped(f"{jump}; nothing was done", how_on)
-            if not jump:
-                clock.note(app)
-            report = job.run(acting, how)
-        except VpnctlError as error:
-            _end(acting, run_id, Report(name, error.code, error.what))
-            raise
-        _end(acting, run_id, report)
+        return _recorded(acting, name, how, lambda: module(name).run(acting, how))
+
+
+def splits(name: str) -> bool:
+    """Return whether several workers share the rounds of a job, node by node."""
+    return hasattr(module(name), "run_part")
+
+
+def run_part(app: App, name: str, nodes: Sequence[Node]) -> Report:
+    """Run a job for a part of the nodes, under the lease of whoever calls, and record it. Raises Stopped like `run`."""
+    acting = replace(app, actor=f"job:{name}")
+    return _recorded(acting, name, Mode(), lambda: module(name).run_part(acting, nodes))
+
+
+def _recorded(acting: App, name: str, how: Mode, work: Callable[[], Report]) -> Report:
+    """Do the work of a job unless the clock forbids it, and record the run."""
+    jump = "" if how.force else clock.jump(acting)  # before this run is noted, which would vouch for the clock
+    run_id = _begin(acting, name)
+    try:
+        if getattr(module(name), "BY_THE_CLOCK", False):
+            _refuse_backup(acting)
+            if jump:
+                how_on = f"if the clock is right now: vpnctl jobs run {name} --yes"
+                raise Stopped(f"{jump}; nothing was done", how_on)
+        if not jump:
+            clock.note(acting)
+        report = work()
+    except VpnctlError as error:
+        _end(acting, run_id, Report(name, error.code, error.what))
+        raise
+    _end(acting, run_id, report)
     if report.code == 0:
-        alerts.heartbeat(app)
+        alerts.heartbeat(acting)
     return report
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from vpnctl.actions.fleet import health
 from vpnctl.app import App
 from vpnctl.jobs import Mode, Report, Timer
 from vpnctl.rules.health import BAD_AFTER, GOOD_AFTER, NodeVerdict
+from vpnctl.store.rows import Node
 
 SUMMARY = "check every node and alert on changes"
 TIMER = Timer(on_calendar="*:*:00", cron="* * * * *", every=60, jitter=5, limit=50)
@@ -19,7 +21,12 @@ def run(app: App, mode: Mode) -> Report:
         found = health.look(app)
         nodes = {each.node.name: "answers" if each.look.ssh else each.error for each in found}
         return Report("health", 0, f"{len(found)} nodes looked at", {"nodes": nodes})
-    checked = health.check(app)
+    return run_part(app, None)
+
+
+def run_part(app: App, nodes: Sequence[Node] | None) -> Report:
+    """Look at these nodes, or at all, remember and enqueue alerts."""
+    checked = health.check(app, nodes)
     counts = Counter(checked.verdicts.values())
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no nodes"
     told += (

@@ -45,5 +45,9 @@ class LocalShell:
         hear(stdout)
         return Result(process.returncode, stdout, stderr)
 
+    def is_open(self) -> bool:
+        """See `Shell.is_open`."""
+        return True
+
     def close(self) -> None:
         """Nothing to close."""

@@ -69,5 +69,8 @@ class Shell(Protocol):
         exceeds the cap. The command may go on on the node after that; what it does is fenced there.
         """
 
+    def is_open(self) -> bool:
+        """Return whether the connection still seems to work; a use of it tells more."""
+
     def close(self) -> None:
         """Close the connection; harmless when it is broken already."""

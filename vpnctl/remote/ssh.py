@@ -91,6 +91,10 @@ class SshShell:
             )
         return result
 
+    def is_open(self) -> bool:
+        """See `Shell.is_open`."""
+        return bool(self._transport.is_active())
+
     def close(self) -> None:
         """See `Shell.close`."""
         quietly(self._transport.close)

@@ -53,8 +53,8 @@ class NewsListener:
 
     def _open(self) -> None:
         pooled = self._store.engine.raw_connection()
-        pooled.detach()
         raw: Any = pooled.driver_connection
+        pooled.detach()
         if self._store.path is None:
             raw.autocommit = True
             raw.execute(f"LISTEN {CHANNEL}")

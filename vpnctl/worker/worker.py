@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
 
 from vpnctl.actions.fleet.side_by_side import load_everything
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
+from vpnctl.remote.warm import WarmConnections
 from vpnctl.worker.cashier import Cashier
+from vpnctl.worker.claims import Shared
 from vpnctl.worker.hearing import Ear
+from vpnctl.worker.presence import Presence
 from vpnctl.worker.rate_limit import shared_rate_limit
+from vpnctl.worker.rounds import Rounds
 from vpnctl.worker.sending import Sender
 from vpnctl.worker.settling import Healer, Settler
 
@@ -21,22 +28,38 @@ PICTURES = ("qrcode", "PIL.PngImagePlugin")
 
 
 class Worker:
-    """Settling, healing and sending, by threads of this process."""
+    """Settling, healing and sending, by threads of this process; with `jobs`, the jobs too.
 
-    def __init__(self, app: App, log: Callable[[str], None]) -> None:
-        limit = shared_rate_limit(app.settings)
+    Where several machines share a PostgreSQL database, workers agree by leases on who settles which node.
+    """
+
+    def __init__(self, app: App, log: Callable[[str], None], *, jobs: bool = False) -> None:
+        self.id = str(uuid.uuid4())
+        self._warm = WarmConnections(app.connect)
+        app = replace(app, connect=self._warm.connect)
         self._stop = threading.Event()
-        self._sender = Sender(app, limit.wait, log)
-        self._settler, healer = Settler(app, self._sender.wake, log), Healer(app, self._sender.wake, log)
-        self._cashier = Cashier(app, self._settler.ask, self._sender.wake, log)
-        self._healer = healer
-        ear = Ear(app, healer.wake, self._sender.wake, self._cashier.wake)
+        self._sender = Sender(app, shared_rate_limit(app.settings).wait, log)
+        claims = Shared(app, self.id) if app.store.path is None else None
+        self._settler = Settler(app, self._sender.wake, log)
+        self._healer = Healer(app, self._sender.wake, log, claims)
+        self._shared = claims is not None
+        self._cashier = Cashier(app, self._settle, self._sender.wake, log)
+        ear = Ear(app, self._healer.wake, self._sender.wake, self._cashier.wake)
+        parts: dict[str, Any] = {"cash": self._cashier, "send": self._sender, "heal": self._healer, "hear": ear}
+        parts |= {"presence": Presence(app, self.id, self._figures, log)}
+        parts |= {"jobs": Rounds(app, self.id, log)} if jobs else {}
         self._threads = [
-            threading.Thread(target=self._cashier.work, args=(self._stop,), name="cash"),
-            threading.Thread(target=self._sender.work, args=(self._stop,), name="send"),
-            threading.Thread(target=healer.work, args=(self._stop,), name="heal"),
-            threading.Thread(target=ear.work, args=(self._stop,), name="hear"),
+            threading.Thread(target=part.work, args=(self._stop,), name=name) for name, part in parts.items()
         ]
+
+    def _figures(self) -> tuple[int, int]:
+        return self._settler.settled + self._healer.settler.settled, self._warm.count()
+
+    def _settle(self, node_ids: Collection[str]) -> None:
+        if self._shared:
+            self._healer.wake()
+        else:
+            self._settler.ask(node_ids)
 
     def start(self) -> None:
         """Begin with what an earlier life left."""
@@ -46,7 +69,7 @@ class Worker:
 
     def ask(self, node_ids: Collection[str]) -> None:
         """Have nodes settled and the outbox sent."""
-        self._settler.ask(node_ids)
+        self._settle(node_ids)
         self._sender.wake()
         self._cashier.wake()
 
@@ -57,19 +80,19 @@ class Worker:
     def close(self) -> None:
         """Let what began finish; the rest is found by the next start."""
         self._stop.set()
-        self._healer.wake()
-        self._sender.wake()
-        self._cashier.wake()
+        for part in (self._healer, self._sender, self._cashier):
+            part.wake()
         for thread in self._threads:
             thread.join()
         self._settler.close()
+        self._warm.close()
 
 
-def run(app: App, log: Callable[[str], None], stop: threading.Event) -> int:
+def run(app: App, log: Callable[[str], None], stop: threading.Event, *, jobs: bool = False) -> int:
     """Work until `stop` is set. Raises VpnctlError when a part of it died."""
-    worker = Worker(app, log)
+    worker = Worker(app, log, jobs=jobs)
     worker.start()
-    log("the worker settles nodes and sends messages")
+    log(f"the worker settles nodes and sends messages{', and runs the jobs' if jobs else ''}")
     try:
         while not stop.wait(WATCH):
             if not worker.is_alive():

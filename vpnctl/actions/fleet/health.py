@@ -63,9 +63,12 @@ class Checked:
     own_network: bool
 
 
-def check(app: App) -> Checked:
-    """Look at every node, remember, and enqueue at most one message. Bounded by the slowest node, not the sum."""
-    found = look(app)
+def check(app: App, nodes: Sequence[Node] | None = None) -> Checked:
+    """Look at every node, or at these, remember, and enqueue at most one message.
+
+    Bounded by the slowest node, not the sum.
+    """
+    found = look(app, nodes)
     own = health.own_network([each.look for each in found])
     with app.store.write() as tx:
         before = {row.node_id: row for row in tx.all(Health)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vpnctl.actions.fleet import node_lock, proof, trust
 from vpnctl.actions.fleet.desired import load
 from vpnctl.actions.fleet.driving import drive, look, proven
@@ -15,10 +17,11 @@ from vpnctl.store import models
 from vpnctl.store.rows import Node
 
 
-def sweep(app: App) -> list[Settled]:
-    """Read every node side by side and book what is read. Code 3 for a node that could not be read."""
-    with app.store.read() as tx:
-        nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
+def sweep(app: App, nodes: Sequence[Node] | None = None) -> list[Settled]:
+    """Read every node, or these, side by side and book what is read. Code 3 for a node that could not be read."""
+    if nodes is None:
+        with app.store.read() as tx:
+            nodes = tx.all(Node, models.node.c.retired_at.is_(None), order=models.node.c.name)
 
     def one(node: Node) -> Settled:
         try:

@@ -64,7 +64,8 @@ def caller(*scopes: Scope) -> Callable[..., Any]:
     async def call(request: Request, wait: Wait = USUAL, once: OnceHeader = None) -> Call:
         here = key_check(request)
         key = await run_in_threadpool(here.enter, request, *scopes)
-        what = f"{request.method} {request.url.path}\n".encode() + await request.body()
+        query = sorted((name, value) for name, value in request.query_params.multi_items() if name != "wait")
+        what = f"{request.method} {request.url.path} {query}\n".encode() + await request.body()
         asked = ApiRequest(key, once, hashlib.sha256(what).hexdigest())
         return Call(replace(here.app, run_id=str(uuid.uuid4())), asked, wait)
 

@@ -19,6 +19,8 @@ from vpnctl.actions.people import invites
 from vpnctl.app import App
 from vpnctl.errors import Busy, Conflict, InvalidInput, Unreachable, VpnctlError, bug
 from vpnctl.remote.telegram import Fate
+from vpnctl.rules.grammar import quoted
+from vpnctl.settings import Settings
 from vpnctl.store.listening import NewsListener
 from vpnctl.texts.words import LOCALES, Words
 from vpnctl.worker.child import ChildWorker
@@ -26,6 +28,8 @@ from vpnctl.worker.worker import PICTURES, Worker
 
 WORKERS = 4
 POLL_SECONDS, WATCH, HEAR = 25, 5.0, 1.0
+WATCH_WEBHOOK = 60.0
+"""Seconds between looks whether Telegram still sends updates to us, and whether they arrive."""
 UNAUTHORIZED, NOT_FOUND, CONFLICT = 401, 404, 409
 RIVAL_TRIES = 8
 """Polls that another poller may take from us before we give up: after a kill the old poll lives on for a while."""
@@ -68,7 +72,7 @@ class Service:
     ) -> None:
         self._client, self._name, self._log, self._stop, self._worker = client, name, log, stop, worker
         self.dispatcher = Dispatcher(app, client, name, worker.ask, log)
-        self._hooked, self._base = _hooked(app), app.store
+        self._hooked, self._base, self._settings = _hooked(app), app.store, app.settings
         self._fatal: VpnctlError | None = None
 
     def run(self) -> int:
@@ -78,7 +82,7 @@ class Service:
                 signal.signal(number, lambda *_: self._stop.set())
         workers = [threading.Thread(target=self.dispatcher.work, name=f"updates{number}") for number in range(WORKERS)]
         self._worker.start()
-        load_everything(*PICTURES)
+        load_everything(*PICTURES, nodes=False)
         try:
             for thread in workers:
                 thread.start()
@@ -111,10 +115,14 @@ class Service:
 
     def _listen_on(self) -> None:
         """The web process stores updates: hear of it, on whichever machine that is."""
-        listener = NewsListener(self._base)
+        listener, looked = NewsListener(self._base), time.monotonic()
         while not self._stop.is_set():
             if listener.wait(HEAR):
                 self.dispatcher.wake()
+            if time.monotonic() - looked >= WATCH_WEBHOOK:
+                looked = time.monotonic()
+                for trouble in _keep_webhook(self._client, self._settings):
+                    self._log(trouble)
         listener.close()
 
     def _poll_on(self) -> None:
@@ -186,9 +194,26 @@ def _hook(app: App, client: Client) -> None:
     """Have Telegram push updates to the web process."""
     if not app.settings.web_url:
         raise InvalidInput("Telegram cannot push updates: there is no address", "set web_url (docs/web.md)")
-    got = client.set_webhook(f"{app.settings.web_url}{intake.PATH}", intake.secret(app.settings))
+    got = client.set_webhook(_webhook_url(app.settings), intake.secret(app.settings))
     if got.outcome.fate is not Fate.SENT:
         raise Unreachable(f"Telegram does not take the webhook: {got.outcome.why}", "check web_url: it must be https")
+
+
+def _webhook_url(settings: Settings) -> str:
+    return f"{settings.web_url}{intake.PATH}"
+
+
+def _keep_webhook(client: Client, settings: Settings) -> Iterator[str]:
+    """Set the webhook again where somebody took it away; yield what is wrong with it."""
+    told = client.webhook().result
+    if not isinstance(told, dict):
+        return
+    if told.get("url") != _webhook_url(settings):
+        yield "the webhook was changed by another program; it is set again"
+        client.set_webhook(_webhook_url(settings), intake.secret(settings))
+    elif told.get("pending_update_count") and told.get("last_error_message"):
+        why = quoted(str(told["last_error_message"]), 100)
+        yield f"Telegram cannot deliver updates: {why}; look at `vpnctl web run` and at what stands before it"
 
 
 def _known(app: App, client: Client, name: str, log: Log) -> str:

@@ -24,7 +24,7 @@ class ServingSettings:
 
     web_listen: Listen = setting("where `web run` answers, as `ADDRESS:PORT`", Listen("127.0.0.1", 8090))
     web_url: str = setting(
-        "the address under which the web process is reached from outside, `https://NAME[/PATH]`: of people's links, "
+        "the address under which the web process is reached from outside, `https://NAME`: of people's links, "
         "webhooks and the bot; requests for other hosts are refused; empty: none is handed out",
         "",
     )

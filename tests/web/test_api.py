@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -13,6 +14,7 @@ from vpnctl.actions.people import peers, users
 from vpnctl.actions.people.issue import Wanted
 from vpnctl.actions.service import inventory
 from vpnctl.actions.service.inventory_form import parse
+from vpnctl.web.api.shapes import packed
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 PLANS = "plans: [{name: month, days: 30, prices: {EUR: 500}}, {name: trial, days: 3, trial: true}]"
@@ -101,8 +103,14 @@ def test_what_is_not_there_is_said(api, problem, path):
 
 
 def test_a_cursor_of_somebody_else_is_refused(api, problem):
-    for cursor in ("x", "eA", "YQpiCmMKZA"):
+    far = [packed("a", "b", when, "x") for when in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")]
+    for cursor in ("x", "eA", "YQpiCmMKZA", packed("a\0", "b", "2027-01-01T00:00:00+00:00", "x"), *far):
         problem(api.get("/peers", params={"after": cursor}), 422, "no cursor")
+
+
+@pytest.mark.parametrize("path", ["/users?search", "/peers?user", "/events?subject", "/orders?user", "/payments?user"])
+def test_a_filter_with_a_nul_is_refused(api, problem, path):
+    problem(api.get(f"{path}=%00"), 422)
 
 
 def test_a_device_is_added_seen_handed_out_and_cut(site, api, serve, at_work):
@@ -111,6 +119,7 @@ def test_a_device_is_added_seen_handed_out_and_cut(site, api, serve, at_work):
     made = api.post("/users/anna/peers", json={"device": "phone"})
     assert (made.status_code, made.json()["settled"]) == (200, True), made.text
     row = made.json()["result"]
+    assert row["state"] == "active", "as it was observed, not as it was saved"
     assert row["public_key"] in node.fake.live_keys()
     config = api.get(f"/peers/{row['id']}/config").json()
     assert config["config"].startswith("[Interface]")
@@ -124,7 +133,7 @@ def test_a_device_is_added_seen_handed_out_and_cut(site, api, serve, at_work):
     assert row["public_key"] not in node.fake.live_keys()
     gone = api.delete(f"/peers/{fresh['id']}").json()
     assert gone["settled"] is True
-    assert api.get(f"/peers/{fresh['id']}").json()["state"] == "revoked"
+    assert gone["result"]["state"] == "revoked"
     assert fresh["public_key"] not in node.fake.live_keys()
 
 
@@ -155,7 +164,8 @@ def test_a_request_that_is_sent_again_is_done_once(api):
     once = {"Idempotency-Key": "order-77"}
     first = api.post("/users", json={"name": "anna"}, headers=once)
     again = api.post("/users", json={"name": "anna"}, headers=once)
-    assert first.json() == again.json()
+    assert first.json()["run"] == again.json()["run"]
+    assert first.json()["result"] == again.json()["result"]
     assert len(api.get("/users").json()["items"]) == 1
 
 
@@ -164,6 +174,50 @@ def test_the_same_idempotency_key_for_something_else_is_refused(api, problem):
     api.post("/users", json={"name": "anna"}, headers=once)
     problem(api.post("/users", json={"name": "bob"}, headers=once), 409, "another request")
     problem(api.post("/users", json={"name": "carl"}, headers={"Idempotency-Key": "x" * 81}), 422)
+
+
+def test_an_erased_person_leaves_nothing_in_what_was_answered(site, api, settings):
+    api.post("/users", json={"name": "zerlina", "display_name": "Zerlina Q", "telegram_id": 555111222})
+    api.patch("/users/zerlina", json={"note": "owes a cake"})
+    api.delete("/users/zerlina", params={"erase": True})
+    with sqlite3.connect(settings.sqlite_path) as base:
+        dump = "\n".join(base.iterdump())
+    assert not [each for each in ("zerlina", "Zerlina", "555111222", "cake") if each in dump]
+
+
+def test_null_is_no_value(api, problem):
+    api.post("/users", json={"name": "anna", "note": "old"})
+    problem(api.patch("/users/anna", json={"note": None}), 422)
+    assert api.patch("/users/anna", json={"note": ""}).json()["result"]["note"] == ""
+
+
+def test_who_read_a_secret_stands_in_the_audit(site, api, serve):
+    serve("fi")
+    users.add(site.app, ["anna"])
+    row = api.post("/users/anna/peers", params={"wait": 0}, json={}).json()["result"]
+    api.get(f"/peers/{row['id']}/config")
+    api.get("/users/anna/link")
+    found = [(each["verb"], each["actor"]) for each in api.get("/events").json()["items"]]
+    assert {("config.read", "api:ops"), ("link.add", "api:ops"), ("link.read", "api:ops")} <= set(found)
+
+
+def test_who_waits_too_much_is_told_at_once_how_it_stands(site, serve):
+    node = serve("fi")
+    users.add(site.app, ["anna"])
+    node.fake.down = True
+    api = site.api()
+    run = api.post("/users/anna/peers", params={"wait": 0}, json={}).headers["location"]
+
+    def follow(_number):
+        begun = time.monotonic()
+        answer = httpx.get(f"{site.url}{run}", params={"wait": 3}, headers=api.headers, timeout=60)
+        return answer.status_code, time.monotonic() - begun < 2
+
+    with ThreadPoolExecutor(24) as pool:
+        found = list(pool.map(follow, range(24)))
+    assert {status for status, _ in found} == {202}
+    assert sum(soon for _, soon in found) >= 24 - 16
+    assert sum(not soon for _, soon in found) >= 1
 
 
 def test_the_query_is_a_part_of_the_request(api, problem):
@@ -219,7 +273,7 @@ def test_access_is_granted_extended_and_ended(site, api):
 def test_a_node_is_drained_changed_and_looked_at_again(site, api, serve, at_work):
     serve("fi")
     assert api.post("/nodes/fi/drain").json()["result"]["state"] == "draining"
-    assert api.post("/nodes/fi/undrain").json()["result"]["state"] in ("settled", "pending")
+    assert api.post("/nodes/fi/undrain").json()["result"]["state"] == "settled"
     assert api.patch("/nodes/fi", json={"region": "Helsinki"}).json()["result"]["region"] == "Helsinki"
     done = api.post("/nodes/fi/sync")
     assert (done.status_code, done.json()["settled"]) == (200, True)

@@ -8,13 +8,16 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from tests.support.website import serving
 from vpnctl.actions.fleet.settle import settle
 from vpnctl.actions.people import link_address, peers, users
 from vpnctl.actions.people.issue import Wanted
-from vpnctl.errors import Conflict
+from vpnctl.errors import Busy, Conflict
 from vpnctl.rules.agents import kind
+from vpnctl.store import models
 from vpnctl.web import links
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases/web/agents.yaml").read_text())
@@ -61,6 +64,12 @@ def test_its_headers_are_those_that_apps_look_for(site, anna):
     assert headers["cache-control"] == "no-store"
 
 
+def test_a_contact_in_other_letters_is_written_as_addresses_are(app, serve):
+    users.add(app, ["anna"])
+    with serving(app, support_contact="https://t.me/help?text=Привет") as site:
+        assert site.client.get(path(site)).headers["support-url"].startswith("https://t.me/help?text=%D0%9F")
+
+
 def test_who_has_no_access_reads_why_and_may_ask_again_soon(site, anna):
     users.block(site.app, "anna")
     answer = site.client.get(anna)
@@ -101,8 +110,33 @@ def test_who_asks_all_the_time_has_to_wait(site, anna, problem, monkeypatch):
 def test_a_fetched_device_counts_as_delivered(site, anna):
     site.client.get(anna, headers={"User-Agent": "sing-box 1.13"})
     with site.app.store.read() as tx:
-        row = tx.execute(__import__("sqlalchemy").text("SELECT delivered_how FROM peer")).scalar()
-    assert row == "link"
+        assert tx.execute(sa.select(models.peer.c.delivered_how)).scalar() == "link"
+
+
+def test_a_new_port_is_noted_with_the_first_fetch_after_it(site, anna, serve, clock):
+    site.client.get(anna, params={"format": "sing-box"})
+    clock.forward(hours=1)
+    with site.app.store.write() as tx:
+        tx.execute(sa.update(models.endpoint).values(clients_changed_at=clock()))
+    clock.forward(hours=1)
+    site.client.get(anna, params={"format": "sing-box"})
+    with site.app.store.read() as tx:
+        assert tx.execute(sa.select(models.peer.c.delivered_at)).scalar() == clock()
+
+
+@pytest.mark.parametrize("agent", ["TelegramBot (like TwitterBot)", "WhatsApp/2.23", "facebookexternalhit/1.1"])
+def test_who_previews_links_in_chats_gets_no_device(site, anna, problem, agent):
+    problem(site.client.get(anna, headers={"User-Agent": agent}), 404)
+    with site.app.store.read() as tx:
+        assert tx.execute(sa.select(models.peer.c.delivered_at)).scalar() is None
+
+
+def test_an_app_gets_its_devices_while_nothing_can_be_written(site, anna, monkeypatch):
+    def busy(_self):
+        raise Busy("the database is locked")
+
+    monkeypatch.setattr(type(site.app.store), "write", busy)
+    assert site.client.get(anna).status_code == 200
 
 
 def test_neither_the_secret_nor_who_asks_is_kept(site, anna, settings):
@@ -122,10 +156,10 @@ def test_without_an_address_on_the_web_there_is_no_link(app):
 
 
 def test_the_command_prints_and_rotates_it(service, monkeypatch):
-    monkeypatch.setenv("VPNCTL_WEB_URL", "https://vpn.example.org/x")
+    monkeypatch.setenv("VPNCTL_WEB_URL", "https://vpn.example.org")
     service("user", "add", "anna")
     first = service("user", "link", "anna", "--url")
-    assert first.out.startswith("https://vpn.example.org/x/s/")
+    assert first.out.startswith("https://vpn.example.org/s/")
     assert service("user", "link", "anna", "--url").out == first.out
     refused = service("user", "link", "anna", "--rotate")
     assert refused.code == 6

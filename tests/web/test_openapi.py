@@ -65,8 +65,9 @@ def test_fuzzed_it_keeps_to_its_own_description(process, tmp_path):
 
 
 def test_every_route_of_the_api_is_described_with_its_refusals(process):
-    url, _ = process
-    described = httpx.get(f"{url}/api/v1/openapi.json").json()
+    url, key = process
+    assert httpx.get(f"{url}/api/v1/openapi.json").status_code == 401, "strangers need not know what is here"
+    described = httpx.get(f"{url}/api/v1/openapi.json", headers={"Authorization": f"Bearer {key}"}).json()
     assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     for path, methods in described["paths"].items():
         assert path.startswith("/api/v1/")

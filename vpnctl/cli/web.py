@@ -23,8 +23,8 @@ def _noun() -> None:
 def run() -> int:
     """Serve webhooks, people's links, /metrics and the JSON API until SIGTERM or Ctrl-C.
 
-    Needs the extra vpnctl[web]. It listens on loopback unless web_listen says otherwise, and reaches no node: what is
-    asked for is made by `vpnctl worker run`, the bot, or the next job.
+    Needs the extra vpnctl-operator[web]. It listens on loopback unless web_listen says otherwise, and reaches no
+    node: what is asked for is made by `vpnctl worker run`, the bot, or the next job.
     """
     from vpnctl import journal
     from vpnctl.web.run import run as serve

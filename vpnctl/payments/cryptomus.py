@@ -52,7 +52,7 @@ class Cryptomus(Provider):
 
     name = "cryptomus"
     title = mark("Crypto")
-    supports = Abilities(listing=True)
+    supports = Abilities(listing=True, signed=True)
 
     @property
     def ready(self) -> bool:
@@ -75,6 +75,8 @@ class Cryptomus(Provider):
             "lifetime": min(max(seconds, 300), 43200),
             "is_payment_multiple": True,
         }
+        if self.settings.web_url:  # it calls where each invoice says, and nowhere else
+            body["url_callback"] = f"{self.settings.web_url}/payments/{self.name}"
         found = self._ask(exchange, "/payment", body).get("result")
         made = found if isinstance(found, dict) else {}
         url = text(made.get("url"), 2000)

@@ -65,6 +65,8 @@ class Abilities:
     """It can be asked what became of a payment."""
     listing: bool = False
     """It can be asked for all payments since a time."""
+    signed: bool = False
+    """What it calls us with bears a signature; else anybody may have sent it."""
     page: bool = True
     """It is paid on a page of its own, to which a link leads; else people are told how, and send a receipt."""
 

@@ -45,7 +45,7 @@ class StripeCheckout(Provider):
 
     name = "stripe"
     title = "Stripe"
-    supports = Abilities(refund=True, listing=True)
+    supports = Abilities(refund=True, listing=True, signed=True)
 
     @property
     def ready(self) -> bool:

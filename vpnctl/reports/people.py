@@ -51,6 +51,7 @@ class UserFilter:
     """Which users: of this name, who wait for approval; `search`: a part of a name, a Telegram id or an order."""
 
     name: str | None = None
+    user_id: str | None = None
     search: str = ""
     unapproved: bool = False
 
@@ -65,6 +66,7 @@ def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, aft
     name, search = which.name, which.search
     where: list[Any] = [_user.removed_at.is_(None)]
     where += [_user.name == name] if name else []
+    where += [_user.id == which.user_id] if which.user_id else []
     where += [_user.name > after] if after else []
     where += [_user.approved_at.is_(None), _user.blocked_at.is_(None)] if which.unapproved else []
     if search:
@@ -74,7 +76,7 @@ def users(tx: Tx, now: datetime, which: UserFilter = ALL, *, limit: int = 0, aft
         ids = (_user.telegram_id == number, _user.id.in_(order) if number < MANY_ORDERS else sa.false())
         where.append(sa.or_(*parts, *ids))
     rows = tx.all(User, *where, order=_user.name, limit=limit or None)
-    page = [_peer.user_id.in_([row.id for row in rows])] if limit or name else []
+    page = [_peer.user_id.in_([row.id for row in rows])] if limit or name or which.user_id else []
     counts = peer_counts(tx, now, _peer.user_id, _peer.retiring_at.is_(None), *page)
     who, plans, used = persons(tx, rows, now), _plans(tx, rows, now), _used(tx, rows, now)
     return [

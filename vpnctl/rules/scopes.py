@@ -18,7 +18,7 @@ class Scope(StrEnum):
     SECRETS = "secrets"
     """Read configs and people's links."""
     SALES = "sales"
-    """GrantRequest, extend and cancel access; decide on payments."""
+    """Grant, extend and cancel access; decide on payments."""
     FLEET = "fleet"
     """Have nodes settled, drained and looked at; run jobs."""
     METRICS = "metrics"

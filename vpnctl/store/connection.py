@@ -43,6 +43,9 @@ def sqlite_path(url: str) -> Path | None:
 
 _POSTGRES = {
     "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
     "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
     f" -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
 }
@@ -52,7 +55,7 @@ _POSTGRES = {
 def engine(url: str, path: Path | None) -> sa.Engine:
     if path is None:
         try:
-            engine = sa.create_engine(url, hide_parameters=True, connect_args=_POSTGRES)
+            engine = sa.create_engine(url, hide_parameters=True, connect_args=_POSTGRES, pool_pre_ping=True)
         except (exc.ArgumentError, ValueError):
             raise StateTrouble("database_url is not a URL", "postgresql+psycopg://USER@HOST/NAME") from None
         except ModuleNotFoundError:

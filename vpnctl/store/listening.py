@@ -32,7 +32,7 @@ class NewsListener:
     def wait(self, seconds: float) -> bool:
         """Return whether something was committed, as soon as it was, or False after so long.
 
-        True too where it cannot be told: after the connection broke there may be news.
+        True too when the connection was opened, at first and anew: there may be news that nobody heard.
         """
         try:
             if self._connection is None:
@@ -42,7 +42,7 @@ class NewsListener:
         except Exception:  # noqa: BLE001 - a driver's own errors: whoever waits looks for itself, and we listen anew
             self.close()
             time.sleep(min(seconds, 1.0))
-            return True
+            return False
 
     def close(self) -> None:
         """Let the connection go."""

@@ -37,12 +37,12 @@ api_run = sa.Table(
     metadata,
     key(),
     ref("api_key_id", "api_key"),
-    sa.Column("once", sa.String(80)),
+    sa.Column("idempotency_key", sa.String(80)),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("node_ids", sa.JSON, nullable=False),
-    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("shows", sa.JSON, nullable=False),
     sa.Column("created_at", Utc, nullable=False),
-    sa.UniqueConstraint("api_key_id", "once", name="uq_api_run_once"),
+    sa.UniqueConstraint("api_key_id", "idempotency_key", name="uq_api_run_idempotency_key"),
     sa.Index("ix_api_run_created_at", "created_at"),
 )
 

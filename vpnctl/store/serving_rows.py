@@ -42,17 +42,18 @@ class ApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRun:
-    """A change that was asked for over the API, with its answer. `once` is the caller's idempotency key."""
+    """A change that was asked for over the API. What its answer shows is read anew each time; nothing of it is kept."""
 
     table: ClassVar[sa.Table] = models.api_run
     id: str
     api_key_id: str
-    once: str | None = None
+    idempotency_key: str | None = None
     digest: str
     """Of the request: the same key with another request is refused."""
     node_ids: list[str]
     """Which nodes have to hear of it."""
-    result: Any
+    shows: dict[str, Any]
+    """What its answer shows: `kind`, and the `ids` of rows."""
     created_at: datetime
 
 

@@ -10,6 +10,10 @@ import time
 from collections import deque
 from typing import Any
 
+from vpnctl.errors import Busy
+
+SECONDS = 30.0
+"""How long one waits for one's turn among the threads of a process."""
 LOOK = 0.002
 """Seconds between looks whether another process is done."""
 
@@ -30,7 +34,12 @@ class Turns:
             gate = threading.Lock()
             gate.acquire()
             self._waiting.append(gate)
-        gate.acquire()
+        if gate.acquire(timeout=SECONDS):
+            return
+        with self._guard:
+            if gate in self._waiting:  # else it was handed over just now
+                self._waiting.remove(gate)
+                raise Busy("the database is in use without end", "try again")
 
     def __exit__(self, *_error: object) -> None:
         with self._guard:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends
@@ -13,18 +16,19 @@ from vpnctl.app import App
 from vpnctl.rules.scopes import Scope
 from vpnctl.store.serving_rows import ApiKey
 from vpnctl.web import problems
-from vpnctl.web.pace import Buckets
+from vpnctl.web.rate_limit import TokenBuckets, Waiters
 
 PER_SECOND, BURST = 100, 200
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="vpnctl"'}
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class KeyCheck:
     """Lets keys in."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, stop: threading.Event) -> None:
         self.app = app
-        self._pace = Buckets(PER_SECOND, BURST)
+        self._pace = TokenBuckets(PER_SECOND, BURST)
+        self.waiters = Waiters(stop)
 
     def enter(self, request: Request, *scopes: Scope) -> ApiKey:
         """Return the key of a request that has all these scopes. Raises Refusal: 401, 403 or 429."""
@@ -35,6 +39,7 @@ class KeyCheck:
                 problems.UNAUTHORIZED, "no key, or one that is not valid (any more)", "vpnctl apikey add", _CHALLENGE
             )
         self._pace.take(key.id)
+        request.state.key_name = key.name
         missing = [each for each in scopes if each not in key.scopes]
         if missing:
             what = f"the key {key.name} has no scope {', '.join(missing)}"
@@ -43,14 +48,17 @@ class KeyCheck:
 
 
 def key_check(request: Request) -> KeyCheck:
-    """Return the key_check of the site that serves a request."""
+    """Return what lets keys in to the site that serves a request."""
     found = request.app.state.key_check
     assert isinstance(found, KeyCheck)  # noqa: S101 - `site` puts it there
     return found
 
 
 def _app(request: Request) -> App:
-    return key_check(request).app
+    """The app in the name of the key that asks, as the audit is to have it."""
+    name = getattr(request.state, "key_name", "")
+    app = key_check(request).app
+    return replace(app, actor=f"api:{name}", run_id=str(uuid.uuid4())) if name else app
 
 
 Served = Annotated[App, Depends(_app)]

@@ -7,23 +7,28 @@ time, `Profile-Update-Interval` hours; a title that is not ASCII is `base64:` of
 from __future__ import annotations
 
 import base64
+import contextlib
 from datetime import datetime
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from vpnctl.actions.people import link, link_address, peers
+from vpnctl.actions.people.issue import Issued
 from vpnctl.app import App
+from vpnctl.errors import Busy, StateTrouble
 from vpnctl.protocols.interface import ClientKind
 from vpnctl.reports import mine
-from vpnctl.rules.agents import kind
+from vpnctl.rules.agents import kind, previews
 from vpnctl.store.rows import User
 from vpnctl.texts.reasons import why
 from vpnctl.texts.words import Words
 from vpnctl.web import problems
-from vpnctl.web.pace import Buckets
+from vpnctl.web.rate_limit import TokenBuckets
 
+_URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"
 EVERY, EVERY_ENDED = 12, 1
 """Hours between fetches; somebody whose access ended may have it again soon."""
 PER_SECOND, BURST = 1 / 60, 30
@@ -39,10 +44,12 @@ TYPES = {
 def routes(app: App) -> APIRouter:
     """Return `/s/SECRET`."""
     router = APIRouter(include_in_schema=False)
-    buckets = Buckets(PER_SECOND, BURST)
+    buckets = TokenBuckets(PER_SECOND, BURST)
 
     @router.get(f"{link_address.PATH}{{secret}}")
     def fetch(secret: str, request: Request, format: str = "") -> Response:
+        if previews(request.headers.get("user-agent", "")):
+            raise problems.Refusal(problems.MISSING, "this link is for apps")
         owner = link_address.owner(app, secret)
         if owner is None:
             raise problems.Refusal(problems.MISSING, "this link leads nowhere (any more)", "ask for a new one")
@@ -59,9 +66,16 @@ def routes(app: App) -> APIRouter:
 def _note(app: App, found: link.Link) -> None:
     """Note that the devices were handed out; once a day, for apps come often."""
     today = app.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    fresh = [each.peer.id for each in found.peers if each.peer.delivered_at is None or each.peer.delivered_at < today]
+    fresh = [each.peer.id for each in found.peers if not _has(each, today)]
     if fresh:
-        peers.delivered(app, fresh, "link")
+        with contextlib.suppress(Busy, StateTrouble):  # an app gets its devices although nothing can be noted now
+            peers.delivered(app, fresh, "link")
+
+
+def _has(issued: Issued, today: datetime) -> bool:
+    """Return whether it is noted that somebody has this device as it is now."""
+    at, changed = issued.peer.delivered_at, issued.endpoint.clients_changed_at
+    return at is not None and at >= today and (changed is None or at >= changed)
 
 
 def _headers(app: App, owner: User, *, ended: bool) -> dict[str, str]:
@@ -75,7 +89,7 @@ def _headers(app: App, owner: User, *, ended: bool) -> dict[str, str]:
         "Content-Disposition": f'attachment; filename="{owner.name}"',
     }
     if app.settings.support_contact:
-        headers["Support-Url"] = app.settings.support_contact
+        headers["Support-Url"] = quote(app.settings.support_contact, safe=_URL_LETTERS)
     if ended and seen.reason is not None:
         headers["Announce"] = _title(str(why(words, seen.reason)))
     return headers

@@ -31,7 +31,7 @@ _TITLES = {
     TIMEOUT: "Too slow",
     CONFLICT: "Conflict",
     TOO_LARGE: "Too large",
-    LONG_ADDRESS: "LinkAddress too long",
+    LONG_ADDRESS: "Address too long",
     MISDIRECTED: "Another host",
     INVALID: "Invalid input",
     TOO_MANY: "Too many requests",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,12 +12,13 @@ from typing import Any
 
 from vpnctl.app import App
 from vpnctl.errors import StateTrouble, adding
+from vpnctl.serving_settings import Listen
 from vpnctl.web.guard import LARGEST_HEAD, LONGEST_ADDRESS
 
 EXTRA = "vpnctl-operator[web]"
 HEAD_BYTES = LONGEST_ADDRESS + LARGEST_HEAD
 IDLE_SECONDS, LAST_SECONDS = 15, 10
-WATCH = 0.2
+WATCH, BACKLOG = 0.2, 512
 
 
 def run(app: App, log: Callable[[str], None], stop: threading.Event, telegram: Any = None) -> int:
@@ -25,7 +27,7 @@ def run(app: App, log: Callable[[str], None], stop: threading.Event, telegram: A
         from vpnctl.web import site
     except ImportError as error:
         raise StateTrouble(f"the web process needs {error.name}", adding(EXTRA)) from None
-    sites = [(site.site(app, log, telegram), app.settings.web_listen)]
+    sites = [(site.site(app, log, telegram, stop), app.settings.web_listen)]
     if app.settings.metrics_listen:
         sites.append((site.figures(app, log), app.settings.metrics_listen))
     servers = [_server(asgi, *listen) for asgi, listen in sites]
@@ -34,8 +36,8 @@ def run(app: App, log: Callable[[str], None], stop: threading.Event, telegram: A
             signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as open_:
         sockets = [open_.enter_context(_bound(*listen)) for _, listen in sites]
-        for _, (host, port) in sites:
-            log(f"listening on {host}:{port}")
+        for _, listen in sites:
+            log(f"listening on {listen}")
         asyncio.run(_serve(servers, sockets, stop))
     return 0
 
@@ -43,7 +45,7 @@ def run(app: App, log: Callable[[str], None], stop: threading.Event, telegram: A
 def _server(asgi: Any, host: str, port: int) -> Any:
     import uvicorn
 
-    from vpnctl.web.patience import Patient
+    from vpnctl.web.head_timeout import HeadTimeoutProtocol
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -54,7 +56,7 @@ def _server(asgi: Any, host: str, port: int) -> Any:
         asgi,
         host=host,
         port=port,
-        http=Patient,
+        http=HeadTimeoutProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -63,6 +65,7 @@ def _server(asgi: Any, host: str, port: int) -> Any:
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=HEAD_BYTES,
+        limit_concurrency=max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2),
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
@@ -74,12 +77,15 @@ def _bound(host: str, port: int) -> Iterator[Any]:
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as made:
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as made:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((host, port))
+            made.bind((host, port))  # asyncio sets TCP_NODELAY only where the protocol is named
         except OSError as error:
-            raise StateTrouble(f"cannot listen on {host}:{port}: {error.strerror}", "set web_listen") from None
+            raise StateTrouble(
+                f"cannot listen on {Listen(host, port)}: {error.strerror}", "set web_listen, or metrics_listen"
+            ) from None
+        made.listen(BACKLOG)
         yield made
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,18 +14,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match
 
 from vpnctl import __version__
 from vpnctl.app import App
 from vpnctl.errors import VpnctlError
-from vpnctl.web import hooks, links, problems, vitals
-from vpnctl.web.access import KeyCheck
+from vpnctl.web import health, links, problems, webhooks
+from vpnctl.web.access import KeyCheck, needs
 from vpnctl.web.api import changes, configs, devices, fleet, people, records, sales
 from vpnctl.web.api.shapes import PROBLEM
 from vpnctl.web.guard import RequestGuard
 
-BASE, NOT_SO = "/api/v1", 405
+BASE, METHOD_NOT_ALLOWED = "/api/v1", 405
+PROBLEM_SCHEMA = "#/components/schemas/Problem"
 ABOUT = """The admin API of vpnctl. A key stands in `Authorization: Bearer …`; keys are made by `vpnctl apikey add`.
 
 Every change is saved before it is answered. The answer is 200 when each node that it concerns was read again and
@@ -30,15 +35,18 @@ agrees, and 202 with a run to follow when some did not in time: then it is made 
 Times are RFC 3339, sizes bytes, money minor units."""
 
 
-def site(app: App, log: Callable[[str], None], telegram: hooks.Telegram | None = None) -> RequestGuard:
-    """Return the site as an ASGI application."""
-    key_check = KeyCheck(app)
-    made = _bare("vpnctl", f"{BASE}/openapi.json")
-    made.include_router(vitals.health(app))
-    made.include_router(vitals.metrics(app, key_check))
-    made.include_router(hooks.routes(app, telegram))
+def site(
+    app: App, log: Callable[[str], None], telegram: webhooks.Telegram | None, stop: threading.Event
+) -> RequestGuard:
+    """Return the site as an ASGI application; once `stop` is set, nobody is kept waiting."""
+    key_check = KeyCheck(app, stop)
+    made = _bare("vpnctl")
+    made.include_router(health.health(app))
+    made.include_router(health.metrics(app, key_check))
+    made.include_router(webhooks.routes(app, telegram, log))
     made.include_router(links.routes(app))
     made.include_router(_api())
+    made.include_router(_description(made))
     made.state.key_check = key_check
     named = urlsplit(app.settings.web_url).hostname
     return RequestGuard(made, {*([named] if named else []), app.settings.web_listen[0]}, log)
@@ -46,19 +54,18 @@ def site(app: App, log: Callable[[str], None], telegram: hooks.Telegram | None =
 
 def figures(app: App, log: Callable[[str], None]) -> RequestGuard:
     """Return the site of the figures' own port: `/metrics` without a key, and `/healthz`."""
-    made = _bare("vpnctl figures", None)
-    made.include_router(vitals.health(app))
-    made.include_router(vitals.metrics(app, None))
-    listen = app.settings.metrics_listen
-    return RequestGuard(made, {listen[0]} if listen else set(), log)
+    made = _bare("vpnctl figures")
+    made.include_router(health.health(app))
+    made.include_router(health.metrics(app, None))
+    return RequestGuard(made, None, log)
 
 
-def _bare(title: str, openapi: str | None) -> FastAPI:
+def _bare(title: str) -> FastAPI:
     made = FastAPI(
         title=title,
         description=ABOUT,
         version=__version__,
-        openapi_url=openapi,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -78,7 +85,34 @@ def _api() -> APIRouter:
     return router
 
 
-async def _raised(_request: Request, error: Exception) -> Any:
+def _description(site: FastAPI) -> APIRouter:
+    """Return the route of the API's own description; strangers need not know that there is one."""
+    router = APIRouter(dependencies=[Depends(needs())], include_in_schema=False)
+
+    @functools.cache
+    def text() -> bytes:
+        found = site.openapi()
+        for answer in (each for path in found["paths"].values() for route in path.values() for each in _answers(route)):
+            if PROBLEM_SCHEMA in str(answer["content"]["application/json"]["schema"]):
+                answer["content"] = {problems.MEDIA_TYPE: answer["content"]["application/json"]}
+        return json.dumps(found).encode()
+
+    @router.get(f"{BASE}/openapi.json")
+    def description() -> Response:
+        return Response(text(), media_type="application/json")
+
+    return router
+
+
+def _answers(route: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in route["responses"].values() if "application/json" in each.get("content", {})]
+
+
+async def _raised(request: Request, error: Exception) -> Any:
+    """Return what is said of an error; to strangers only that it does not work now."""
+    ours = isinstance(error, VpnctlError) and not isinstance(error, problems.Refusal)
+    if ours and not request.url.path.startswith(BASE) and problems.of(error).status_code >= problems.BROKEN:
+        return problems.response(problems.UNAVAILABLE, "not now", headers={"Retry-After": "5"})
     return problems.of(error)
 
 
@@ -92,9 +126,11 @@ async def _invalid(_request: Request, error: Exception) -> Any:
 
 async def _http(request: Request, error: Exception) -> Any:
     status = error.status_code if isinstance(error, HTTPException) else problems.BROKEN
-    detail = {problems.MISSING: "there is nothing here", NOT_SO: "not with this method"}.get(status, "not served")
+    detail = {problems.MISSING: "there is nothing here", METHOD_NOT_ALLOWED: "not with this method"}.get(
+        status, "not served"
+    )
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if status == NOT_SO:
+    if status == METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(sorted(_methods(request)))
     return problems.response(status, detail, headers=headers)
 

@@ -148,10 +148,10 @@ class Healer:
     def _round(self) -> float:
         """Begin what is ours; return the seconds until the next look."""
         due = self.due()
-        if not self._shared:
-            self.settler.ask(due, again=False)
-            return LOOK
         idle = [node_id for node_id in due if not self.settler.working(node_id)]
+        if not self._shared:
+            self.settler.ask(idle, again=False)
+            return LOOK
         mine = self._claims.take(idle, self.settler.room())
         self.settler.ask(mine, again=False)
         return CONTESTED if len(mine) < len(due) else LOOK

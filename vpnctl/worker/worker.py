@@ -14,10 +14,9 @@ from vpnctl.errors import VpnctlError
 from vpnctl.remote.warm import WarmConnections
 from vpnctl.worker.cashier import Cashier
 from vpnctl.worker.claims import Shared
-from vpnctl.worker.hearing import Ear
+from vpnctl.worker.news import NewsWatch
 from vpnctl.worker.presence import Presence
 from vpnctl.worker.rate_limit import shared_rate_limit
-from vpnctl.worker.rounds import Rounds
 from vpnctl.worker.sending import Sender
 from vpnctl.worker.settling import Healer, Settler
 
@@ -44,10 +43,13 @@ class Worker:
         self._healer = Healer(app, self._sender.wake, log, claims)
         self._shared = claims is not None
         self._cashier = Cashier(app, self._settle, self._sender.wake, log)
-        ear = Ear(app, self._healer.wake, self._sender.wake, self._cashier.wake)
-        parts: dict[str, Any] = {"cash": self._cashier, "send": self._sender, "heal": self._healer, "hear": ear}
+        news = NewsWatch(app, self._healer.wake, self._sender.wake, self._cashier.wake)
+        parts: dict[str, Any] = {"cash": self._cashier, "send": self._sender, "heal": self._healer, "news": news}
         parts |= {"presence": Presence(app, self.id, self._figures, log)}
-        parts |= {"jobs": Rounds(app, self.id, log)} if jobs else {}
+        if jobs:
+            from vpnctl.worker.rounds import Rounds
+
+            parts["jobs"] = Rounds(app, self.id, log)
         self._threads = [
             threading.Thread(target=part.work, args=(self._stop,), name=name) for name, part in parts.items()
         ]

@@ -144,7 +144,10 @@ def look_again(app: App, name: str) -> Done[Node]:
     with app.store.write() as tx:
         row = find.node(tx, name)
         tx.update(Node, models.node.c.id == row.id, fence_at=app.clock())
-        tx.wake()
+        served = (models.endpoint.c.node_id == row.id, models.endpoint.c.removed_at.is_(None))
+        if not tx.all(Endpoint, *served, limit=1):
+            raise Conflict(f"{name} serves nothing yet", f"vpnctl node provision {name}")
+        events.record(tx, stamp(app), "node.sync", ("node", row.id, row.name))
         return Done(row, [row.id])
 
 

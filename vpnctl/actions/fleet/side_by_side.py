@@ -16,21 +16,25 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 OTHERS = (
-    *("vpnctl.remote.ssh", "vpnctl.rules.translation", "paramiko", "cryptography.hazmat.primitives.ciphers.aead"),
+    *("vpnctl.rules.translation", "cryptography.hazmat.primitives.ciphers.aead"),
     *("encodings.ascii", "encodings.idna", "stringprep", "importlib.readers"),
 )
+WAYS = ("vpnctl.remote.ssh", "paramiko")
 """What the way to a node, its panel and its errors import where they need it; a test on real servers says what."""
 
 
-def load_everything(*more: str) -> None:
+def load_everything(*more: str, nodes: bool = True) -> None:
     """Import what work on a node may need, and `more`, while there is one thread only.
+
+    A process that reaches no `nodes` is spared what that takes: 10 MiB.
 
     Where one thread imports a package, and another one a module inside it that the package itself imports, Python
     sees a circle of import locks and raises in one of them: then one node fails for nothing, now and then.
     """
-    for module in (*PLUGINS.values(), *(module for module, _name in DRIVERS.values())):
+    drivers = [module for module, _name in DRIVERS.values()] if nodes else []
+    for module in (*PLUGINS.values(), *drivers):
         import_module(module)
-    for module in (*OTHERS, *more):
+    for module in (*OTHERS, *(WAYS if nodes else ()), *more):
         with suppress(ImportError):  # whoever needs it says what is wrong: a machine that serves alone needs no SSH
             import_module(module)
 

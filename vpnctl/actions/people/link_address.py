@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Conflict
+from vpnctl.errors import Busy, Conflict, StateTrouble
 from vpnctl.rules import tokens
 from vpnctl.rules.secret import Secret
 from vpnctl.store import events, find, models
@@ -74,6 +75,6 @@ def owner(app: App, token: str) -> User | None:
         return None
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if row.fetched_at is None or row.fetched_at < today:
-        with app.store.write() as tx:
+        with contextlib.suppress(Busy, StateTrouble), app.store.write() as tx:
             tx.update(PersonalLink, _table.digest == digest, fetched_at=today)
     return found

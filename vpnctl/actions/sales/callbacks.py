@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
+import sqlalchemy as sa
+
 from vpnctl import errors
 from vpnctl.actions.fleet import clock
 from vpnctl.actions.sales import booking, checkout
@@ -14,7 +16,7 @@ from vpnctl.app import App
 from vpnctl.errors import InvalidInput
 from vpnctl.payments import provider
 from vpnctl.payments.interface import Bill, ProviderRefused, ProviderSilent
-from vpnctl.rules.orders import try_again
+from vpnctl.rules.orders import OPEN, try_again
 from vpnctl.store import models
 from vpnctl.store.buying_rows import Order, WebhookEvent
 from vpnctl.store.engine import Tx
@@ -27,6 +29,8 @@ _table, _order = models.webhook_event.c, models.order.c
 def receive(app: App, name: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Keep an event; return whether it is new. When this returns it is committed: answer 200, and only then.
 
+    Of a provider that signs nothing, only what is about an order of ours is kept: others are found by asking.
+
     Raises Forged for what is not from its provider, InvalidInput for what is no event, or of a provider not set up.
     """
     if len(body) > LARGEST:
@@ -35,7 +39,10 @@ def receive(app: App, name: str, headers: Mapping[str, str], body: bytes) -> boo
     if not taker.ready:
         raise InvalidInput(f"{name} is not set up", "docs/payments.md")
     said = taker.heard({key.lower(): value for key, value in headers.items()}, body)
-    now = app.clock()
+    now, signed = app.clock(), taker.supports.signed
+    with app.store.read() as tx:
+        if not signed and not _meant(tx, name, said.about):
+            return False  # anybody may have sent it, and nothing of ours is meant
     with app.store.write() as tx:
         if tx.one(WebhookEvent, _table.provider == name, _table.event_id == said.event_id) is not None:
             return False
@@ -44,13 +51,19 @@ def receive(app: App, name: str, headers: Mapping[str, str], body: bytes) -> boo
             provider=name,
             event_id=said.event_id,
             about=said.about,
-            body=body,
+            body=body if signed else None,
             received_at=now,
             not_before=now,
         )
         tx.insert(row)
         tx.wake()
     return True
+
+
+def _meant(tx: Tx, name: str, about: str) -> bool:
+    """Return whether it may be about an order of ours: of that checkout, or one whose checkout is being made."""
+    opening = sa.and_(_order.external_id.is_(None), _order.state.in_(OPEN))
+    return bool(tx.all(Order, _order.provider == name, sa.or_(_order.external_id == about, opening), limit=1))
 
 
 def work(app: App) -> Round:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import timedelta
 
 from vpnctl.actions.outcome import stamp
 from vpnctl.app import App
-from vpnctl.errors import Conflict, NotFound
+from vpnctl.errors import Busy, Conflict, NotFound, StateTrouble
 from vpnctl.rules import grammar, tokens
 from vpnctl.rules.scopes import scopes
 from vpnctl.rules.secret import Secret
@@ -78,6 +79,6 @@ def valid(app: App, text: str) -> ApiKey | None:
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
     if row.used_at is None or not timedelta(0) <= now - row.used_at < SEEN:
-        with app.store.write() as tx:
+        with contextlib.suppress(Busy, StateTrouble), app.store.write() as tx:
             tx.update(ApiKey, _table.id == row.id, used_at=now)
     return row

@@ -1,15 +1,15 @@
 """Changes that are asked for over the API: each is done once, and what became of it on the nodes can be followed.
 
-The change, its answer and the caller's idempotency key are one commit. Killed before it, nothing happened, and the
-request may be sent again; killed after it, the same request gets the same answer.
+The change, what its answer shows, and the caller's idempotency key are one commit. Killed before it, nothing happened,
+and the request may be sent again; killed after it, the same request finds what was done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vpnctl.actions.outcome import Concerning
 from vpnctl.app import App
@@ -30,8 +30,16 @@ class ApiRequest:
     """Who asks for what: their key, their idempotency key (None: none), and the SHA-256 of the request, in hex."""
 
     key: ApiKey
-    once: str | None
+    idempotency_key: str | None
     digest: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an answer shows: rows of a kind, by id. They are read when it is given, as they were observed by then."""
+
+    kind: str
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,10 @@ class UnsettledNode:
     why: str
 
 
-def ask(app: App, asked: ApiRequest, verb: Callable[[App], D], shown: Callable[[Tx, D], Any]) -> ApiRun:
+def ask(app: App, asked: ApiRequest, verb: Callable[[App], D], shown: Callable[[D], Shown]) -> ApiRun:
     """Do it, unless that was done under the same idempotency key before; return the run.
 
-    `shown` makes of what the verb returned the answer, as JSON; it may hold no secret. Raises what the verb raises,
-    and Conflict when the idempotency key was used for another request.
+    Raises what the verb raises, and Conflict when the idempotency key was used for another request.
     """
     with app.store.joint() as store, store.read() as tx:
         before = _before(tx, asked)
@@ -57,10 +64,10 @@ def ask(app: App, asked: ApiRequest, verb: Callable[[App], D], shown: Callable[[
         run = ApiRun(
             id=app.run_id,
             api_key_id=asked.key.id,
-            once=asked.once,
+            idempotency_key=asked.idempotency_key,
             digest=asked.digest,
             node_ids=sorted(set(done.node_ids)),
-            result=shown(tx, done),
+            shows=asdict(shown(done)),
             created_at=app.clock(),
         )
         tx.insert(run)
@@ -68,9 +75,9 @@ def ask(app: App, asked: ApiRequest, verb: Callable[[App], D], shown: Callable[[
 
 
 def _before(tx: Tx, asked: ApiRequest) -> ApiRun | None:
-    if asked.once is None:
+    if asked.idempotency_key is None:
         return None
-    found = tx.one(ApiRun, _table.api_key_id == asked.key.id, _table.once == asked.once)
+    found = tx.one(ApiRun, _table.api_key_id == asked.key.id, _table.idempotency_key == asked.idempotency_key)
     if found is not None and found.digest != asked.digest:
         raise Conflict("this idempotency key was used for another request", "take a new one for each request")
     return found

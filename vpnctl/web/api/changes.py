@@ -17,18 +17,19 @@ from starlette.responses import JSONResponse
 
 from vpnctl.actions.outcome import Concerning
 from vpnctl.actions.service import apiruns
-from vpnctl.actions.service.apiruns import ApiRequest
+from vpnctl.actions.service.apiruns import ApiRequest, Shown
 from vpnctl.app import App
 from vpnctl.rules.scopes import Scope
-from vpnctl.store.engine import Tx
 from vpnctl.store.serving_rows import ApiKey, ApiRun
 from vpnctl.web.access import Served, key_check, needs
+from vpnctl.web.api import views
 from vpnctl.web.api.shapes import Identified, changing
+from vpnctl.web.rate_limit import Waiters
 
 D = TypeVar("D", bound=Concerning)
-LOOK, USUAL, LONGEST = 0.1, 10, 60
-Wait = Annotated[int, Query(ge=0, le=LONGEST, description="Seconds to wait until the nodes were seen to agree.")]
-OnceHeader = Annotated[
+POLL_SECONDS, DEFAULT_WAIT, MAX_WAIT = 0.2, 10, 60
+Wait = Annotated[int, Query(ge=0, le=MAX_WAIT, description="Seconds to wait until the nodes were seen to agree.")]
+IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -47,42 +48,50 @@ class Call:
     app: App
     asked: ApiRequest
     wait: int
+    waiters: Waiters
 
-    async def carry_out(self, verb: Callable[[App], D], shown: Callable[[Tx, App, D], Any]) -> JSONResponse:
+    async def carry_out(self, verb: Callable[[App], D], shown: Callable[[D], Shown]) -> JSONResponse:
         """Do it and answer: 200 when all its nodes were seen to agree in time, else 202 with a run to follow."""
-
-        def answer(tx: Tx, done: D) -> Any:
-            return jsonable_encoder(shown(tx, self.app, done))
-
-        run = await run_in_threadpool(apiruns.ask, self.app, self.asked, verb, answer)
-        return await outcome(self.app, run, self.wait)
+        run = await run_in_threadpool(apiruns.ask, self.app, self.asked, verb, shown)
+        return await outcome(self.app, run, self.wait, self.waiters)
 
 
 def caller(*scopes: Scope) -> Callable[..., Any]:
     """Return the dependency that lets in who may ask for a change, and says what they ask."""
 
-    async def call(request: Request, wait: Wait = USUAL, once: OnceHeader = None) -> Call:
+    async def call(request: Request, wait: Wait = DEFAULT_WAIT, once: IdempotencyKey = None) -> Call:
         here = key_check(request)
         key = await run_in_threadpool(here.enter, request, *scopes)
         query = sorted((name, value) for name, value in request.query_params.multi_items() if name != "wait")
         what = f"{request.method} {request.url.path} {query}\n".encode() + await request.body()
         asked = ApiRequest(key, once, hashlib.sha256(what).hexdigest())
-        return Call(replace(here.app, run_id=str(uuid.uuid4())), asked, wait)
+        return Call(replace(here.app, run_id=str(uuid.uuid4())), asked, wait, here.waiters)
 
     return call
 
 
-async def outcome(app: App, run: ApiRun, wait: float) -> JSONResponse:
-    """Wait until the nodes of a run agree, at most so long, and say how it stands."""
+async def outcome(app: App, run: ApiRun, wait: float, waiters: Waiters) -> JSONResponse:
+    """Wait until the nodes of a run agree, at most so long, and say how it stands.
+
+    Where too many wait already, it is said at once how it stands.
+    """
     end = time.monotonic() + wait
-    while True:
-        left = await run_in_threadpool(_left, app, run)
-        if not left or time.monotonic() >= end:
-            break
-        await asyncio.sleep(LOOK)
-    body = {"run": run.id, "settled": not left, "pending": left, "result": run.result}
+    left = await run_in_threadpool(_left, app, run)
+    if left and wait:
+        with waiters.one(run.api_key_id) as allowed:
+            while left and allowed and time.monotonic() < end and not waiters.stop.is_set():
+                await asyncio.sleep(POLL_SECONDS)
+                left = await run_in_threadpool(_left, app, run)
+    result = await run_in_threadpool(_result, app, run)
+    body = {"run": run.id, "settled": not left, "pending": left, "result": result}
     where = {"Location": f"/api/v1/runs/{run.id}"} if left else {}
     return JSONResponse(body, 202 if left else 200, where)
+
+
+def _result(app: App, run: ApiRun) -> Any:
+    with app.store.read() as tx:
+        shown = Shown(run.shows["kind"], tuple(run.shows["ids"]))
+        return jsonable_encoder(views.rendered(tx, app, shown))
 
 
 def _left(app: App, run: ApiRun) -> list[dict[str, str]]:
@@ -91,11 +100,11 @@ def _left(app: App, run: ApiRun) -> list[dict[str, str]]:
 
 
 @router.get("/runs/{run_id}", **changing(Any))
-async def follow(run_id: Identified, app: Served, key: Key, wait: Wait = 0) -> JSONResponse:
+async def follow(request: Request, run_id: Identified, app: Served, key: Key, wait: Wait = 0) -> JSONResponse:
     """Say how a change of this key stands; with `wait`, wait for its nodes."""
 
     def found() -> ApiRun:
         with app.store.read() as tx:
             return apiruns.named(tx, key, run_id)
 
-    return await outcome(app, await run_in_threadpool(found), wait)
+    return await outcome(app, await run_in_threadpool(found), wait, key_check(request).waiters)

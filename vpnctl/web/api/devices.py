@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -13,17 +13,18 @@ from vpnctl.actions.outcome import Done
 from vpnctl.actions.people import peers
 from vpnctl.actions.people.issue import Issued, Wanted
 from vpnctl.actions.people.peers import OwnedPeer
+from vpnctl.actions.service.apiruns import Shown
 from vpnctl.app import App
-from vpnctl.errors import InvalidInput, NotFound
+from vpnctl.errors import InvalidInput
 from vpnctl.reports import devices
 from vpnctl.reports.devices import PeerView
-from vpnctl.rules.grammar import clean
 from vpnctl.rules.scopes import Scope
 from vpnctl.store import models
-from vpnctl.store.engine import Tx
 from vpnctl.web.access import Served, needs
+from vpnctl.web.api import views
 from vpnctl.web.api.changes import Call, caller
 from vpnctl.web.api.shapes import (
+    PLAIN,
     AfterMark,
     Body,
     Identified,
@@ -40,7 +41,7 @@ from vpnctl.web.api.shapes import (
 
 DEVICE = changing(PeerView)
 Changing = Annotated[Call, Depends(caller(Scope.PEOPLE))]
-Word = Annotated[str, Query(max_length=36)]
+Word = Annotated[str, Query(max_length=36, pattern=PLAIN)]
 router = APIRouter(tags=["devices"])
 READING = [Depends(needs(Scope.READ))]
 
@@ -52,6 +53,12 @@ class NewDevice(Body):
     node: Name | None = None
     protocol: Protocol | None = None
     public_key: str | None = Field(None, max_length=64, description="Of the person's own pair.")
+
+
+class Renaming(Body):
+    """What a device is called from now on."""
+
+    device: Name
 
 
 class Renewal(Body):
@@ -84,7 +91,7 @@ def listed(  # noqa: PLR0913 - one per filter
 def one(app: Served, peer_id: Identified) -> Any:
     """One device."""
     with app.store.read() as tx:
-        return view(tx, app, peer_id)
+        return views.peer(tx, app, peer_id)
 
 
 @router.post("/users/{name}/peers", **DEVICE)
@@ -92,6 +99,16 @@ async def add(name: Named, given: NewDevice, call: Changing) -> JSONResponse:
     """Give a person a device. Its config is read with `GET /peers/{id}/config`."""
     wish = Wanted(name, given.device, given.node, given.protocol, given.public_key)
     return await call.carry_out(lambda app: peers.add(app, [wish])[0], _issued)
+
+
+@router.patch("/peers/{peer_id}", **DEVICE)
+async def rename(peer_id: Identified, given: Renaming, call: Changing) -> JSONResponse:
+    """Give a device another name."""
+
+    def verb(app: App) -> Done[OwnedPeer]:
+        return Done(peers.change(app, _reference(app, peer_id), given.device), [])
+
+    return await call.carry_out(verb, _owned)
 
 
 @router.post("/peers/{peer_id}/regen", **DEVICE)
@@ -119,26 +136,18 @@ async def revoke(peer_id: Identified, call: Changing) -> JSONResponse:
     return await call.carry_out(lambda app: peers.revoke(app, _reference(app, peer_id)), _owned)
 
 
-def view(tx: Tx, app: App, peer_id: str) -> PeerView:
-    """Return a device as lists show it. Raises NotFound."""
-    found = devices.peers(tx, app.clock(), models.peer.c.id == peer_id, revoked=True)
-    if not found:
-        raise NotFound(f"there is no device {clean(peer_id)}")
-    return found[0]
+def _issued(done: Issued) -> Shown:
+    return Shown("peer", (done.peer.id,))
 
 
-def _issued(tx: Tx, app: App, done: Issued) -> PeerView:
-    return view(tx, app, done.peer.id)
-
-
-def _owned(tx: Tx, app: App, done: Done[OwnedPeer]) -> PeerView:
-    return view(tx, app, done.made.peer.id)
+def _owned(done: Done[OwnedPeer]) -> Shown:
+    return Shown("peer", (done.made.peer.id,))
 
 
 def _reference(app: App, peer_id: str) -> str:
     """Return how the verbs name a device; NotFound for one that is gone."""
     with app.store.read() as tx:
-        found = view(tx, app, peer_id)
+        found = views.peer(tx, app, peer_id)
     return f"{found.user}/{found.device}@{found.node}"
 
 
@@ -147,9 +156,9 @@ def _behind(after: str | None) -> tuple[str, str, datetime, str] | None:
         return None
     user, device, created, peer_id = unpacked(after, 4)
     try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
+        moment = datetime.fromisoformat(created).astimezone(UTC)
+    except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or not all(map(str.isprintable, (user, device, peer_id))):
         raise InvalidInput("that is no cursor", "give `next` of the page before, as it was")
     return user, device, moment, peer_id

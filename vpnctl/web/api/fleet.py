@@ -12,16 +12,14 @@ from starlette.responses import JSONResponse
 from vpnctl.actions.fleet import nodes as verbs
 from vpnctl.actions.outcome import Done
 from vpnctl.actions.people import evacuation
-from vpnctl.app import App
-from vpnctl.errors import NotFound
+from vpnctl.actions.service.apiruns import Shown
 from vpnctl.reports import fleet
 from vpnctl.reports.fleet import EndpointView, NodeView
-from vpnctl.rules.grammar import clean
 from vpnctl.rules.scopes import Scope
 from vpnctl.store import find
-from vpnctl.store.engine import Tx
 from vpnctl.store.rows import Node
 from vpnctl.web.access import Served, needs
+from vpnctl.web.api import views
 from vpnctl.web.api.changes import Call, caller
 from vpnctl.web.api.shapes import Body, Named, changing
 
@@ -34,10 +32,10 @@ READING = [Depends(needs(Scope.READ))]
 class NodeChange(Body):
     """Details of a node; what is left out stays."""
 
-    region: str | None = Field(None, max_length=64, examples=["Helsinki"])
-    capacity: int | None = Field(None, ge=0, le=65_000, description="Devices that it is meant for.")
-    rent_due: date | None = None
-    traffic_action: Annotated[str | None, Field(pattern="^(warn|close|stop)$")] = None
+    region: str = Field("", max_length=64, examples=["Helsinki"])
+    capacity: int = Field(0, ge=0, le=65_000, description="Devices that it is meant for.")
+    rent_due: date = Field(date.max, description="When its rent is due.", examples=["2027-01-31"])
+    traffic_action: str = Field("warn", pattern="^(warn|close|stop)$", description="What follows used up traffic.")
 
 
 @router.get("/nodes", response_model=list[NodeView], dependencies=READING)
@@ -51,7 +49,7 @@ def listed(app: Served, retired: bool = False) -> Any:
 def one(app: Served, name: Named) -> Any:
     """One node."""
     with app.store.read() as tx:
-        return _view(tx, app, find.node(tx, name).name)
+        return views.node(tx, app, name)
 
 
 @router.get("/nodes/{name}/endpoints", response_model=list[EndpointView], dependencies=READING)
@@ -63,9 +61,9 @@ def endpoints(app: Served, name: Named) -> Any:
 
 @router.patch("/nodes/{name}", **NODE)
 async def change(name: Named, given: NodeChange, call: Changing) -> JSONResponse:
-    """Changing details of a node."""
-    details = given.model_dump(exclude_none=True)
-    return await call.carry_out(lambda app: Done(verbs.change(app, name, details), []), _shown)
+    """Change details of a node."""
+    details = given.model_dump(exclude_unset=True)
+    return await call.carry_out(lambda app: _concerning(verbs.change(app, name, details)), _shown)
 
 
 @router.post("/nodes/{name}/drain", **NODE)
@@ -86,12 +84,10 @@ async def sync(name: Named, call: Changing) -> JSONResponse:
     return await call.carry_out(lambda app: verbs.look_again(app, name), _shown)
 
 
-def _shown(tx: Tx, app: App, done: Done[Node]) -> NodeView:
-    return _view(tx, app, done.made.name)
+def _concerning(row: Node) -> Done[Node]:
+    """What follows used up traffic decides who may connect there."""
+    return Done(row, [row.id])
 
 
-def _view(tx: Tx, app: App, name: str) -> NodeView:
-    found = fleet.nodes(tx, app.clock(), name=name)
-    if not found:
-        raise NotFound(f"there is no node {clean(name)}")
-    return found[0]
+def _shown(done: Done[Node]) -> Shown:
+    return Shown("node", (done.made.name,))

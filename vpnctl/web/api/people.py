@@ -11,26 +11,26 @@ from starlette.responses import JSONResponse
 from vpnctl.actions.outcome import Done
 from vpnctl.actions.people import applicants, migration, users
 from vpnctl.actions.people.migration import Destination
+from vpnctl.actions.service.apiruns import Shown
 from vpnctl.app import App
-from vpnctl.errors import NotFound
 from vpnctl.reports import people
 from vpnctl.reports.devices import PeerView
 from vpnctl.reports.people import UserFilter, UserView
-from vpnctl.rules.grammar import clean
 from vpnctl.rules.scopes import Scope
 from vpnctl.store import find
-from vpnctl.store.engine import Tx
 from vpnctl.store.rows import User
 from vpnctl.web.access import Served, needs
-from vpnctl.web.api import devices
+from vpnctl.web.api import views
 from vpnctl.web.api.changes import Call, caller
-from vpnctl.web.api.shapes import AfterName, Body, Limit, Name, Named, Page, Protocol, changing, page
+from vpnctl.web.api.shapes import PLAIN, AfterName, Body, Limit, Name, Named, Page, Protocol, changing, page
 
 PERSON = changing(UserView)
-REMOVED = changing(str)
+REMOVED = changing(None)
 MOVED = changing(list[PeerView])
 Changing = Annotated[Call, Depends(caller(Scope.PEOPLE))]
-Search = Annotated[str, Query(max_length=64, description="A part of a name, a Telegram id, an order's number.")]
+Search = Annotated[
+    str, Query(max_length=64, pattern=PLAIN, description="A part of a name, a Telegram id, an order's number.")
+]
 router = APIRouter(tags=["people"])
 READING = [Depends(needs(Scope.READ))]
 
@@ -38,12 +38,12 @@ READING = [Depends(needs(Scope.READ))]
 class PersonChange(Body):
     """Details of a person; what is left out stays."""
 
-    display_name: str | None = Field(None, max_length=64)
-    telegram_id: int | None = Field(None, gt=0, le=users.MAX_TELEGRAM_ID)
-    locale: Annotated[str | None, Field(pattern="^(en|ru|fa)$")] = None
-    device_limit: int | None = Field(None, ge=0, le=users.MAX_DEVICES, description="0: no limit")
-    note: str | None = Field(None, max_length=64)
-    unlimited: bool | None = Field(None, description="Access without a subscription.")
+    display_name: str = Field("", max_length=64, examples=["Anna Schmidt"])
+    telegram_id: int = Field(1, gt=0, le=users.MAX_TELEGRAM_ID, examples=[123456789])
+    locale: str = Field("en", pattern="^(en|ru|fa)$")
+    device_limit: int = Field(0, ge=0, le=users.MAX_DEVICES, description="0: no limit")
+    note: str = Field("", max_length=64)
+    unlimited: bool = Field(False, description="Access without a subscription.")
 
 
 class NewPerson(PersonChange):
@@ -74,20 +74,20 @@ def listed(app: Served, search: Search = "", waiting: bool = False, limit: Limit
 def one(app: Served, name: Named) -> Any:
     """One person."""
     with app.store.read() as tx:
-        return _view(tx, app, find.user(tx, name).name)
+        return views.user(tx, app, find.user(tx, name).id)
 
 
 @router.post("/users", **PERSON)
 async def add(given: NewPerson, call: Changing) -> JSONResponse:
     """Add a person, approved."""
-    details = given.model_dump(exclude_none=True, exclude={"name"})
+    details = given.model_dump(exclude_unset=True, exclude={"name"})
     return await call.carry_out(lambda app: Done(users.add(app, [given.name], **details)[0], []), _shown)
 
 
 @router.patch("/users/{name}", **PERSON)
 async def change(name: Named, given: PersonChange, call: Changing) -> JSONResponse:
-    """Changing details of a person."""
-    details = given.model_dump(exclude_none=True)
+    """Change details of a person."""
+    details = given.model_dump(exclude_unset=True)
     return await call.carry_out(lambda app: users.change(app, name, details), _shown)
 
 
@@ -95,6 +95,12 @@ async def change(name: Named, given: PersonChange, call: Changing) -> JSONRespon
 async def approve(name: Named, call: Changing) -> JSONResponse:
     """Let in a person who waits for approval."""
     return await call.carry_out(lambda app: Done(applicants.approve(app, name), []), _shown)
+
+
+@router.post("/users/{name}/reject", **PERSON)
+async def reject(name: Named, call: Changing) -> JSONResponse:
+    """Turn away a person who waits for approval: blocked, so that asking again is of no use."""
+    return await call.carry_out(lambda app: Done(applicants.reject(app, name), []), _shown)
 
 
 @router.post("/users/{name}/block", **PERSON)
@@ -112,7 +118,7 @@ async def unblock(name: Named, call: Changing) -> JSONResponse:
 @router.delete("/users/{name}", **REMOVED)
 async def remove(name: Named, call: Changing, erase: bool = False) -> JSONResponse:
     """Remove a person and revoke all their devices; with `erase` their data goes too."""
-    return await call.carry_out(lambda app: users.remove(app, name, erase=erase), lambda _tx, _app, _done: name)
+    return await call.carry_out(lambda app: users.remove(app, name, erase=erase), lambda _done: views.NOTHING)
 
 
 @router.post("/users/{name}/migrate", **MOVED)
@@ -124,15 +130,8 @@ async def migrate(name: Named, given: MoveRequest, call: Changing) -> JSONRespon
         moved = migration.start(app, name, where, device=given.device, source=given.source)
         return Done([each.new.peer.id for each in moved], migration.nodes(moved))
 
-    return await call.carry_out(verb, lambda tx, app, done: [devices.view(tx, app, each) for each in done.made])
+    return await call.carry_out(verb, lambda done: Shown("peers", tuple(done.made)))
 
 
-def _shown(tx: Tx, app: App, done: Done[User]) -> UserView:
-    return _view(tx, app, done.made.name)
-
-
-def _view(tx: Tx, app: App, name: str) -> UserView:
-    found = people.users(tx, app.clock(), UserFilter(name=name))
-    if not found:
-        raise NotFound(f"there is no user {clean(name)}")
-    return found[0]
+def _shown(done: Done[User]) -> Shown:
+    return Shown("user", (done.made.id,))

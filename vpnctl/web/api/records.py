@@ -16,10 +16,10 @@ from vpnctl.reports.status import Status
 from vpnctl.rules.scopes import Scope
 from vpnctl.store.runs import Run
 from vpnctl.web.access import Served, needs
-from vpnctl.web.api.shapes import Limit, Page, page
+from vpnctl.web.api.shapes import PLAIN, Limit, Page, page
 
 SeqAfter = Annotated[int, Query(ge=0, lt=2**63, description="Only events behind this `seq`, oldest first.")]
-Part = Annotated[str, Query(max_length=110)]
+Part = Annotated[str, Query(max_length=110, pattern=PLAIN)]
 State = Annotated[str, Query(pattern="^(waiting|sent|failed|)$")]
 Job = Annotated[str, Path(pattern=f"^({'|'.join(jobs.NAMES)})$")]
 router = APIRouter(dependencies=[Depends(needs(Scope.READ))], tags=["service"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse
 from vpnctl.actions.outcome import Concerning, Done
 from vpnctl.actions.sales import deciding, orders, subscriptions, trials
 from vpnctl.actions.sales import plans as plan_rules
+from vpnctl.actions.service.apiruns import Shown
 from vpnctl.app import App
 from vpnctl.reports import books, tariffs
 from vpnctl.reports.books import BookFilter, OrderView, PaymentView
@@ -19,15 +21,14 @@ from vpnctl.reports.tariffs import PlanView, SubscriptionFilter, SubscriptionVie
 from vpnctl.rules.lifecycle import State
 from vpnctl.rules.orders import OrderState, PaymentState
 from vpnctl.rules.scopes import Scope
-from vpnctl.store.engine import Tx
 from vpnctl.web.access import Served, needs
 from vpnctl.web.api.changes import Call, caller
-from vpnctl.web.api.shapes import Body, Limit, Name, Named, Numbered, changing
+from vpnctl.web.api.shapes import PLAIN, Body, Limit, Name, Named, Numbered, changing
 
 ACCESS = changing(list[SubscriptionView])
 ORDER = changing(OrderView)
 Changing = Annotated[Call, Depends(caller(Scope.SALES))]
-Person = Annotated[str, Query(max_length=36, description="Only of this person.")]
+Person = Annotated[str, Query(max_length=36, pattern=PLAIN, description="Only of this person.")]
 router = APIRouter(tags=["sales"])
 READING = [Depends(needs(Scope.READ))]
 
@@ -130,15 +131,12 @@ async def give_up(number: Numbered, given: OrderReason, call: Changing) -> JSONR
     return await call.carry_out(lambda app: Done(orders.cancel(app, number, given.reason), []), _order(number))
 
 
-def _periods_of(name: str) -> Any:
-    def rows(tx: Tx, app: App, _done: Concerning) -> list[SubscriptionView]:
-        return tariffs.subscriptions(tx, app.clock(), _soon(app), SubscriptionFilter(name))
-
-    return rows
+def _periods_of(name: str) -> Callable[[Concerning], Shown]:
+    return lambda _done: Shown("subscriptions", (name,))
 
 
-def _order(number: int) -> Any:
-    return lambda tx, _app, _done: books.orders(tx, number=number)[0]
+def _order(number: int) -> Callable[[Concerning], Shown]:
+    return lambda _done: Shown("order", (str(number),))
 
 
 def _soon(app: App) -> timedelta:

@@ -17,12 +17,13 @@ Row = TypeVar("Row")
 LARGEST = 500
 Limit = Annotated[int, Query(ge=1, le=LARGEST, description="At most so many rows.")]
 NAME, ID = r"^[a-z0-9][a-z0-9_-]{0,31}$", r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
 AfterName = Annotated[str | None, Query(pattern=NAME, description="`next` of the page before.")]
 AfterMark = Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]{1,300}$", description="`next` of the page before.")]
 Name = Annotated[str, Field(pattern=NAME, examples=["anna"])]
 Named = Annotated[str, Path(pattern=NAME, examples=["anna"], description="A name.")]
 Identified = Annotated[str, Path(pattern=ID, description="An id.")]
-Protocol = Annotated[str, Field(pattern=f"^({'|'.join(PLUGINS)})$", examples=["wireguard"])]
+Protocol = Annotated[str, Field(pattern=f"^({'|'.join(PLUGINS)})$", examples=[next(iter(PLUGINS))])]
 Numbered = Annotated[int, Path(ge=1, lt=2**31, description="An order's number.")]
 
 
@@ -55,6 +56,13 @@ class ChangeOutcome(BaseModel, Generic[Row]):
     result: Row
 
 
+class WrongField(BaseModel):
+    """A part of the input that is not valid."""
+
+    where: str
+    what: str
+
+
 class Problem(BaseModel):
     """An error (RFC 9457). `exit_code` is that of the command line, `hint` the next thing to do."""
 
@@ -64,6 +72,7 @@ class Problem(BaseModel):
     detail: str
     hint: str | None = None
     exit_code: int | None = None
+    fields: list[WrongField] | None = None
 
 
 def changing(row: Any) -> dict[str, Any]:
@@ -73,7 +82,7 @@ def changing(row: Any) -> dict[str, Any]:
 
 
 PROBLEM: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+    status: {"description": what, "model": Problem}
     for status, what in (
         (400, "The request cannot be read"),
         (401, "No valid key"),
@@ -83,7 +92,7 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
         (413, "The body is too large"),
         (414, "The address is too long"),
         (422, "Invalid input"),
-        (429, "Too many requests"),
+        (429, "Too many requests: come again after `Retry-After` seconds"),
         (503, "Locked, or the database cannot be used; try again"),
     )
 }

@@ -45,14 +45,14 @@ def upgrade() -> None:
         "api_run",
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("api_key_id", sa.String(36), nullable=False),
-        sa.Column("once", sa.String(80)),
+        sa.Column("idempotency_key", sa.String(80)),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("node_ids", sa.JSON, nullable=False),
-        sa.Column("result", sa.JSON, nullable=False),
+        sa.Column("shows", sa.JSON, nullable=False),
         sa.Column("created_at", utc, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_api_run"),
         sa.ForeignKeyConstraint(["api_key_id"], ["api_key.id"], name="fk_api_run_api_key_id"),
-        sa.UniqueConstraint("api_key_id", "once", name="uq_api_run_once"),
+        sa.UniqueConstraint("api_key_id", "idempotency_key", name="uq_api_run_idempotency_key"),
     )
     op.create_index("ix_api_run_created_at", "api_run", ["created_at"])
     op.create_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from collections.abc import Callable
@@ -12,11 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from vpnctl.actions.sales import callbacks
+from vpnctl.actions.sales.methods import NAMES
 from vpnctl.app import App
 from vpnctl.errors import InvalidInput
 from vpnctl.payments.interface import Forged
 from vpnctl.rules.secret import Secret
 from vpnctl.web import problems
+from vpnctl.web.rate_limit import TokenBuckets
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the name of a header
 
@@ -33,9 +36,17 @@ class Telegram(Protocol):
         """Keep updates."""
 
 
-def routes(app: App, telegram: Telegram | None) -> APIRouter:
+def routes(app: App, telegram: Telegram | None, log: Callable[[str], None]) -> APIRouter:
     """Return the routes. Their addresses are told to providers, so they never change."""
     router = APIRouter(include_in_schema=False)
+    said = TokenBuckets(1 / 60, 3)
+
+    def refuse(status: int, who: str, why: str) -> problems.Refusal:
+        """Say it once in a while: whoever set it up wrongly looks here."""
+        with contextlib.suppress(problems.Refusal):
+            said.take(who)
+            log(f"a webhook of {who} was refused: {why}")
+        return problems.Refusal(status, why)
 
     @router.post("/payments/{provider}")
     async def payment(provider: str, request: Request) -> Response:
@@ -43,9 +54,9 @@ def routes(app: App, telegram: Telegram | None) -> APIRouter:
         try:
             await run_in_threadpool(callbacks.receive, app, provider, request.headers, body)
         except Forged as error:
-            raise problems.Refusal(problems.FORBIDDEN, error.what) from None
+            raise refuse(problems.FORBIDDEN, provider if provider in NAMES else "somebody", error.what) from None
         except InvalidInput as error:
-            raise problems.Refusal(problems.BAD_REQUEST, error.what) from None
+            raise refuse(problems.BAD_REQUEST, provider if provider in NAMES else "somebody", error.what) from None
         return Response(status_code=200)
 
     @router.post("/telegram")
@@ -54,7 +65,7 @@ def routes(app: App, telegram: Telegram | None) -> APIRouter:
             raise problems.Refusal(problems.MISSING, "updates are not taken here", "set telegram_updates to webhook")
         shown = request.headers.get(SECRET_HEADER, "")
         if not hmac.compare_digest(shown.encode(), telegram.secret.reveal().encode()):
-            raise problems.Refusal(problems.FORBIDDEN, "that is not Telegram")
+            raise refuse(problems.FORBIDDEN, "Telegram", "it does not show the secret that goes with bot_token")
         try:
             said = json.loads(await request.body())
         except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0
 
 
-class Patient(H11Protocol):
+class HeadTimeoutProtocol(H11Protocol):
     """uvicorn's protocol, whose own deadline holds only between two requests."""
 
     _late: asyncio.TimerHandle | None = None

@@ -14,7 +14,7 @@ from tests.support.website import serving
 from vpnctl.errors import Busy
 from vpnctl.rules.secret import Secret
 from vpnctl.store.buying_rows import WebhookEvent
-from vpnctl.web import hooks
+from vpnctl.web import webhooks
 
 
 @pytest.fixture
@@ -78,6 +78,16 @@ def test_what_is_no_event_is_refused(shop, problem):
         problem(shop.client.post("/payments/yookassa", content=body), 400)
 
 
+def test_of_a_provider_that_signs_nothing_only_our_own_orders_are_kept(shop, desk):  # noqa: F811
+    order = desk.place("yookassa")
+    body = yookassa(order).replace(order.external_id.encode(), b"2" * len(order.external_id))
+    for _ in range(20):
+        assert shop.client.post("/payments/yookassa", content=body + b" " * 1000).status_code == 200
+    assert desk.all(WebhookEvent) == []
+    shop.client.post("/payments/yookassa", content=yookassa(order) + b" " * 60000)
+    assert [each.body for each in desk.all(WebhookEvent)] == [None]
+
+
 class Kept:
     """Takes updates."""
 
@@ -94,12 +104,12 @@ def test_an_update_is_taken_with_the_secret_alone(app, problem):
     with serving(app, kept) as site:
         for header in (
             {},
-            {hooks.SECRET_HEADER: "wrong"},
-            {hooks.SECRET_HEADER: "right-secret "[:-2]},
-            {hooks.SECRET_HEADER: b"r\xe9"},
+            {webhooks.SECRET_HEADER: "wrong"},
+            {webhooks.SECRET_HEADER: "right-secret "[:-2]},
+            {webhooks.SECRET_HEADER: b"r\xe9"},
         ):
             problem(site.client.post("/telegram", json={"update_id": 1}, headers=header), 403)
-        shown = {hooks.SECRET_HEADER: "right-secret"}
+        shown = {webhooks.SECRET_HEADER: "right-secret"}
         assert site.client.post("/telegram", json={"update_id": 1}, headers=shown).status_code == 200
         problem(site.client.post("/telegram", content=b"{" * 10000, headers=shown), 400)
     assert kept.raw == [{"update_id": 1}]

@@ -14,7 +14,7 @@ PAUSE = 0.25
 TICK = 1.0
 
 
-class Ear:
+class NewsWatch:
     """Calls whoever waits for news."""
 
     def __init__(self, app: App, *wake: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from vpnctl.payment_settings import setting
@@ -32,6 +33,12 @@ class ServingSettings:
         "where `web run` serves `/metrics` without a key, as `ADDRESS:PORT`; empty: at web_listen, with a key",
         None,
     )
+    nats_url: str = setting(
+        "NATS with JetStream, as `nats://HOST:PORT` or `tls://…`; several with commas; empty: none", ""
+    )
+    nats_credentials: Path | None = setting("file with what lets us in there (`.creds`), mode 0600; empty: none", None)
+    nats_replicas: int = setting("on how many servers of its cluster each message is kept, 1 to 5", 1)
+    nats_event_mib: int = setting("how many MiB of events are kept there, 16 to 1000000", 1024)
     telegram_updates: str = setting(
         "`poll`: the bot fetches updates; `webhook`: Telegram sends them to the web process", "poll"
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from vpnctl.errors import InvalidInput
 from vpnctl.rules import grammar
 from vpnctl.serving_settings import Listen
 
+_NATS = re.compile(r"(nats|tls)://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
 _URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """Links are secrets: they travel in clear on this machine only."""
 
@@ -31,6 +33,22 @@ def _url(text: str) -> str:
     return text
 
 
+def _nats(text: str) -> str:
+    """Never quoted: an address may hold a password."""
+    for each in filter(None, text.split(",")):
+        if not _NATS.fullmatch(each.strip()):
+            raise InvalidInput(
+                "expected nats://HOST:PORT or tls://HOST:PORT, without a password", "use nats_credentials"
+            )
+    return text
+
+
+def _file(text: str) -> Path:
+    if not text.startswith("/"):
+        raise InvalidInput("expected an absolute path")
+    return Path(text)
+
+
 def _updates(text: str) -> str:
     if text not in ("poll", "webhook"):
         raise InvalidInput("expected `poll` or `webhook`")
@@ -42,4 +60,8 @@ SERVING: dict[str, Callable[[str], Any]] = {
     "web_url": _url,
     "metrics_listen": lambda text: _listen(text) if text else None,
     "telegram_updates": _updates,
+    "nats_url": _nats,
+    "nats_credentials": lambda text: _file(text) if text else None,
+    "nats_replicas": lambda text: grammar.whole(text, "number of servers", 1, 5),
+    "nats_event_mib": lambda text: grammar.whole(text, "number of MiB", 16, 1_000_000),
 }

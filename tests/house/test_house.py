@@ -35,7 +35,8 @@ ALLOWED = {
         "reports",
     },
     "jobs": {"errors", "rules", "settings", "app", "store", "reports", "actions"},
-    "worker": {"errors", "filelock", "rules", "settings", "app", "remote", "store", "actions", "jobs"},
+    "bus": {"errors", "rules", "settings", "app", "store", "reports"},
+    "worker": {"bus", "errors", "filelock", "rules", "settings", "app", "remote", "store", "actions", "jobs"},
     "web": {
         *(
             "errors",
@@ -53,7 +54,7 @@ ALLOWED = {
     },
     "cli": {
         *("errors", "rules", "settings", "app", "journal", "remote", "store", "texts", "reports", "actions", "jobs"),
-        *("worker", "web"),
+        *("worker", "web", "bus"),
     },
     "bot": {"errors", "rules", "settings", "app", "remote", "store", "texts", "reports", "actions", "worker"},
 }
@@ -66,7 +67,8 @@ OWNERS = {
     "requests": {"bot"},
     "bot": {"bot", "cli"},
     "click": {"cli"},
-    "sqlalchemy": {"store", "actions", "reports"},
+    "sqlalchemy": {"store", "actions", "reports", "bus"},
+    "nats": {"bus", "worker"},
     "alembic": {"store"},
     "pydantic": {"actions", "web"},
     "fastapi": {"web"},

@@ -21,6 +21,7 @@ PACKAGES = {
     "openssl": "openssl",
     "gpg": "gpg",
     "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
+    "/usr/sbin/nats-server": "nats-server",
     "gcc": "gcc",
     "/usr/lib/x86_64-linux-gnu/libc.a": "libc6-dev",
 }

@@ -40,6 +40,7 @@ NOUNS = {
     "jobs": ("jobs", "Work on a timer."),
     "web": ("web", "The web process: webhooks, links, API."),
     "apikey": ("apikeys", "Keys to the JSON API: add, list, revoke."),
+    "bus": ("bus", "NATS JetStream: setup, show."),
     "worker": ("worker", "What settles nodes and sends messages."),
     "backup": ("backup", "The whole service in one sealed file: create, verify, restore."),
     "db": ("db", "The database: upgrade, current."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -155,6 +155,11 @@ class Healer:
         mine = self._claims.take(idle, self.settler.room())
         self.settler.ask(mine, again=False)
         return CONTESTED if len(mine) < len(due) else LOOK
+
+    def offer(self, node_ids: Sequence[str]) -> None:
+        """Settle these as far as they are ours to settle and there is room; who offers them looks what came of it."""
+        idle = [node_id for node_id in node_ids if not self.settler.working(node_id)]
+        self.settler.ask(self._claims.take(idle, self.settler.room()), again=False)
 
     def _settled(self) -> None:
         self._done()

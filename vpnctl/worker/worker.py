@@ -43,8 +43,12 @@ class Worker:
         self._healer = Healer(app, self._sender.wake, log, claims)
         self._shared = claims is not None
         self._cashier = Cashier(app, self._settle, self._sender.wake, log)
-        news = NewsWatch(app, self._healer.wake, self._sender.wake, self._cashier.wake)
+        self._bus: Any = None
+        on_bus = self._open_bus(app, log) if app.settings.nats_url else {}
+        look = on_bus["publish"].wake if on_bus else self._healer.wake
+        news = NewsWatch(app, look, self._sender.wake, self._cashier.wake)
         parts: dict[str, Any] = {"cash": self._cashier, "send": self._sender, "heal": self._healer, "news": news}
+        parts |= on_bus
         parts |= {"presence": Presence(app, self.id, self._figures, log)}
         if jobs:
             from vpnctl.worker.rounds import Rounds
@@ -53,6 +57,14 @@ class Worker:
         self._threads = [
             threading.Thread(target=part.work, args=(self._stop,), name=name) for name, part in parts.items()
         ]
+
+    def _open_bus(self, app: App, log: Callable[[str], None]) -> dict[str, Any]:
+        from vpnctl.bus.connection import Bus
+        from vpnctl.worker.bus import Publisher, Taker
+
+        self._bus = Bus(app.settings)
+        publisher = Publisher(app, self._bus, self._healer.wake, log)
+        return {"publish": publisher, "take": Taker(app, self._bus, self._healer, log)}
 
     def _figures(self) -> tuple[int, int]:
         return self._settler.settled + self._healer.settler.settled, self._warm.count()
@@ -88,6 +100,8 @@ class Worker:
             thread.join()
         self._settler.close()
         self._warm.close()
+        if self._bus is not None:
+            self._bus.close()
 
 
 def run(app: App, log: Callable[[str], None], stop: threading.Event, *, jobs: bool = False) -> int:

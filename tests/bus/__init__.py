@@ -1,0 +1,1 @@
+"""NATS JetStream, a real server."""

@@ -2,7 +2,7 @@
 
 `make bench ARGS=quick` leaves out the 50 nodes and the 10,000 peers; `ARGS=bot` measures the bot alone,
 `ARGS=protocols` those that are not WireGuard, `ARGS=recovery` what a lost server or controller takes, `ARGS=money`
-what buying takes, `ARGS=storm` ten minutes of callbacks,
+what buying takes, `ARGS=storm` ten minutes of callbacks, `ARGS=web` the API over 100,000 people,
 `ARGS="before COMMIT"` this state of the files against a commit of this repository, in turn in one run.
 """
 
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import before, bot, commits, lifecycle, measure, money, protocols, recovery
+from bench import before, bot, commits, lifecycle, measure, money, protocols, recovery, web
 from bench.rivals import Rivals
 from bench.site import Site, one_key, site
 from tests.lab import host
@@ -203,7 +203,13 @@ def everything(home: Path, *, with_nodes: bool, quick: bool) -> None:
     recovery.run(home, PROGRAM, row)
 
 
-ALONE = {"protocols": protocols.run, "recovery": recovery.run, "money": money.run, "storm": money.run_storm}
+ALONE = {
+    "protocols": protocols.run,
+    "recovery": recovery.run,
+    "money": money.run,
+    "storm": money.run_storm,
+    "web": web.run,
+}
 """What an argument of its own measures, on a laboratory of its own."""
 
 

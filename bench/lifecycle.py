@@ -66,7 +66,7 @@ def _peer(number: int, owner: str, places: list[str]) -> dict[str, object]:
     gone = number < DUE
     return {
         "id": str(uuid.uuid4()), "endpoint_id": places[number % 50], "user_id": owner, "device": "main",
-        "public_key": f"{number:044}", "own_key": False, "ipv4": f"10.{number % 50}.{number // 250 % 250}.{number % 250}"
+        "identity": f"{number:044}", "own_key": False, "ipv4": f"10.{number % 50}.{number // 250 % 250}.{number % 250}"
         if number < 12_000 else None, "created_at": NOW, "present_at": None if gone else NOW,
         "absent_at": NOW if gone else None, "rx": 0, "tx": 0,
     }  # fmt: skip

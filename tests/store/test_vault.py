@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
-from vpnctl.actions.people import peers, users
+from vpnctl.actions.people import link_address, peers, users
 from vpnctl.actions.people.issue import Wanted
 from vpnctl.actions.service import state
 from vpnctl.errors import Busy, InvalidInput, StateTrouble
@@ -105,6 +106,15 @@ def test_a_rotation_reseals_everything_and_the_recovery_key_opens_the_new_keys(a
     again.store.close()
     state.recover_vault(settings, key)
     assert peers.reveal(opened(app), "alice").secret == issued.secret
+
+
+def test_a_persons_link_outlives_a_rotation(app):
+    on_the_web = replace(app, settings=replace(app.settings, web_url="https://vpn.example.org"))
+    users.add(app, ["alice"])
+    before = link_address.address(on_the_web, "alice").url
+    rotate(app)
+    again = replace(opened(app), settings=on_the_web.settings)
+    assert link_address.address(again, "alice").url == before
 
 
 def test_a_rotation_killed_at_any_border_goes_on_when_it_is_run_again(app, serve, monkeypatch):

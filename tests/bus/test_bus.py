@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.conftest import cannot, serving
 from tests.sales.conftest import filled  # noqa: F401 - a fixture
 from tests.support.nats import Nats, debian
 from tests.support.postgres import NotHere
+from tests.support.working import working
 from tests.worker.conftest import machines  # noqa: F401 - a fixture
 from tests.worker.test_worker import until
 from vpnctl.actions.people import peers, users
@@ -159,20 +159,8 @@ def workers(monkeypatch):
     """What starts workers on a bus."""
     monkeypatch.setattr(worker, "WATCH", 0.05)
     monkeypatch.setattr(settling, "LOOK", 60.0)  # so that only the bus is quick enough
-    running = []
-
-    def start(app):
-        stop, log = threading.Event(), []
-        thread = threading.Thread(target=worker.run, args=(app, log.append, stop))
-        thread.start()
-        running.append((stop, thread))
-        return log
-
-    yield start
-    for stop, thread in running:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
+    with contextlib.ExitStack() as running:
+        yield lambda app: running.enter_context(working(app))
 
 
 @pytest.mark.postgres

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.website import Site, serving
+from tests.support.working import working
 from vpnctl.app import App
 from vpnctl.worker import settling, worker
 
@@ -24,13 +24,8 @@ def at_work(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A running worker."""
     monkeypatch.setattr(worker, "WATCH", 0.05)
     monkeypatch.setattr(settling, "AGAIN", 0.2)
-    stop, log = threading.Event(), []
-    thread = threading.Thread(target=worker.run, args=(app, log.append, stop))
-    thread.start()
-    yield log
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with working(app) as log:
+        yield log
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 import pytest
 
 from tests.conftest import serving
+from tests.support.working import working
 from tests.worker.test_worker import until
 from vpnctl.actions.people import peers, users
 from vpnctl.actions.people.issue import Wanted
@@ -23,20 +25,8 @@ pytestmark = pytest.mark.postgres
 def workers(monkeypatch):
     """What starts workers."""
     monkeypatch.setattr(worker, "WATCH", 0.05)
-    running = []
-
-    def start(app):
-        stop, log = threading.Event(), []
-        thread = threading.Thread(target=worker.run, args=(app, log.append, stop))
-        thread.start()
-        running.append((stop, thread))
-        return log
-
-    yield start
-    for stop, thread in running:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
+    with contextlib.ExitStack() as running:
+        yield lambda app: running.enter_context(working(app))
 
 
 def test_a_commit_elsewhere_is_heard_at_once(machines):

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.postgres import database
+from tests.support.working import working
 from vpnctl import filelock
 from vpnctl.actions.exclusive import exclusive
 from vpnctl.actions.people import peers, users
@@ -38,13 +39,8 @@ def at_work(app, monkeypatch):
     """A running worker; everything is looked at without a pause."""
     monkeypatch.setattr(settling, "LOOK", 0.05)
     monkeypatch.setattr(worker, "WATCH", 0.05)
-    stop, log = threading.Event(), []
-    thread = threading.Thread(target=worker.run, args=(app, log.append, stop))
-    thread.start()
-    yield log
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with working(app) as log:
+        yield log
 
 
 def test_what_another_program_wrote_is_settled_without_a_word(app, serve, at_work):

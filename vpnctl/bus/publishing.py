@@ -54,18 +54,14 @@ def publish(app: App, bus: Bus) -> int:
 
 
 async def _send(stream: JetStreamContext, rows: Sequence[EventView]) -> None:
-    """Send in order: each is told when the one before was kept, in windows of a batch."""
-    await asyncio.gather(
-        *(
-            stream.publish(
-                published.subject(row.verb),
-                published.text(row),
-                stream=EVENT_STREAM,
-                headers={"Nats-Msg-Id": f"event {row.seq}"},
-            )
-            for row in rows
-        )
-    )
+    """Write all to the one connection in their order, and wait until each was kept."""
+
+    async def one(row: EventView) -> None:
+        key = {"Nats-Msg-Id": f"event {row.seq}"}
+        await stream.publish(published.subject(row.verb), published.text(row), stream=EVENT_STREAM, headers=key)
+
+    await one(rows[0])  # alone: the first request of a connection prepares for answers, and others would overtake it
+    await asyncio.gather(*map(one, rows[1:]))
 
 
 def call_for_work(app: App, bus: Bus) -> int:

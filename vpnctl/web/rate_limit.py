@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from vpnctl.web import problems
 
 MANY = 10_000
-"""TokenBuckets that are kept; those that were not used longest are forgotten first."""
+"""Buckets that are kept; those that were not used longest are forgotten first."""
 
 
 class TokenBuckets:

@@ -110,7 +110,7 @@ def _answers(route: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def _raised(request: Request, error: Exception) -> Any:
     """Return what is said of an error; to strangers only that it does not work now."""
-    ours = isinstance(error, VpnctlError) and not isinstance(error, problems.Refusal)
+    ours = isinstance(error, VpnctlError)
     if ours and not request.url.path.startswith(BASE) and problems.of(error).status_code >= problems.BROKEN:
         return problems.response(problems.UNAVAILABLE, "not now", headers={"Retry-After": "5"})
     return problems.of(error)

@@ -22,7 +22,7 @@ from vpnctl.actions.people import peers, users
 from vpnctl.actions.people.issue import Wanted
 from vpnctl.bus import publishing, streams
 from vpnctl.bus.connection import Bus, BusTrouble
-from vpnctl.errors import InvalidInput
+from vpnctl.errors import InvalidInput, StateTrouble
 from vpnctl.reports import audit
 from vpnctl.rules import published
 from vpnctl.settings import load
@@ -266,6 +266,17 @@ def test_the_commands(service, nats, monkeypatch):
 def test_without_a_bus_the_hint_says_what_to_set(service):
     refused = service("bus", "show")
     assert (refused.code, "set nats_url" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o640, "can be read by others"), (None, "No such file")])
+def test_credentials_that_others_can_read_are_refused(app, tmp_path, mode, said):
+    path = tmp_path / "nats.creds"
+    if mode is not None:
+        path.touch(mode)
+        path.chmod(mode)
+    known = replace(app.settings, nats_url="nats://127.0.0.1:1", nats_credentials=path)
+    with pytest.raises(StateTrouble, match=said):
+        Bus(known)
 
 
 @pytest.mark.parametrize("url", ["nats://user:password@host", "http://host", "nats://", "nats://host:4222/x"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import stat
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vpnctl.errors import InvalidInput, StateTrouble, Unreachable, adding
@@ -35,6 +37,8 @@ class Bus:
             import nats
         except ImportError:
             raise StateTrouble("the bus needs nats-py", adding("nats-py>=2.11")) from None
+        if settings.nats_credentials is not None:
+            _refuse_open_file(settings.nats_credentials)
         self._nats, self._settings = nats, settings
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
@@ -89,6 +93,16 @@ class Bus:
             **options,
         )
         return self._client
+
+
+def _refuse_open_file(path: Path) -> None:
+    """Raise StateTrouble for a file of secrets that others can read, or that is not there."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise StateTrouble(f"cannot use {path}: {error.strerror}", "set nats_credentials") from None
+    if mode & 0o077:
+        raise StateTrouble(f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {path}")
 
 
 async def _silent(_error: Exception) -> None:
